@@ -1,0 +1,80 @@
+PYTHON ?= python3
+WINDOWS_PYTHON ?= python-windows
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+WINDOWS_PACKAGES := .windows-packages
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: help demo test test-all lint types docs matrix windows campaign all clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.cli ## byte-compile the whole standard library, one child a package, 8 at once
+	@demo/compile-stdlib $(BIN)
+
+test: $(VENV)/.test ## the tests, without the slow ones (ARGS='-k pidfd' goes to pytest)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.test ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+campaign: $(VENV)/.test ## the slow tests alone
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.dev ## style, floors, spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+
+types: $(VENV)/.dev ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+docs: $(VENV)/.docs ## the documentation, into docs/_build/html
+	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
+
+matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without
+	$(BIN)/nox -- $(ARGS)
+
+windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
+	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
+	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
+
+all: lint types docs demo test-all matrix windows ## everything
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.venv:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.cli: $(VENV)/.venv pyproject.toml
+	$(PIP) install -e '.[cli]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv pyproject.toml
+	$(PIP) install -e '.[test,uvloop]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+	$(PIP) install -e '.[dev,uvloop]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.venv pyproject.toml
+	$(PIP) install -e '.[cli,docs]'
+	@touch $@
+
+# pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (colorama) is named here. No
+# hypothesis: it asks `platform.system()`, which asks WMI, which Wine does not have.
+$(WINDOWS_PACKAGES)/.done: $(VENV)/.venv pyproject.toml
+	rm -rf $(WINDOWS_PACKAGES)
+	$(PIP) install --target $(WINDOWS_PACKAGES) --platform win_amd64 --python-version 3.13 --only-binary :all: \
+		click colorama pytest pytest-timeout rich
+	@touch $@

@@ -1,0 +1,32 @@
+"""Sphinx's configuration; `make docs` treats its warnings as errors."""
+
+from importlib.metadata import version as installed_version
+
+project = "governess"
+author = "the governess authors"
+copyright = f"2026, {author}"
+version = release = installed_version("governess")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"governess {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_numpy_docstring = False
+
+# The build needs no network, so what stands in other projects' documentation is not linked.
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(asyncio|collections|concurrent|contextvars|io|os|pathlib|resource|signal|subprocess|types|typing)\..*",
+    ),
+    ("py:.*", r"(bool|bytes|int|float|str|list|dict|tuple|set|frozenset|type|object|None|Callable|Any)"),
+    ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
+    ("py:.*", r"(.*\.)?_[A-Za-z]\w*"),  # type variables and private names
+]

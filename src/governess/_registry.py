@@ -1,0 +1,98 @@
+"""Which policy is current, and asyncio's functions that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+
+__all__ = [
+    "get_child_watcher",
+    "get_event_loop",
+    "get_event_loop_policy",
+    "new_event_loop",
+    "set_child_watcher",
+    "set_event_loop",
+    "set_event_loop_policy",
+]
+
+
+def get_event_loop_policy() -> AbstractEventLoopPolicy:
+    """Return the current event loop policy, of all threads; a default one if none was set."""
+    global _current
+    with _lock:
+        if _current is None:
+            _current = _make_default()
+        return _current
+
+
+def set_event_loop_policy(policy: AbstractEventLoopPolicy | None) -> None:
+    """Make `policy` the current event loop policy, of all threads; None restores the default.
+
+    Raises:
+        TypeError: `policy` is no policy.
+    """
+    global _current
+    if policy is not None and not isinstance(policy, AbstractEventLoopPolicy):
+        raise TypeError(f"policy must be an instance of AbstractEventLoopPolicy or None, not '{type(policy).__name__}'")
+    with _lock:
+        _current = policy
+
+
+def get_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the running loop of this thread, else the loop that the current policy gives this context.
+
+    Raises:
+        RuntimeError: the context has no loop, and the policy makes none for it.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return get_event_loop_policy().get_event_loop()
+
+
+def set_event_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Let the current policy make `loop` the event loop of this context; None takes it away."""
+    get_event_loop_policy().set_event_loop(loop)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop of the current policy."""
+    return get_event_loop_policy().new_event_loop()
+
+
+def get_child_watcher() -> AbstractChildWatcher:
+    """Return the child watcher of the current policy.
+
+    Raises:
+        NotImplementedError: on Windows, where children need no watcher.
+    """
+    return get_event_loop_policy().get_child_watcher()
+
+
+def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
+    """Let `watcher` watch the children of the current policy's loops; None goes back to the default.
+
+    Raises:
+        NotImplementedError: on Windows, where children need no watcher.
+    """
+    get_event_loop_policy().set_child_watcher(watcher)
+
+
+_current: AbstractEventLoopPolicy | None = None
+_lock = threading.RLock()
+
+
+def _no_default() -> AbstractEventLoopPolicy:
+    raise RuntimeError("no event loop policy was set")
+
+
+_make_default: Callable[[], AbstractEventLoopPolicy] = _no_default
+
+
+def provide_default(factory: Callable[[], AbstractEventLoopPolicy]) -> None:
+    """Let `factory` make the policy that is current where none was set; the floor above calls this."""
+    global _make_default
+    _make_default = factory

@@ -1,0 +1,14 @@
+"""One child: born, signalled, reaped. How an exit is noticed is the business of `governess.watchers`."""
+
+import sys
+
+from governess.children.exit import Exit
+from governess.children.observe import observe
+
+__all__ = ["Exit", "observe"]
+
+if sys.platform != "win32":
+    from governess.children.child import Child, adopt, children
+    from governess.children.group import end_group
+
+    __all__ += ["Child", "adopt", "children", "end_group"]

@@ -1,0 +1,272 @@
+"""One child process: its descriptor, its signals, and its reaping, which happens once.
+
+Everything hard about reaping stands here. The reap and every signal happen under one lock, so that no signal can reach
+a stranger that got the child's number after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import logging
+import os
+import signal as signals
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from governess.children import pidfd as pidfds
+from governess.children.exit import Exit
+from governess.children.fork import in_forked_child
+from governess.children.observe import tell_of_exit, tell_of_spawn
+
+__all__ = ["Child", "adopt", "children", "find"]
+
+logger = logging.getLogger("governess")
+
+# macOS has os.waitid since Python 3.13 only.
+_CAN_PEEK = hasattr(os, "waitid")
+
+
+class _State(enum.Enum):
+    ALIVE = enum.auto()
+    ZOMBIE = enum.auto()
+    GONE = enum.auto()  # reaped by somebody else
+
+
+class Child:
+    """A child process, from its birth to its reap.
+
+    Attributes:
+        pid: the number of the process.
+        argv: what was started, as given to the spawner; empty for an adopted child.
+        started: when it was born or adopted, in seconds of `time.monotonic`.
+        exit: how it ended; None until it is reaped.
+    """
+
+    def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None) -> None:
+        """Take over the child `pid`, and the descriptor that stands for it."""
+        in_forked_child(_forget_parents_children)
+        self.pid = pid
+        self.argv = tuple(argv)
+        self.started = time.monotonic()
+        self.exit: Exit | None = None
+        self._pidfd = pidfd
+        self._lock = threading.RLock()  # a finalizer may send a signal while this very thread reaps
+        self._holds = 0
+        self._reap_is_due = False
+        self._subscribers: list[Callable[[Child, Exit], None]] = []
+        _living[pid] = self
+        tell_of_spawn(self)
+
+    def __repr__(self) -> str:
+        state = "running" if self.exit is None else self.exit.describe()
+        return f"<Child pid={self.pid} {state}>"
+
+    @property
+    def pidfd(self) -> int | None:
+        """The descriptor that stands for the process; None where there is none, and after the reap."""
+        return self._pidfd
+
+    def signal(self, number: int) -> None:
+        """Send the signal `number` to the child, and to nobody else.
+
+        Raises:
+            ProcessLookupError: the child has been reaped.
+            PermissionError: the child runs under another user.
+        """
+        with self._lock:
+            if self._pidfd is not None:
+                signals.pidfd_send_signal(self._pidfd, number)
+            else:
+                self._check_unreaped()
+                os.kill(self.pid, number)
+
+    def signal_group(self, number: int) -> None:
+        """Send the signal `number` to every process of the group that the child leads.
+
+        Raises:
+            ProcessLookupError: the child has been reaped, or leads no group.
+        """
+        with self._lock:
+            self._check_unreaped()
+            os.killpg(self.pid, number)
+
+    def reap(self) -> Exit | None:
+        """Reap the child if it has exited; return how it ended, or None while it lives or is held.
+
+        The subscribers are told by the thread that reaps. A status that somebody else reaped is asked of the kernel
+        (`PIDFD_INFO_EXIT`, Linux 6.15 and later); where it cannot tell, the Exit is `lost` and a warning is logged.
+        """
+        with self._lock:
+            if self.exit is not None:
+                return self.exit
+            state = self._state()
+            if state is _State.ALIVE:
+                return None
+            if self._holds:
+                self._reap_is_due = True
+                return None
+            found = self._stolen_exit() if state is _State.GONE else self._take_status()
+            if found is None:
+                return None
+            self.exit = found
+        self._bury(found)
+        return found
+
+    def settle(self, exit: Exit) -> None:
+        """Accept the end of the child from somebody else, who reaped it without us."""
+        with self._lock:
+            if self.exit is not None:
+                return
+            self.exit = exit
+        self._bury(exit)
+
+    def subscribe(self, subscriber: Callable[[Child, Exit], None]) -> None:
+        """Call ``subscriber(child, exit)`` once, right after the reap; at once if that has been."""
+        with self._lock:
+            if self.exit is None:
+                self._subscribers.append(subscriber)
+                return
+            exit = self.exit
+        subscriber(self, exit)
+
+    def unsubscribe(self, subscriber: Callable[[Child, Exit], None]) -> None:
+        """Do not call the subscriber any more."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._subscribers.remove(subscriber)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Put off the reap inside this block: so long a dead child keeps its number, and that of its group."""
+        with self._lock:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holds -= 1
+                due = self._reap_is_due and not self._holds
+            if due:
+                self.reap()
+
+    def is_held(self) -> bool:
+        """Return whether the reap is put off."""
+        return self._holds > 0
+
+    def wait_for_exit(self, timeout: float | None = None) -> bool:
+        """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
+        if timeout is None and _CAN_PEEK and self.exit is None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+                return True
+        if (descriptor := self._pidfd) is not None:
+            with contextlib.suppress(OSError):  # closed by a reap in another thread
+                pidfds.has_exited(descriptor, timeout)
+        return self._poll_for_exit(timeout)
+
+    def _poll_for_exit(self, timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.001
+        while self._lives():
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        return True
+
+    def _lives(self) -> bool:
+        if not _CAN_PEEK:
+            return self.reap() is None
+        with self._lock:
+            return self.exit is None and self._state() is _State.ALIVE
+
+    def _state(self) -> _State:
+        if not _CAN_PEEK:
+            return _State.ZOMBIE  # perhaps: the reap will tell
+        kind, number = (os.P_PID, self.pid) if self._pidfd is None else (os.P_PIDFD, self._pidfd)
+        try:
+            seen = os.waitid(kind, number, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            # A process that is no child of ours can live, and its pidfd tell of its end.
+            if self._pidfd is not None and not pidfds.has_exited(self._pidfd):
+                return _State.ALIVE
+            return _State.GONE
+        return _State.ALIVE if seen is None else _State.ZOMBIE
+
+    def _take_status(self) -> Exit | None:
+        try:
+            pid, status, rusage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return self._stolen_exit()
+        return Exit.from_status(status, rusage) if pid else None
+
+    def _stolen_exit(self) -> Exit:
+        if signals.getsignal(signals.SIGCHLD) is signals.SIG_IGN:
+            _warn_of_ignored_sigchld()
+        status = None if self._pidfd is None else pidfds.lost_status(self._pidfd)
+        if status is not None:
+            return Exit.from_status(status)
+        logger.warning(
+            "Unknown child process pid %d, will report returncode 255: somebody else reaped it, its status is lost",
+            self.pid,
+        )
+        return Exit.unknown()
+
+    def _check_unreaped(self) -> None:
+        if self.exit is not None or (_CAN_PEEK and self._state() is _State.GONE):
+            raise ProcessLookupError(f"process {self.pid} has exited and is reaped")
+
+    def _bury(self, exit: Exit) -> None:
+        with self._lock:
+            subscribers, self._subscribers = self._subscribers, []
+            if _living.get(self.pid) is self:
+                del _living[self.pid]
+        for subscriber in subscribers:
+            try:
+                subscriber(self, exit)
+            except Exception:
+                logger.exception("the end of %r was not taken by %r", self, subscriber)
+        with self._lock:
+            descriptor, self._pidfd = self._pidfd, None
+        if descriptor is not None:
+            os.close(descriptor)
+        tell_of_exit(self, exit)
+
+
+def children() -> list[Child]:
+    """Return the children that live, or wait to be reaped: those that governess started or was told to watch."""
+    return list(_living.values())
+
+
+def find(pid: int) -> Child | None:
+    """Return the Child of `pid` if it is one of `children()`."""
+    return _living.get(pid)
+
+
+def adopt(pid: int) -> Child:
+    """Return the Child of `pid`; a new one if somebody else started that process."""
+    with _adoption:
+        return _living.get(pid) or Child(pid, pidfd=pidfds.open_pidfd(pid))
+
+
+_living: dict[int, Child] = {}
+_adoption = threading.Lock()
+
+
+@functools.cache
+def _warn_of_ignored_sigchld() -> None:
+    logger.warning("SIGCHLD is ignored in this process, so the kernel reaps its children: their rusage is unknown")
+
+
+def _forget_parents_children() -> None:
+    global _adoption
+    _adoption = threading.Lock()
+    for child in children():
+        child._lock = threading.RLock()
+        descriptor, child._pidfd = child._pidfd, None
+        if descriptor is not None:
+            os.close(descriptor)
+    _living.clear()

@@ -1,0 +1,82 @@
+"""What is to be started, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from governess.children.child import Child
+from governess.children.reaper import entrust
+
+__all__ = ["Birth", "Command"]
+
+Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Stdio = int | IO[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A child to be started.
+
+    Attributes:
+        args: the program and its arguments; with `shell`, one line for ``/bin/sh``.
+        shell: whether the shell runs it.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, or None for the parent's; so `stdout` and `stderr`.
+        stdout: where the child writes.
+        stderr: where the child complains; STDOUT for the same place.
+        options: all other arguments of `subprocess.Popen`.
+    """
+
+    args: Program | Sequence[Program]
+    shell: bool = False
+    stdin: Stdio = None
+    stdout: Stdio = None
+    stderr: Stdio = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def argv(self) -> tuple[Any, ...]:
+        """The words that were given, for people to read."""
+        if isinstance(self.args, (str, bytes, os.PathLike)):
+            return (self.args,)
+        return tuple(self.args)
+
+
+class Birth:
+    """A child that was just started, and our ends of its pipes.
+
+    Whoever takes it calls `claim`. Dropped before that, it kills the child: nobody would ever know of it.
+
+    Attributes:
+        child: the child.
+        pipes: our descriptor for each of the child's 0, 1, 2 that is a pipe.
+    """
+
+    def __init__(self, child: Child, pipes: dict[int, int]) -> None:
+        """Stand for the child and the descriptors until somebody claims them."""
+        self.child = child
+        self.pipes = pipes
+        self._claimed = False
+
+    def claim(self) -> Birth:
+        """Take the child and the descriptors over; they are the caller's from here on."""
+        self._claimed = True
+        return self
+
+    def discard(self) -> None:
+        """Kill the child, close the descriptors, and let the reaper do the rest."""
+        if self._claimed:
+            return
+        self._claimed = True
+        for descriptor in self.pipes.values():
+            os.close(descriptor)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self.child.signal(signal.SIGKILL)
+        entrust(self.child)
+
+    def __del__(self) -> None:
+        self.discard()

@@ -1,0 +1,79 @@
+"""Starting a child by `subprocess.Popen`: what works on every POSIX system."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+from typing import Any
+
+from governess.children.child import Child
+from governess.children.command import Birth, Command
+from governess.children.pidfd import open_pidfd
+
+__all__ = ["start"]
+
+
+def start(command: Command) -> Birth:
+    """Start the child and return it; block until it has exec'ed.
+
+    Raises:
+        OSError: as `subprocess.Popen` raises it.
+        ValueError, TypeError, subprocess.SubprocessError: likewise.
+    """
+    options = dict(command.options)
+    with _Pipes(options.pop("pipesize", -1)) as pipes:
+        process = subprocess.Popen(
+            command.args,
+            shell=command.shell,
+            stdin=pipes.for_child(0, command.stdin),
+            stdout=pipes.for_child(1, command.stdout),
+            stderr=pipes.for_child(2, command.stderr),
+            **options,
+        )
+        child = Child(process.pid, command.argv, pidfd=open_pidfd(process.pid))
+        # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
+        process.returncode = 0
+        return Birth(child, pipes.keep_ours())
+
+
+class _Pipes:
+    """The pipes between us and a child in the making: the child's ends are closed at the end, ours after a failure.
+
+    They are made here and not by Popen, whose file objects cannot be parted from their descriptors.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._ours: dict[int, int] = {}
+        self._cleanup = contextlib.ExitStack()
+        self._keep = False
+
+    def __enter__(self) -> _Pipes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def for_child(self, number: int, wish: Any) -> Any:
+        """Return what the child gets as its descriptor `number`."""
+        if wish != subprocess.PIPE or isinstance(wish, bool):
+            return wish
+        ends = os.pipe()
+        ours, theirs = reversed(ends) if number == 0 else ends
+        self._cleanup.callback(os.close, theirs)
+        self._cleanup.callback(self._close_ours, ours)
+        self._ours[number] = ours
+        if self._size > 0 and hasattr(fcntl, "F_SETPIPE_SZ"):
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, self._size)
+        return theirs
+
+    def keep_ours(self) -> dict[int, int]:
+        """Return our ends, which stay open."""
+        self._keep = True
+        return self._ours
+
+    def _close_ours(self, descriptor: int) -> None:
+        if not self._keep:
+            os.close(descriptor)

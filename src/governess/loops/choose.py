@@ -1,0 +1,91 @@
+"""Which loop a name means: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["LoopChoice", "available", "choose_loop"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopChoice:
+    """A loop factory, and why it was taken.
+
+    Attributes:
+        name: ``asyncio``, ``uvloop``, or ``module:factory``.
+        factory: called without arguments, it makes a loop; a policy sees to its children.
+        reason: one sentence for people.
+    """
+
+    name: str
+    factory: Callable[[], asyncio.AbstractEventLoop]
+    reason: str
+
+
+def choose_loop(name: str = "auto") -> LoopChoice:
+    """Return the loop factory of a name; `auto` takes the fastest that is installed.
+
+    Raises:
+        ValueError: there is no such loop, or it cannot be imported; the text says what there is.
+    """
+    if name == "auto":
+        return _fastest()
+    if name == "asyncio":
+        return LoopChoice("asyncio", _asyncio_loop(), "asked for")
+    if name == "uvloop":
+        if (obstacle := _uvloop_obstacle()) is not None:
+            raise ValueError(f"the loop 'uvloop' cannot be used: {obstacle}")
+        return LoopChoice("uvloop", _import("uvloop", "Loop"), "asked for")
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"the loop {name!r} does not exist; there are auto, asyncio, uvloop, and module:factory")
+    return LoopChoice(name, _import(module, attribute), "asked for")
+
+
+def available() -> list[tuple[str, str, bool]]:
+    """Return for each loop known by name: the name, its version or why it is missing, and whether it can be used."""
+    obstacle = _uvloop_obstacle()
+    version = obstacle or importlib.metadata.version("uvloop")
+    return [
+        ("asyncio", f"{_asyncio_loop().__name__} of Python {sys.version.split()[0]}", True),
+        ("uvloop", version, obstacle is None),
+    ]
+
+
+def _fastest() -> LoopChoice:
+    if (obstacle := _uvloop_obstacle()) is None:
+        return LoopChoice("uvloop", _import("uvloop", "Loop"), "the fastest that is installed")
+    return LoopChoice("asyncio", _asyncio_loop(), f"uvloop: {obstacle}")
+
+
+def _asyncio_loop() -> type[asyncio.AbstractEventLoop]:
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop
+    return asyncio.SelectorEventLoop
+
+
+def _uvloop_obstacle() -> str | None:
+    if sys.platform == "win32":
+        return "there is none for Windows"
+    if importlib.util.find_spec("uvloop") is None:
+        return "not installed (pip install 'governess[uvloop]')"
+    return None
+
+
+def _import(module: str, attribute: str) -> Any:
+    try:
+        factory: Any = importlib.import_module(module)
+        for name in attribute.split("."):
+            factory = getattr(factory, name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: {error}") from error
+    if not callable(factory):
+        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: it is not callable")
+    return factory

@@ -1,0 +1,55 @@
+"""Our end of a child's pipe, in a shape that every loop can own."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["PipeEnd"]
+
+
+class PipeEnd:
+    """A descriptor that `connect_read_pipe` and `connect_write_pipe` take, and may close in either way.
+
+    asyncio closes this object and never the descriptor; uvloop closes the descriptor first and this object then, when
+    the number may already be another thread's file. So only the very same pipe is closed, known by its inode.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        """Own the descriptor."""
+        self._descriptor = descriptor
+        self._identity = _identity(descriptor)
+
+    def __repr__(self) -> str:
+        return f"<PipeEnd {'closed' if self.closed else self._descriptor}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._descriptor < 0
+
+    def fileno(self) -> int:
+        """Return the descriptor.
+
+        Raises:
+            ValueError: it is closed.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on a closed pipe")
+        return self._descriptor
+
+    def close(self) -> None:
+        """Close the descriptor, unless it is closed already."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0 and _identity(descriptor) == self._identity:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,137 @@
+"""Starting a child in a loop: `loop.subprocess_exec` and `loop.subprocess_shell`, for any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from governess._registry import get_event_loop_policy
+from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children.child import Child
+from governess.children.command import Command
+from governess.children.reaper import entrust
+from governess.children.spawn import spawn
+from governess.loops.transport import ChildTransport
+from governess.watchers.base import running_loop
+from governess.watchers.choose import choose
+from governess.watchers.closing import when_closed
+
+__all__ = ["policy_of", "start_child", "watcher_of"]
+
+logger = logging.getLogger("governess")
+
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+
+
+async def start_child(
+    loop: asyncio.AbstractEventLoop, protocol_factory: Callable[[], ProtocolT], command: Command
+) -> tuple[ChildTransport, ProtocolT]:
+    """Start a child, have the watcher of the loop's policy watch it, and connect it with a new protocol.
+
+    Cancelled at whichever point, it leaves nothing behind.
+
+    Raises:
+        RuntimeError: the watcher is not active; then there is no child.
+        OSError: as `subprocess.Popen` raises it; so its other errors.
+    """
+    protocol: Any = protocol_factory()
+    if loop.get_debug():
+        logger.debug("run %r", command)
+    watcher = watcher_of(policy_of(loop))
+    with watcher:
+        if not watcher.is_active():
+            raise RuntimeError(
+                f"the child watcher {watcher!r} is not active: attach a loop that runs, "
+                "or use one that needs none (subprocess support is not installed)"
+            )
+        birth = await spawn(command)
+        try:
+            transport = ChildTransport(loop, protocol, birth.child, birth.pipes)
+        except BaseException:
+            birth.discard()
+            raise
+        birth.claim()
+        _let_watch(watcher, birth.child, transport, loop)
+    try:
+        await transport.connect()
+    except BaseException:
+        transport.close()
+        raise
+    return transport, protocol
+
+
+def policy_of(loop: asyncio.AbstractEventLoop) -> AbstractEventLoopPolicy:
+    """Return the policy that made the loop, else the current one."""
+    policy: AbstractEventLoopPolicy | None = getattr(loop, "governess_policy", None)
+    return get_event_loop_policy() if policy is None else policy
+
+
+def watcher_of(policy: AbstractEventLoopPolicy) -> AbstractChildWatcher:
+    """Return the watcher of the policy; the default one if the policy knows nothing of watchers."""
+    global _default_watcher
+    with contextlib.suppress(NotImplementedError, AttributeError):
+        return policy.get_child_watcher()
+    if _default_watcher is None:
+        _default_watcher = choose().factory()
+    return _default_watcher
+
+
+_default_watcher: AbstractChildWatcher | None = None
+
+
+def _let_watch(
+    watcher: AbstractChildWatcher, child: Child, transport: ChildTransport, loop: asyncio.AbstractEventLoop
+) -> None:
+    _residents(loop).add(transport, watcher)
+    try:
+        if child.exit is None:
+            watcher.add_child_handler(child.pid, _exited, transport, loop)
+    except BaseException:
+        transport.release_pipes()
+        transport.close()
+        entrust(child)
+        raise
+    if child.exit is not None:
+        loop.call_soon(transport.process_exited, child.exit)
+
+
+def _exited(pid: int, returncode: int, transport: ChildTransport, loop: asyncio.AbstractEventLoop) -> None:
+    if running_loop() is loop:
+        transport.process_exited(returncode)
+    else:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(transport.process_exited, returncode)
+
+
+def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
+    residents = _residents_of.get(loop)
+    if residents is None:
+        residents = _residents_of[loop] = _Residents()
+        when_closed(loop, residents.evict)
+    return residents
+
+
+class _Residents:
+    """The children of one loop, for the day when it closes."""
+
+    def __init__(self) -> None:
+        self._watchers: weakref.WeakKeyDictionary[ChildTransport, AbstractChildWatcher] = weakref.WeakKeyDictionary()
+
+    def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> None:
+        self._watchers[transport] = watcher
+
+    def evict(self) -> None:
+        """Close our ends of their pipes, and let the reaper wait for those that still live."""
+        for transport, watcher in list(self._watchers.items()):
+            transport.release_pipes()
+            child: Child = transport.get_extra_info("child")
+            if child.exit is None:
+                watcher.remove_child_handler(child.pid)
+                entrust(child)
+
+
+_residents_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Residents] = weakref.WeakKeyDictionary()

@@ -1,0 +1,236 @@
+"""The transport of a child: asyncio's, over public methods of any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from governess.children.child import Child
+from governess.children.exit import Exit
+from governess.loops.pipes import PipeEnd
+from governess.loops.popen_view import PopenView
+
+__all__ = ["ChildTransport"]
+
+logger = logging.getLogger("governess")
+
+
+class ChildTransport(asyncio.SubprocessTransport):
+    """Connects a child's pipes and its end with a `asyncio.SubprocessProtocol`.
+
+    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, and ``'child'``, the `Child`.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.SubprocessProtocol, child: Child, pipes: dict[int, int]
+    ) -> None:
+        """Own the child and our descriptors of its pipes."""
+        self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
+        args = list(child.argv) if len(child.argv) != 1 else child.argv[0]
+        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child})
+        self._loop = loop
+        self._protocol: Any = protocol
+        self._child = child
+        self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
+        self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
+        self._waiters: set[asyncio.Future[int]] = set()
+        self._returncode: int | None = None
+        self._closed = False
+        self._finished = False
+
+    def __repr__(self) -> str:
+        state = "running" if self._returncode is None else f"returncode={self._returncode}"
+        words = ["ChildTransport", "closed" if self._closed else "", f"pid={self._child.pid}", state]
+        names = {0: "stdin", 1: "stdout", 2: "stderr"}
+        words += [f"{names[number]}={pipe.transport}" for number, pipe in self._pipes.items() if pipe]
+        return f"<{' '.join(filter(None, words))}>"
+
+    def __del__(self) -> None:
+        if not self._closed and not self._finished:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self._kill()
+
+    async def connect(self) -> None:
+        """Connect the pipes, then the protocol; return when the protocol knows."""
+        for number, end in self._ends.items():
+            self._pipes[number] = await self._connect_pipe(number, end)
+        connected = self._loop.create_future()
+        self._loop.call_soon(self._protocol.connection_made, self)
+        pending, self._pending = self._pending or (), None
+        for callback, args in pending:
+            self._loop.call_soon(callback, *args)
+        self._loop.call_soon(_set_result, connected)
+        await connected
+
+    async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
+        connect = self._loop.connect_write_pipe if number == 0 else self._loop.connect_read_pipe
+        _, protocol = await connect(lambda: _PipeProtocol(self, number), end)
+        return protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol take over."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+        return self._protocol  # type: ignore[no-any-return]
+
+    def is_closing(self) -> bool:
+        """Return whether `close` was called."""
+        return self._closed
+
+    def get_pid(self) -> int:
+        """Return the number of the process."""
+        return self._child.pid
+
+    def get_returncode(self) -> int | None:
+        """Return how the child ended, an `Exit`; None while the protocol has not been told."""
+        return self._returncode
+
+    def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
+        """Return the transport of the child's descriptor `fd`, if that is a pipe."""
+        pipe = self._pipes.get(fd)
+        return None if pipe is None else pipe.transport
+
+    def send_signal(self, signal: int) -> None:
+        """Send the signal to the child, and never to another process that has its number.
+
+        Raises:
+            ProcessLookupError: the connection to the child is lost, since it has exited.
+        """
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.signal(signal)
+
+    def terminate(self) -> None:
+        """Ask the child to end, by SIGTERM; errors as `send_signal`."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child, by SIGKILL; errors as `send_signal`."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the pipes, and kill the child if it lives."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._loop.is_closed():
+            for pipe in self._pipes.values():
+                if pipe is not None and pipe.transport is not None:
+                    pipe.transport.close()
+        if self._returncode is None:
+            if self._loop.get_debug():
+                logger.warning("Close running child process: kill %r", self)
+            self._kill()
+
+    def release_pipes(self) -> None:
+        """Close our ends of the pipes, without the loop: it is closed, or never got them."""
+        for end in self._ends.values():
+            end.close()
+
+    def process_exited(self, returncode: int) -> None:
+        """Take note that the child has exited; called in the loop, once."""
+        if self._returncode is not None:
+            return
+        if self._loop.get_debug():
+            logger.info("%r exited with return code %r", self, returncode)
+        self._returncode = returncode
+        if not isinstance(returncode, Exit):
+            # A watcher that is not ours has reaped it.
+            self._child.settle(Exit(returncode))
+        self._call(self._protocol.process_exited)
+        self._finish_when_all_is_over()
+        # As soon as the process exits, whoever else may hold its pipes: cpython#119710.
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(returncode)
+
+    async def _wait(self) -> int:
+        """Wait for the exit; `asyncio.subprocess.Process.wait` calls this."""
+        if self._returncode is not None:
+            return self._returncode
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _kill(self) -> None:
+        # PermissionError: the child runs setuid.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._child.signal(signal.SIGKILL)
+
+    def _call(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call soon, but not before connection_made."""
+        if self._pending is not None:
+            self._pending.append((callback, args))
+        else:
+            self._loop.call_soon(callback, *args)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Pass on what a pipe has brought."""
+        self._call(self._protocol.pipe_data_received, fd, data)
+
+    def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
+        """Pass on that a pipe is closed."""
+        self._call(self._protocol.pipe_connection_lost, fd, error)
+        self._finish_when_all_is_over()
+
+    def pause_writing(self) -> None:
+        """Pass on that the child's standard input is full."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that there is room in it again."""
+        self._protocol.resume_writing()
+
+    def _finish_when_all_is_over(self) -> None:
+        if self._returncode is not None and all(
+            pipe is not None and pipe.disconnected for pipe in self._pipes.values()
+        ):
+            self._call(self._lose_connection)
+
+    def _lose_connection(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        self._finished = True
+        protocol.connection_lost(None)
+
+
+class _PipeProtocol(asyncio.Protocol):
+    """Tells the child's transport what happens to one pipe."""
+
+    def __init__(self, owner: ChildTransport, fd: int) -> None:
+        self._owner = owner
+        self._fd = fd
+        self.transport: Any = None
+        self.disconnected = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.pipe_data_received(self._fd, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.disconnected = True
+        self._owner.pipe_connection_lost(self._fd, exc)
+
+    def pause_writing(self) -> None:
+        self._owner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._owner.resume_writing()
+
+
+def _set_result(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

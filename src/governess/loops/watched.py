@@ -1,0 +1,133 @@
+"""Loop classes whose children are governess's: `watched` makes one of any class that has asyncio's public methods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from governess.children.command import Command
+from governess.loops.start import policy_of, start_child, watcher_of
+
+if TYPE_CHECKING:
+    from asyncio import BaseEventLoop as _Base
+
+    from governess.abc import AbstractEventLoopPolicy
+else:
+    _Base = object
+
+__all__ = ["SelectorEventLoop", "WatchedLoop", "watch", "watched"]
+
+LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
+
+# What asyncio refuses in Popen's arguments, and the value that it insists on: a child's streams are bytes.
+_FIXED = {"universal_newlines": False, "bufsize": 0, "text": False, "encoding": None, "errors": None}
+
+
+class WatchedLoop(_Base):
+    """What a watched loop class has before the loop class itself: children, and knowing when it closes.
+
+    Attributes:
+        governess_policy: the policy that made the loop, whose watcher its children get; None for the current policy.
+    """
+
+    governess_policy: AbstractEventLoopPolicy | None = None
+    _on_close: list[Callable[[], object]] | None = None
+
+    def run_forever(self) -> None:
+        """Run until `stop` is called; in the main thread, the policy's watcher attaches to the loop first."""
+        if threading.current_thread() is threading.main_thread():
+            watcher_of(policy_of(self)).attach_loop(self)
+        super().run_forever()
+
+    def close(self) -> None:
+        """Close the loop; its living children are passed on to a reaper, and their pipes are closed."""
+        super().close()
+        callbacks, self._on_close = self._on_close or (), None
+        for callback in callbacks:
+            callback()
+
+    def call_on_close(self, callback: Callable[[], object]) -> None:
+        """Call `callback` right after the loop is closed."""
+        if self._on_close is None:
+            self._on_close = []
+        self._on_close.append(callback)
+
+    async def subprocess_exec(
+        self,
+        protocol_factory: Callable[[], Any],
+        program: Any,
+        *args: Any,
+        stdin: Any = asyncio.subprocess.PIPE,
+        stdout: Any = asyncio.subprocess.PIPE,
+        stderr: Any = asyncio.subprocess.PIPE,
+        shell: bool = False,
+        **options: Any,
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        """Start `program` with `args`; arguments, result and errors are those of asyncio's loops."""
+        if shell:
+            raise ValueError("shell must be False")
+        options = _popen_options(options)
+        command = Command((program, *args), False, stdin, stdout, stderr, options)
+        return await start_child(self, protocol_factory, command)
+
+    async def subprocess_shell(
+        self,
+        protocol_factory: Callable[[], Any],
+        cmd: str | bytes,
+        *,
+        stdin: Any = asyncio.subprocess.PIPE,
+        stdout: Any = asyncio.subprocess.PIPE,
+        stderr: Any = asyncio.subprocess.PIPE,
+        shell: bool = True,
+        **options: Any,
+    ) -> tuple[asyncio.SubprocessTransport, Any]:
+        """Start the shell command `cmd`; arguments, result and errors are those of asyncio's loops."""
+        if not isinstance(cmd, (bytes, str)):
+            raise ValueError("cmd must be a string")
+        if not shell:
+            raise ValueError("shell must be True")
+        options = _popen_options(options)
+        return await start_child(self, protocol_factory, Command(cmd, True, stdin, stdout, stderr, options))
+
+
+def watched(loop_class: type[LoopT]) -> type[LoopT]:
+    """Return a subclass of the loop class whose children are started and watched by governess.
+
+    Args:
+        loop_class: any class with asyncio's public methods; a watched one is returned as it is.
+    """
+    return loop_class if issubclass(loop_class, WatchedLoop) else _watched(loop_class)  # type: ignore[arg-type]
+
+
+def watch(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    """Make a loop that exists already one of the `watched` class of its own; return it.
+
+    A loop whose class cannot be changed (it is written in C and closed to this) stays as it is.
+    """
+    if not isinstance(loop, WatchedLoop):
+        with contextlib.suppress(TypeError):
+            loop.__class__ = watched(type(loop))
+    return loop
+
+
+class SelectorEventLoop(WatchedLoop, asyncio.SelectorEventLoop):
+    """asyncio's selector loop, whose children are started and watched by governess."""
+
+
+@functools.cache
+def _watched(loop_class: type[Any]) -> type[Any]:
+    if loop_class is asyncio.SelectorEventLoop:
+        return SelectorEventLoop
+    namespace = {"__module__": __name__, "__doc__": f"{loop_class.__qualname__} with the children of governess."}
+    return type(loop_class.__name__, (WatchedLoop, loop_class), namespace)
+
+
+def _popen_options(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in _FIXED.items():
+        if options.pop(name, value) != value:
+            raise ValueError(f"{name} must be {value}")
+    return options

@@ -1,0 +1,22 @@
+"""How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
+
+from governess.watchers.choose import NAMES, WatcherChoice, choose, named
+from governess.watchers.fast import FastChildWatcher
+from governess.watchers.kqueue import KqueueChildWatcher
+from governess.watchers.multiloop import MultiLoopChildWatcher
+from governess.watchers.pidfd import PidfdChildWatcher
+from governess.watchers.safe import SafeChildWatcher
+from governess.watchers.threaded import ThreadedChildWatcher
+
+__all__ = [
+    "NAMES",
+    "FastChildWatcher",
+    "KqueueChildWatcher",
+    "MultiLoopChildWatcher",
+    "PidfdChildWatcher",
+    "SafeChildWatcher",
+    "ThreadedChildWatcher",
+    "WatcherChoice",
+    "choose",
+    "named",
+]

@@ -1,0 +1,150 @@
+"""What all watchers are: a table of handlers, each of which runs once when its child is reaped.
+
+A watcher adds only how it notices that a child has exited; then it calls `Child.reap`, and the child calls the handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVarTuple
+
+from governess.abc import AbstractChildWatcher
+from governess.children.child import Child, adopt
+from governess.children.exit import Exit
+from governess.children.fork import in_forked_child
+from governess.children.reaper import entrust
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["ChildWatcher", "running_loop"]
+
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger("governess")
+
+
+class ChildWatcher(AbstractChildWatcher):
+    """A watcher whose subclass says in `_watch` how it notices the exit of a child."""
+
+    def __init__(self) -> None:
+        """Start with no child to watch."""
+        in_forked_child(_forget_parents_children)
+        _watchers.add(self)
+        self._handlers: dict[int, _Handler] = {}
+        self._lock = threading.RLock()  # a callback may add or remove a handler
+
+    def add_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
+        """Call ``callback(pid, returncode, *args)`` once when the child `pid` has exited.
+
+        It runs in the loop that runs here now; without one, in the thread where the exit is noticed. A second handler
+        for the same child replaces the first. A child that has exited already is reported too.
+        """
+        child = adopt(pid)
+        handler = _Handler(self, child, callback, args)
+        with self._lock:
+            before = self._handlers.get(pid)
+            self._handlers[pid] = handler
+            child.subscribe(handler)
+            if before is not None and before.child is child:
+                child.unsubscribe(before)
+                return
+        self._watch(child)
+
+    def remove_child_handler(self, pid: int) -> bool:
+        """Forget the handler of `pid`; return whether there was one. The child is not reaped any more."""
+        with self._lock:
+            handler = self._handlers.pop(pid, None)
+            if handler is None:
+                return False
+            handler.child.unsubscribe(handler)
+        self._unwatch(handler.child)
+        return True
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Do nothing: this watcher needs no loop of its own."""
+
+    def is_active(self) -> bool:
+        """Return True: this watcher is always ready."""
+        return True
+
+    def close(self) -> None:
+        """Free what the watcher holds. Children that still live are passed on to the reaper: no handler is lost."""
+        for child in self._watched():
+            self._unwatch(child)
+            entrust(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def _watched(self) -> list[Child]:
+        with self._lock:
+            return [handler.child for handler in self._handlers.values()]
+
+    def _watch(self, child: Child) -> None:
+        """Call ``child.reap()`` when the child has exited, also if it has already."""
+        raise NotImplementedError
+
+    def _unwatch(self, child: Child) -> None:
+        """Stop what `_watch` began; the child may be reaped or alive."""
+
+    def _start_anew(self) -> None:
+        """Forget, in a forked process, the parent's children and its loops."""
+        self._lock = threading.RLock()
+        self._handlers.clear()
+
+
+class _Handler:
+    """A callback, the child whose exit it waits for, and the loop where it is to run."""
+
+    __slots__ = ("_args", "_callback", "_loop", "_watcher", "child")
+
+    def __init__(
+        self, watcher: ChildWatcher, child: Child, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        self.child = child
+        self._watcher = watcher
+        self._callback = callback
+        self._args = args
+        self._loop = running_loop()
+
+    def __call__(self, child: Child, exit: Exit) -> None:
+        watcher = self._watcher
+        with watcher._lock:
+            if watcher._handlers.get(child.pid) is self:
+                del watcher._handlers[child.pid]
+        watcher._unwatch(child)
+        loop = self._loop
+        if loop is None or loop is running_loop():
+            self._callback(child.pid, exit, *self._args)
+            return
+        try:
+            loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
+        except RuntimeError:
+            logger.warning("Loop %r that handles pid %d is closed", loop, child.pid)
+
+
+_watchers: weakref.WeakSet[ChildWatcher] = weakref.WeakSet()
+
+
+def _forget_parents_children() -> None:
+    for watcher in list(_watchers):
+        watcher._start_anew()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,74 @@
+"""Which watcher works best here: found out by trying, never by a version."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from governess.children.pidfd import unavailable
+from governess.watchers.base import ChildWatcher
+from governess.watchers.fast import FastChildWatcher
+from governess.watchers.kqueue import KqueueChildWatcher
+from governess.watchers.multiloop import MultiLoopChildWatcher
+from governess.watchers.pidfd import PidfdChildWatcher
+from governess.watchers.safe import SafeChildWatcher
+from governess.watchers.threaded import ThreadedChildWatcher
+
+__all__ = ["NAMES", "WatcherChoice", "choose", "named"]
+
+_CLASSES: dict[str, type[ChildWatcher]] = {
+    "pidfd": PidfdChildWatcher,
+    "kqueue": KqueueChildWatcher,
+    "threaded": ThreadedChildWatcher,
+    "multiloop": MultiLoopChildWatcher,
+    "safe": SafeChildWatcher,
+    "fast": FastChildWatcher,
+}
+
+NAMES = tuple(_CLASSES)
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherChoice:
+    """The watcher that is the default here, and why.
+
+    Attributes:
+        name: its short name.
+        factory: called without arguments, it makes one.
+        reason: one sentence for people.
+    """
+
+    name: str
+    factory: Callable[[], ChildWatcher]
+    reason: str
+
+
+def choose() -> WatcherChoice:
+    """Return the default watcher of this process: pidfd where one can be had, else kqueue, else a thread a child."""
+    if (obstacle := unavailable()) is None:
+        return WatcherChoice("pidfd", PidfdChildWatcher, "pidfd_open works in this process")
+    if hasattr(select, "kqueue"):
+        return WatcherChoice("kqueue", KqueueChildWatcher, f"{obstacle}, but a kqueue")
+    return WatcherChoice("threaded", ThreadedChildWatcher, f"{obstacle}, and no kqueue: a thread waits for each child")
+
+
+def named(name: str) -> type[ChildWatcher]:
+    """Return the watcher class of a short name.
+
+    Raises:
+        ValueError: there is no watcher of that name, or it cannot work here; the text lists those that can.
+    """
+    usable = {each: kind for each, kind in _CLASSES.items() if _obstacle(each) is None}
+    if name in usable:
+        return usable[name]
+    why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
+    raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(usable)}")
+
+
+def _obstacle(name: str) -> str | None:
+    if name == "pidfd":
+        return unavailable()
+    if name == "kqueue" and not hasattr(select, "kqueue"):
+        return "this platform has no kqueue"
+    return None

@@ -1,0 +1,168 @@
+"""SIGCHLD in the main thread's loop: reaps every child of the process, whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from governess.children.child import Child, find
+from governess.children.exit import Exit
+from governess.watchers.attached import AttachedChildWatcher
+from governess.watchers.base import running_loop
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["FastChildWatcher"]
+
+logger = logging.getLogger("governess")
+
+# How many exits of unknown children are kept at most.
+PARKING_PLACES = 4096
+
+
+class FastChildWatcher(AttachedChildWatcher):
+    """Reaps whichever child has exited when SIGCHLD comes, in the loop it is attached to.
+
+    An exit costs O(1), but other code that waits for its own children finds them gone. A child must be started inside
+    ``with watcher:``, since it can exit before its handler is added: its exit is kept so long, and no longer.
+    """
+
+    def __init__(self) -> None:
+        """Start without a loop, and so inactive."""
+        super().__init__()
+        self._parking = _Parking()
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._parking.open_window()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            strangers = self._parking.close_window()
+        if strangers:
+            logger.warning("Caught subprocesses termination from unknown pids: %s", strangers)
+
+    def close(self) -> None:
+        """Leave the loop, and put back the SIGCHLD handler. Children that still live are passed on to the reaper."""
+        super().close()
+        self._parking = _Parking()
+
+    def _watch(self, child: Child) -> None:
+        with self._lock:
+            parked = self._parking.take(child.pid)
+        # A parked exit of that number is another, earlier child's if a child with it is there.
+        if parked is not None and _is_no_child(child.pid):
+            child.settle(parked)
+        else:
+            super()._watch(child)
+
+    def _search(self) -> bool:
+        while (pid := _somebody_exited()) is not None:
+            child = find(pid)
+            if child is not None and child.is_held():
+                # It stands before the others till it is released, so ask for those we know.
+                for other in self._watched():
+                    other.reap()
+                break
+            with self._lock:
+                if pid not in self._handlers:
+                    self._park(pid, child)
+                    continue
+            if child is not None:
+                child.reap()
+        return bool(self._handlers)
+
+    def _park(self, pid: int, child: Child | None) -> None:
+        exit = _reap_stranger(pid) if child is None else child.reap()
+        if exit is not None and not self._parking.park(pid, exit, child is None) and child is None:
+            logger.warning("Caught subprocess termination from unknown pid: %d -> %d", pid, exit)
+
+    def _start_anew(self) -> None:
+        super()._start_anew()
+        self._parking = _Parking()
+
+
+class _Parking:
+    """Exits of unknown children, each kept while a start that began before it is pending: it may be that child's."""
+
+    def __init__(self) -> None:
+        self._exits: dict[int, _Parked] = {}  # by pid, oldest first
+        self._tickets = itertools.count(1)
+        self._youngest = 0
+        self._open: dict[int, None] = {}  # the tickets of pending starts, oldest first
+        self._holders: dict[object, list[int]] = {}
+
+    def open_window(self) -> None:
+        self._youngest = next(self._tickets)
+        self._open[self._youngest] = None
+        self._holders.setdefault(_who(), []).append(self._youngest)
+
+    def close_window(self) -> list[int]:
+        """End the caller's last window; return the pids of the exits that nobody can ask for any more."""
+        who = _who()
+        mine = self._holders[who]
+        del self._open[mine.pop()]
+        if not mine:
+            del self._holders[who]
+        oldest = next(iter(self._open), self._youngest + 1)
+        unwanted = [pid for pid, parked in self._exits.items() if parked.ticket < oldest]
+        return [pid for pid in unwanted if self._exits.pop(pid).is_strangers]
+
+    def park(self, pid: int, exit: Exit, is_strangers: bool) -> bool:
+        """Keep the exit if a start is pending; return whether it is kept."""
+        self._exits.pop(pid, None)
+        if not self._open:
+            return False
+        if len(self._exits) >= PARKING_PLACES:
+            del self._exits[next(iter(self._exits))]
+        self._exits[pid] = _Parked(exit, self._youngest, is_strangers)
+        return True
+
+    def take(self, pid: int) -> Exit | None:
+        parked = self._exits.pop(pid, None)
+        return None if parked is None else parked.exit
+
+
+class _Parked(NamedTuple):
+    exit: Exit
+    ticket: int  # the youngest one when it was parked
+    is_strangers: bool  # nobody here has started that child
+
+
+def _who() -> object:
+    """Windows of one task, or of one thread without a loop, are closed in the order that nesting gives them."""
+    task = asyncio.current_task() if running_loop() is not None else None
+    return threading.get_ident() if task is None else task
+
+
+def _somebody_exited() -> int | None:
+    try:
+        seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return None if seen is None else seen.si_pid
+
+
+def _reap_stranger(pid: int) -> Exit | None:
+    try:
+        reaped, status, rusage = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return Exit.from_status(status, rusage) if reaped else None
+
+
+def _is_no_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False

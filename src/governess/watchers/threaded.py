@@ -1,0 +1,60 @@
+"""A thread a child: works everywhere, needs neither signals nor pidfds."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+
+from governess.children.child import Child
+from governess.children.reaper import entrust
+from governess.watchers.base import ChildWatcher
+
+__all__ = ["ThreadedChildWatcher", "wait_in_thread"]
+
+# How long close() waits for the threads whose children are over, in seconds.
+JOIN_TIMEOUT = 1.0
+
+
+class ThreadedChildWatcher(ChildWatcher):
+    """Waits for each child in a thread of its own.
+
+    It serves the loops of all threads, without SIGCHLD; an exit costs O(1), a living child costs a thread.
+    """
+
+    def __init__(self) -> None:
+        """Start with no child to watch."""
+        super().__init__()
+        self._threads: weakref.WeakKeyDictionary[threading.Thread, Child] = weakref.WeakKeyDictionary()
+
+    def close(self) -> None:
+        """Wait, for one second at most, for the threads that are about to end.
+
+        The threads of living children go on until those exit, and call their handlers.
+        """
+        deadline = time.monotonic() + JOIN_TIMEOUT
+        for thread, child in list(self._threads.items()):
+            if child.exit is not None and thread is not threading.current_thread():
+                thread.join(max(0, deadline - time.monotonic()))
+
+    def _watch(self, child: Child) -> None:
+        thread = wait_in_thread(child)
+        if thread is not None:
+            self._threads[thread] = child
+
+
+def wait_in_thread(child: Child) -> threading.Thread | None:
+    """Wait for the child's exit in a thread, and reap it; without a thread to be had, leave that to the reaper."""
+    thread = threading.Thread(target=_wait_and_reap, args=(child,), name=f"governess-waitpid-{child.pid}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # can't start new thread
+        entrust(child)
+        return None
+    return thread
+
+
+def _wait_and_reap(child: Child) -> None:
+    # A held child is reaped by whoever releases it.
+    while child.reap() is None and not child.is_held():
+        child.wait_for_exit()

@@ -1,0 +1,34 @@
+"""The loops that tests run over."""
+
+import asyncio
+import os
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+
+import pytest
+
+#: The classes that a program gets where nobody chose.
+LOOPS: dict[str, Callable[[], AbstractEventLoop]] = {
+    "asyncio": asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
+}
+
+try:
+    import uvloop
+except ImportError:
+    if os.environ.get("GOVERNESS_REQUIRE_UVLOOP") == "1":
+        raise
+else:
+    LOOPS["uvloop"] = uvloop.Loop
+
+
+@pytest.fixture(params=LOOPS)
+def loop_name(request: pytest.FixtureRequest) -> str:
+    """Each installed loop in turn: asyncio, uvloop."""
+    return request.param
+
+
+@pytest.fixture
+def loop_factory(loop_name: str) -> Callable[[], AbstractEventLoop]:
+    """The plain class of that loop, as `governess.watched` takes it."""
+    return LOOPS[loop_name]

@@ -1,0 +1,76 @@
+"""What runs the examples in Markdown: `python` blocks as Python, the `$` lines of `console` blocks by sh."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from doctest import ELLIPSIS
+from pathlib import Path
+
+from sybil import Example
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+
+def run_console(example: Example) -> str | None:
+    """Run each `$ command` of a block in one folder of its own; a `# exit N` line tells its status if not 0.
+
+    Output is compared if any is shown; `...` stands for anything. Returns what went wrong.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for step in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+            if problem := _run_step(step, folder):
+                return problem
+    return None
+
+
+def _run_step(step: str, folder: str) -> str | None:
+    lines = step.rstrip().splitlines()
+    command = [lines.pop(0)]
+    while lines and lines[0].startswith("> "):
+        command.append(lines.pop(0)[2:])
+    status = 0
+    if lines and (told := re.fullmatch(r"# exit (\d+)", lines[-1])):
+        status = int(told[1])
+        lines.pop()
+
+    bin_folder = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "100",
+        "TERM": "dumb",
+    }
+    ran = subprocess.run(
+        "\n".join(command),
+        shell=True,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    if ran.returncode != status:
+        return f"$ {command[0]}\nexits with {ran.returncode}, not {status}; it says\n{ran.stdout}"
+    if lines and not _matches("\n".join(lines), ran.stdout):
+        return f"$ {command[0]}\nshould say\n{chr(10).join(lines)}\nbut says\n{ran.stdout}"
+    return None
+
+
+def _matches(shown: str, said: str) -> bool:
+    pattern = ".*".join(re.escape(part) for part in _plain(shown).split("..."))
+    return re.fullmatch(pattern, _plain(said), re.DOTALL) is not None
+
+
+def _plain(text: str) -> str:
+    """Without what a reader cannot see: blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+PARSERS = [
+    PythonCodeBlockParser(doctest_optionflags=ELLIPSIS),
+    CodeBlockParser(language="console", evaluator=run_console),
+    SkipParser(),
+]
