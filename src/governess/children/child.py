@@ -42,15 +42,19 @@ class Child:
     Attributes:
         pid: the number of the process.
         argv: what was started, as given to the spawner; empty for an adopted child.
+        adopted: whether somebody else started it.
         started: when it was born or adopted, in seconds of `time.monotonic`.
         exit: how it ended; None until it is reaped.
     """
 
-    def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None) -> None:
+    def __init__(
+        self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False
+    ) -> None:
         """Take over the child `pid`, and the descriptor that stands for it."""
         in_forked_child(_forget_parents_children)
         self.pid = pid
         self.argv = tuple(argv)
+        self.adopted = adopted
         self.started = time.monotonic()
         self.exit: Exit | None = None
         self._pidfd = pidfd
@@ -153,8 +157,17 @@ class Child:
                 self.reap()
 
     def is_held(self) -> bool:
-        """Return whether the reap is put off."""
+        """Return whether the reap is put off, or left to somebody else for ever."""
         return self._holds > 0
+
+    def let_go(self) -> None:
+        """Leave the child to whoever started it, who will also reap it; nothing happens if somebody is subscribed."""
+        with self._lock:
+            if self._subscribers or self.exit is not None:
+                return
+            self._holds += 1
+        self._unlist()
+        self._close_pidfd()
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
         """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
@@ -222,18 +235,25 @@ class Child:
     def _bury(self, exit: Exit) -> None:
         with self._lock:
             subscribers, self._subscribers = self._subscribers, []
-            if _living.get(self.pid) is self:
-                del _living[self.pid]
+        self._unlist()
         for subscriber in subscribers:
             try:
                 subscriber(self, exit)
             except Exception:
                 logger.exception("the end of %r was not taken by %r", self, subscriber)
+        self._close_pidfd()
+        tell_of_exit(self, exit)
+
+    def _unlist(self) -> None:
+        with self._lock:
+            if _living.get(self.pid) is self:
+                del _living[self.pid]
+
+    def _close_pidfd(self) -> None:
         with self._lock:
             descriptor, self._pidfd = self._pidfd, None
         if descriptor is not None:
             os.close(descriptor)
-        tell_of_exit(self, exit)
 
 
 def children() -> list[Child]:
@@ -249,7 +269,7 @@ def find(pid: int) -> Child | None:
 def adopt(pid: int) -> Child:
     """Return the Child of `pid`; a new one if somebody else started that process."""
     with _adoption:
-        return _living.get(pid) or Child(pid, pidfd=pidfds.open_pidfd(pid))
+        return _living.get(pid) or Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
 
 
 _living: dict[int, Child] = {}

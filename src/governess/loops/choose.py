@@ -84,7 +84,7 @@ def _import(module: str, attribute: str) -> Any:
         factory: Any = importlib.import_module(module)
         for name in attribute.split("."):
             factory = getattr(factory, name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module is free to raise anything when it is imported
         raise ValueError(f"the loop '{module}:{attribute}' cannot be used: {error}") from error
     if not callable(factory):
         raise ValueError(f"the loop '{module}:{attribute}' cannot be used: it is not callable")

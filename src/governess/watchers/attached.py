@@ -102,8 +102,7 @@ class AttachedChildWatcher(ChildWatcher):
         if self._patrol is not None:
             self._patrol.stop()
             self._patrol = None
-        if self._sigchld is not None:
-            self._sigchld.restore()
+        if self._sigchld is not None and self._sigchld.restore():
             self._sigchld = None
         for child in self._watched():
             entrust(child)

@@ -57,13 +57,20 @@ class ChildWatcher(AbstractChildWatcher):
         self._watch(child)
 
     def remove_child_handler(self, pid: int) -> bool:
-        """Forget the handler of `pid`; return whether there was one. The child is not reaped any more."""
+        """Forget the handler of `pid`; return whether there was one.
+
+        A child that somebody else started is theirs to reap again; one that governess started is still reaped.
+        """
         with self._lock:
             handler = self._handlers.pop(pid, None)
             if handler is None:
                 return False
             handler.child.unsubscribe(handler)
         self._unwatch(handler.child)
+        if handler.child.adopted:
+            handler.child.let_go()
+        else:
+            entrust(handler.child)
         return True
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:

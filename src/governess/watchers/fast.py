@@ -7,12 +7,13 @@ import itertools
 import logging
 import os
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from governess.children.child import Child, find
 from governess.children.exit import Exit
-from governess.watchers.attached import AttachedChildWatcher
+from governess.watchers.attached import SLOW, AttachedChildWatcher
 from governess.watchers.base import running_loop
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class FastChildWatcher(AttachedChildWatcher):
         """Start without a loop, and so inactive."""
         super().__init__()
         self._parking = _Parking()
+        self._next_census = 0.0
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -69,9 +71,7 @@ class FastChildWatcher(AttachedChildWatcher):
         while (pid := _somebody_exited()) is not None:
             child = find(pid)
             if child is not None and child.is_held():
-                # It stands before the others till it is released, so ask for those we know.
-                for other in self._watched():
-                    other.reap()
+                self._next_census = 0.0  # it stands before all others till it is released
                 break
             with self._lock:
                 if pid not in self._handlers:
@@ -79,7 +79,15 @@ class FastChildWatcher(AttachedChildWatcher):
                     continue
             if child is not None:
                 child.reap()
+        self._take_census()
         return bool(self._handlers)
+
+    def _take_census(self) -> None:
+        """Ask for each known child now and then: one that was reaped elsewhere is never seen among the dead."""
+        if (now := time.monotonic()) >= self._next_census:
+            self._next_census = now + SLOW
+            for child in self._watched():
+                child.reap()
 
     def _park(self, pid: int, child: Child | None) -> None:
         exit = _reap_stranger(pid) if child is None else child.reap()

@@ -47,9 +47,8 @@ class MultiLoopChildWatcher(ChildWatcher):
         for round in list(self._rounds.values()):
             round.patrol.stop()
         self._rounds.clear()
-        sigchld, self._sigchld = self._sigchld, None
-        if sigchld is not None:
-            sigchld.restore()
+        if self._sigchld is not None and self._sigchld.restore():
+            self._sigchld = None
 
     def _watch(self, child: Child) -> None:
         loop = running_loop()

@@ -46,13 +46,17 @@ class SigchldHandler:
         signal.signal(signal.SIGCHLD, self._handle)
         signal.siginterrupt(signal.SIGCHLD, False)
 
-    def restore(self) -> None:
-        """Put back the handler that was there before, unless somebody else has set another one meanwhile."""
-        # A loop that closes sets the default handler.
-        ours = signal.getsignal(signal.SIGCHLD) in (self._handle, signal.SIG_DFL)
+    def restore(self) -> bool:
+        """Put back the handler that was there before, unless somebody else has set another one meanwhile.
+
+        Returns:
+            False if this is not the main thread, which alone can do it.
+        """
         if threading.current_thread() is not threading.main_thread():
             logger.warning("SIGCHLD handler can only be put back by the main thread")
-            return
+            return False
+        # A loop that closes sets the default handler.
+        ours = signal.getsignal(signal.SIGCHLD) in (self._handle, signal.SIG_DFL)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_signal_handler(signal.SIGCHLD)
         if ours:
@@ -60,6 +64,7 @@ class SigchldHandler:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL if self._before is None else self._before)
         else:
             logger.warning("SIGCHLD handler was changed by outside code")
+        return True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._notify()
