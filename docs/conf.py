@@ -12,6 +12,9 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"governess {release}"
 
+# In a docstring, `Exit` is a link and `pid`, an argument, is not.
+default_role = "py:obj"
+
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
@@ -27,6 +30,7 @@ nitpick_ignore_regex = [
         r"(asyncio|collections|concurrent|contextvars|io|os|pathlib|resource|signal|subprocess|types|typing)\..*",
     ),
     ("py:.*", r"(bool|bytes|int|float|str|list|dict|tuple|set|frozenset|type|object|None|Callable|Any)"),
+    ("py:obj", r".*"),  # see default_role
     ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
-    ("py:.*", r"(.*\.)?_[A-Za-z]\w*"),  # type variables and private names
+    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|LoopT|LoopFactory)"),  # private names, type variables, aliases
 ]

@@ -42,7 +42,7 @@ if sys.platform == "win32":
 
     __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 else:
-    from governess.children import Child, children
+    from governess.children import Child
     from governess.loops import watched
     from governess.policies import MacOSEventLoopPolicy
     from governess.watchers import (
@@ -63,6 +63,5 @@ else:
         "PidfdChildWatcher",
         "SafeChildWatcher",
         "ThreadedChildWatcher",
-        "children",
         "watched",
     ]

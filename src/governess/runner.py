@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from governess._registry import get_event_loop_policy
+from governess.abc import AbstractEventLoopPolicy
 
 __all__ = ["Runner", "run"]
 
@@ -30,7 +31,8 @@ def run(
         RuntimeError: a loop runs in this thread already.
     """
     if _loop_runs_here():
-        main.close()
+        if asyncio.iscoroutine(main):
+            main.close()  # so that nothing warns of a coroutine that was never awaited
         raise RuntimeError("governess.run() cannot be called from a running event loop")
     with Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main)
@@ -48,24 +50,23 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
             debug: the debug mode of the loop; None leaves it as it is.
             loop_factory: makes the loop; None asks the current policy.
         """
-        self._policy = get_event_loop_policy() if loop_factory is None else None
-        self._loop_is_current = False
+        self._policy: AbstractEventLoopPolicy | None = None
         super().__init__(debug=debug, loop_factory=loop_factory or self._current_loop)
 
     def close(self) -> None:
         """Cancel what still runs, and close the loop."""
-        current, self._loop_is_current = self._loop_is_current, False
+        policy, self._policy = self._policy, None
         try:
             super().close()
         finally:
-            if current and self._policy is not None:
-                self._policy.set_event_loop(None)
+            if policy is not None:
+                policy.set_event_loop(None)
 
     def _current_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._policy is not None
-        loop = self._policy.new_event_loop()
-        self._policy.set_event_loop(loop)
-        self._loop_is_current = True
+        policy = get_event_loop_policy()
+        loop = policy.new_event_loop()
+        policy.set_event_loop(loop)
+        self._policy = policy
         return loop
 
 

@@ -1,1 +1,233 @@
 """The public types, pinned: mypy and pyright check this file, nothing runs it."""
+
+import asyncio
+import subprocess
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from signal import Signals
+from typing import Any, assert_type
+
+import governess
+from governess import (
+    AbstractChildWatcher,
+    AbstractEventLoopPolicy,
+    DefaultEventLoopPolicy,
+    Exit,
+)
+from governess.children import children
+from governess.loops import LoopChoice, available, choose_loop
+from governess.policies import Scope, ThreadScope
+
+assert_type(governess.__version__, str)
+
+
+async def answer() -> int:
+    return 42
+
+
+def one_loop() -> AbstractEventLoop:
+    return asyncio.SelectorEventLoop()
+
+
+# Which policy is current, and the functions that ask it.
+
+assert_type(governess.get_event_loop_policy(), AbstractEventLoopPolicy)
+governess.set_event_loop_policy(DefaultEventLoopPolicy())
+governess.set_event_loop_policy(None)
+governess.set_event_loop_policy(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+assert_type(governess.get_event_loop(), AbstractEventLoop)
+assert_type(governess.new_event_loop(), AbstractEventLoop)
+governess.set_event_loop(one_loop())
+governess.set_event_loop(None)
+governess.set_event_loop(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+assert_type(governess.get_child_watcher(), AbstractChildWatcher)
+governess.set_child_watcher(governess.get_child_watcher())
+governess.set_child_watcher(None)
+
+
+# Running a coroutine.
+
+assert_type(governess.run(answer()), int)
+assert_type(governess.run(answer(), debug=True, loop_factory=one_loop), int)
+governess.run(answer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+with governess.Runner(debug=None, loop_factory=asyncio.SelectorEventLoop) as runner:
+    assert_type(runner.run(answer()), int)
+    assert_type(runner.get_loop(), AbstractEventLoop)
+
+
+# The default policy.
+
+DefaultEventLoopPolicy(asyncio.SelectorEventLoop, ThreadScope(), None)
+DefaultEventLoopPolicy(loop_factory=one_loop, scope=None, watcher=governess.get_child_watcher)
+DefaultEventLoopPolicy(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+with DefaultEventLoopPolicy() as policy:
+    assert_type(policy, DefaultEventLoopPolicy)
+    assert_type(policy.get_event_loop(), AbstractEventLoop)
+    assert_type(policy.new_event_loop(), AbstractEventLoop)
+    assert_type(policy.loop_factory, Callable[[], AbstractEventLoop])
+    assert_type(policy.get_child_watcher(), AbstractChildWatcher)
+    policy.set_factory(asyncio.SelectorEventLoop)
+    policy.set_factory(None)
+    policy.loop_factory = one_loop  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class MyPolicy(DefaultEventLoopPolicy):
+    """As asyncio's documentation shows it."""
+
+    _loop_factory = asyncio.SelectorEventLoop
+
+    def get_event_loop(self) -> AbstractEventLoop:
+        return super().get_event_loop()
+
+    def set_event_loop(self, loop: AbstractEventLoop | None) -> None:
+        super().set_event_loop(loop)
+
+
+with MyPolicy() as mine:
+    assert_type(mine, MyPolicy)
+
+
+class MyScope:
+    """A scope needs no base class."""
+
+    def get(self) -> AbstractEventLoop | None:
+        return None
+
+    def set(self, loop: AbstractEventLoop | None) -> None:
+        pass
+
+    def may_create(self) -> bool:
+        return False
+
+    def describe(self) -> str:
+        return "my context"
+
+
+scope: Scope = MyScope()
+DefaultEventLoopPolicy(scope=MyScope())
+DefaultEventLoopPolicy(scope=object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# The name of a loop.
+
+assert_type(choose_loop(), LoopChoice)
+assert_type(choose_loop("uvloop").name, str)
+assert_type(choose_loop("uvloop").factory, Callable[[], AbstractEventLoop])
+assert_type(choose_loop("uvloop").reason, str)
+assert_type(available(), list[tuple[str, str, bool]])
+
+
+# How a child ended.
+
+exit = Exit(-9, core_dumped=True)
+returncode: int = exit
+assert_type(exit.signal, Signals | int | None)
+assert_type(exit.core_dumped, bool)
+assert_type(exit.lost, bool)
+assert_type(exit.describe(), str)
+assert_type(Exit.unknown(), Exit)
+assert_type(Exit.from_status(0), Exit)
+
+with governess.observe() as nothing:
+    assert_type(nothing, None)
+
+
+class MyWatcher(AbstractChildWatcher):
+    """A user's own watcher, with asyncio's verbs alone."""
+
+    def attach_loop(self, loop: AbstractEventLoop | None) -> None:
+        pass
+
+    def is_active(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def on_exit(pid: int, returncode: int, name: str, times: int) -> None: ...
+
+
+with MyWatcher() as watcher:
+    assert_type(watcher, MyWatcher)
+    watcher.add_child_handler(1, on_exit, "name", 2)
+    watcher.add_child_handler(1, on_exit, "name")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(watcher.remove_child_handler(1), bool)
+governess.set_child_watcher(watcher)
+
+
+# asyncio's names under a governess loop stay asyncio's.
+
+
+async def asyncio_names() -> None:
+    process = await asyncio.create_subprocess_exec("true", stdout=subprocess.PIPE)
+    assert_type(process, asyncio.subprocess.Process)
+    assert_type(await process.wait(), int)
+
+
+if sys.platform == "win32":
+    assert_type(governess.WindowsSelectorEventLoopPolicy().new_event_loop(), AbstractEventLoop)
+    assert_type(governess.WindowsProactorEventLoopPolicy().new_event_loop(), AbstractEventLoop)
+    assert_type(governess.SelectorEventLoop(), asyncio.SelectorEventLoop)
+else:
+    import resource
+
+    from governess import Child
+    from governess.watchers import WatcherChoice, choose, named
+
+    assert_type(exit.rusage, resource.struct_rusage | None)
+
+    assert_type(children(), list[Child])
+    for child in children():
+        assert_type(child.pid, int)
+        assert_type(child.argv, tuple[Any, ...])
+        assert_type(child.started, float)
+        assert_type(child.adopted, bool)
+        assert_type(child.exit, Exit | None)
+        assert_type(child.pidfd, int | None)
+        assert_type(child.reap(), Exit | None)
+        assert_type(child.signal(15), None)
+        assert_type(child.wait_for_exit(1.5), bool)
+
+    def on_spawn(child: Child) -> None: ...
+    def on_death(child: Child, exit: Exit) -> None: ...
+
+    with governess.observe(on_spawn=on_spawn, on_exit=on_death):
+        pass
+
+    class Special(asyncio.SelectorEventLoop):
+        """A loop class of somebody's own."""
+
+    assert_type(governess.watched(Special), type[Special])
+    assert_type(governess.watched(Special)(), Special)
+    governess.watched(int)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    plain: asyncio.SelectorEventLoop = governess.SelectorEventLoop()
+    DefaultEventLoopPolicy(governess.SelectorEventLoop)
+    DefaultEventLoopPolicy(governess.watched(Special), watcher=governess.SafeChildWatcher)
+
+    for made in (
+        governess.FastChildWatcher(),
+        governess.KqueueChildWatcher(),
+        governess.MultiLoopChildWatcher(),
+        governess.PidfdChildWatcher(),
+        governess.SafeChildWatcher(),
+        governess.ThreadedChildWatcher(),
+    ):
+        abstract: AbstractChildWatcher = made
+        assert_type(made.is_active(), bool)
+
+    with governess.PidfdChildWatcher() as pidfd:
+        assert_type(pidfd, governess.PidfdChildWatcher)
+
+    with governess.MacOSEventLoopPolicy(one_loop) as macos:
+        assert_type(macos, governess.MacOSEventLoopPolicy)
+
+    assert_type(choose(), WatcherChoice)
+    assert_type(choose().reason, str)
+    DefaultEventLoopPolicy(watcher=choose().factory)
+    DefaultEventLoopPolicy(watcher=named("pidfd"))

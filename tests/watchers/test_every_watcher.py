@@ -15,6 +15,7 @@ from settings import Setting, told
 
 import governess
 from governess import Exit
+from governess.children import children
 
 
 def start(*argv: str, **options: object) -> subprocess.Popen:
@@ -36,9 +37,7 @@ def steal(pid: int) -> None:
 
 
 class TestEveryWatcher:
-    @pytest.mark.parametrize(
-        ("script", "expected"), [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", -signal.SIGKILL)]
-    )
+    @pytest.mark.parametrize(("script", "expected"), [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", -signal.SIGKILL)])
     def test_reports_the_returncode(self, setting: Setting, script: str, expected: int) -> None:
         """The returncode is the exit status, or the negative number of the signal."""
 
@@ -204,9 +203,7 @@ class TestEveryWatcher:
 
         assert setting.run(main) == list(range(10))
 
-    def test_ignored_sigchld_does_not_hide_the_status(
-        self, setting: Setting, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_ignored_sigchld_does_not_hide_the_status(self, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
         """With SIGCHLD ignored, where the kernel reaps, every child reports its true status."""
         if not _kernel_tells():
             pytest.skip("this kernel does not tell the status of a reaped child (Linux 6.15 does)")
@@ -237,7 +234,7 @@ class TestEveryWatcher:
             setting.run(main)
             # Its standard input is closed with the loop.
             assert died.wait(5)
-        assert governess.children() == []
+        assert children() == []
 
     def test_closing_the_watcher_loses_nobody(self, setting: Setting) -> None:
         """Children that live when their watcher is closed are still reported."""

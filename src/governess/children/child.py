@@ -47,9 +47,7 @@ class Child:
         exit: how it ended; None until it is reaped.
     """
 
-    def __init__(
-        self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False
-    ) -> None:
+    def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
         """Take over the child `pid`, and the descriptor that stands for it."""
         in_forked_child(_forget_parents_children)
         self.pid = pid

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -51,6 +50,8 @@ def choose_loop(name: str = "auto") -> LoopChoice:
 
 def available() -> list[tuple[str, str, bool]]:
     """Return for each loop known by name: the name, its version or why it is missing, and whether it can be used."""
+    import importlib.metadata  # it takes `email` and `random` with it, which nothing else here needs
+
     obstacle = _uvloop_obstacle()
     version = obstacle or importlib.metadata.version("uvloop")
     return [
@@ -60,8 +61,12 @@ def available() -> list[tuple[str, str, bool]]:
 
 
 def _fastest() -> LoopChoice:
-    if (obstacle := _uvloop_obstacle()) is None:
-        return LoopChoice("uvloop", _import("uvloop", "Loop"), "the fastest that is installed")
+    obstacle = _uvloop_obstacle()
+    if obstacle is None:
+        try:
+            return LoopChoice("uvloop", _import("uvloop", "Loop"), "the fastest that is installed")
+        except ValueError as error:
+            obstacle = str(error)
     return LoopChoice("asyncio", _asyncio_loop(), f"uvloop: {obstacle}")
 
 

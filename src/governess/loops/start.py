@@ -13,6 +13,7 @@ from governess._registry import get_event_loop_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children.child import Child
 from governess.children.command import Command
+from governess.children.fork import in_forked_child
 from governess.children.reaper import entrust
 from governess.children.spawn import spawn
 from governess.loops.transport import ChildTransport
@@ -50,7 +51,7 @@ async def start_child(
             )
         birth = await spawn(command)
         try:
-            transport = ChildTransport(loop, protocol, birth.child, birth.pipes)
+            transport = ChildTransport(loop, protocol, command.args, birth.child, birth.pipes)
         except BaseException:
             birth.discard()
             raise
@@ -108,9 +109,10 @@ def _exited(pid: int, returncode: int, transport: ChildTransport, loop: asyncio.
 
 
 def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
+    in_forked_child(_residents_of.clear)
     residents = _residents_of.get(loop)
     if residents is None:
-        residents = _residents_of[loop] = _Residents()
+        residents = _residents_of[loop] = _Residents(loop)
         when_closed(loop, residents.evict)
     return residents
 
@@ -118,7 +120,8 @@ def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
 class _Residents:
     """The children of one loop, for the day when it closes."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
         self._watchers: weakref.WeakKeyDictionary[ChildTransport, AbstractChildWatcher] = weakref.WeakKeyDictionary()
 
     def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> None:
@@ -126,12 +129,22 @@ class _Residents:
 
     def evict(self) -> None:
         """Close our ends of their pipes, and let the reaper wait for those that still live."""
-        for transport, watcher in list(self._watchers.items()):
+        residents = list(self._watchers.items())
+        if any([transport.abort_pipes() for transport, _ in residents]):
+            _run_once(self._loop())
+        for transport, watcher in residents:
             transport.release_pipes()
             child: Child = transport.get_extra_info("child")
             if child.exit is None:
                 watcher.remove_child_handler(child.pid)
                 entrust(child)
+
+
+def _run_once(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Let a loop that is about to be closed finish with its pipes, which it does in its next round."""
+    if loop is not None and not loop.is_closed() and running_loop() is None:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
 
 
 _residents_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Residents] = weakref.WeakKeyDictionary()

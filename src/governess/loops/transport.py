@@ -15,6 +15,7 @@ from governess.children.child import Child
 from governess.children.exit import Exit
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
+from governess.loops.stdin import StdinTransport
 
 __all__ = ["ChildTransport"]
 
@@ -28,11 +29,15 @@ class ChildTransport(asyncio.SubprocessTransport):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.SubprocessProtocol, child: Child, pipes: dict[int, int]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: asyncio.SubprocessProtocol,
+        args: Any,
+        child: Child,
+        pipes: dict[int, int],
     ) -> None:
-        """Own the child and our descriptors of its pipes."""
+        """Own the child, which was started with `args`, and our descriptors of its pipes."""
         self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
-        args = list(child.argv) if len(child.argv) != 1 else child.argv[0]
         super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child})
         self._loop = loop
         self._protocol: Any = protocol
@@ -131,8 +136,18 @@ class ChildTransport(asyncio.SubprocessTransport):
                 logger.warning("Close running child process: kill %r", self)
             self._kill()
 
+    def abort_pipes(self) -> bool:
+        """Have the loop close the pipes in its next round, unwritten data or not; return whether there were any."""
+        connected = [(number, pipe) for number, pipe in self._pipes.items() if pipe and not pipe.disconnected]
+        for number, pipe in connected:
+            if number == 0:
+                pipe.transport.abort()
+            else:
+                pipe.transport.close()
+        return bool(connected)
+
     def release_pipes(self) -> None:
-        """Close our ends of the pipes, without the loop: it is closed, or never got them."""
+        """Close our ends of the pipes without the loop: it will not run again, or never got them."""
         for end in self._ends.values():
             end.close()
 
@@ -214,8 +229,8 @@ class _PipeProtocol(asyncio.Protocol):
         self.transport: Any = None
         self.disconnected = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: Any) -> None:
+        self.transport = StdinTransport(transport) if self._fd == 0 else transport
 
     def data_received(self, data: bytes) -> None:
         self._owner.pipe_data_received(self._fd, data)

@@ -45,13 +45,14 @@ class WatchedLoop(_Base):
 
     def close(self) -> None:
         """Close the loop; its living children are passed on to a reaper, and their pipes are closed."""
+        if not self.is_running():
+            callbacks, self._on_close = self._on_close or (), None
+            for callback in callbacks:
+                callback()
         super().close()
-        callbacks, self._on_close = self._on_close or (), None
-        for callback in callbacks:
-            callback()
 
     def call_on_close(self, callback: Callable[[], object]) -> None:
-        """Call `callback` right after the loop is closed."""
+        """Call `callback` right before the loop is closed, when it does not run any more."""
         if self._on_close is None:
             self._on_close = []
         self._on_close.append(callback)

@@ -1,40 +1,59 @@
-"""Closing a loop wherever it runs."""
+"""Closing loops wherever they run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
-__all__ = ["close_loop"]
+__all__ = ["close_loops"]
 
-# How long a loop that runs elsewhere has to stop, in seconds.
+# How long loops that run elsewhere have to stop, in seconds.
 PATIENCE = 5.0
+STEP = 0.001
 
 
-def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop; if it runs in another thread, stop it first.
+def close_loops(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
+    """Close the loops; those that run in another thread are stopped first.
 
     Raises:
-        RuntimeError: this is called inside the loop, or the loop does not stop.
+        RuntimeError: this is called inside one of them, and none is closed; or one does not stop, and only the others
+            are closed.
     """
-    if loop.is_closed():
-        return
-    if loop.is_running():
+    for loop in loops:
         if _runs_here(loop):
             raise RuntimeError(f"a policy cannot be closed from inside its own loop, {loop!r}")
-        _stop(loop)
-    loop.close()
-
-
-def _stop(loop: asyncio.AbstractEventLoop) -> None:
-    with contextlib.suppress(RuntimeError):  # it has closed itself meanwhile
-        loop.call_soon_threadsafe(loop.stop)
     deadline = time.monotonic() + PATIENCE
+    for loop in loops:
+        _ask_to_stop(loop)
+    with contextlib.ExitStack() as each_even_if_one_fails:
+        for loop in loops:
+            each_even_if_one_fails.callback(_close, loop, deadline)
+
+
+def _close(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+    while not loop.is_closed():
+        _wait_until_stopped(loop, deadline)
+        try:
+            loop.close()
+        except RuntimeError:
+            if not loop.is_running():
+                raise
+            _ask_to_stop(loop)  # it was started again, as asyncio.Runner does to clean up
+
+
+def _ask_to_stop(loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_running():
+        with contextlib.suppress(RuntimeError):  # it has closed itself meanwhile
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _wait_until_stopped(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
     while loop.is_running():
         if time.monotonic() > deadline:
             raise RuntimeError(f"{loop!r} runs in another thread and has not stopped within {PATIENCE:g} s")
-        time.sleep(0.001)
+        time.sleep(STEP)
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
 import threading
 import warnings
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from governess._registry import provide_default
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.policies.closing import close_loop
+from governess.policies.closing import close_loops
 from governess.policies.scopes import Scope, ThreadScope
 
 if sys.platform != "win32":
@@ -59,21 +61,24 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         self._scope = ThreadScope() if scope is None else scope
         self._watcher: AbstractChildWatcher | None = None
         self._make_watcher = _watcher_factory(watcher)
-        self._own_watcher = False
+        self._own_watchers: list[AbstractChildWatcher] = []
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self.set_factory(loop_factory)
         if isinstance(watcher, AbstractChildWatcher):
             self._watcher = watcher
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the current loop of this context; never None.
+        """Return the loop that runs here, else the current one of this context; never None.
 
         In the main thread, if none was ever set, a new loop is made and set, with a DeprecationWarning.
 
         Raises:
             RuntimeError: the context has no loop.
         """
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop()
         if self._scope.get() is None and self._scope.may_create():
             warnings.warn("There is no current event loop", DeprecationWarning, stacklevel=_callers_level())
             self.set_event_loop(self.new_event_loop())
@@ -108,12 +113,13 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             loop = watch(loop)
             if isinstance(loop, WatchedLoop):
                 loop.governess_policy = self
-        self._loops.add(loop)
+        with self._lock:
+            self._own_loops().add(loop)
         return loop
 
     @property
     def loop_factory(self) -> LoopFactory:
-        """What makes this policy's loops, for whoever takes a factory: asyncio.Runner, anyio, uvicorn."""
+        """What makes this policy's loops, to be given to `asyncio.Runner`, anyio, uvicorn or pytest-asyncio."""
         return self.new_event_loop
 
     def set_factory(self, factory: LoopFactory | None) -> None:
@@ -134,10 +140,11 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         """
         if sys.platform == "win32":
             raise NotImplementedError("children need no watcher on Windows")
+        if (watcher := self._watcher) is not None:
+            return watcher
         with self._lock:
             if self._watcher is None:
-                self._watcher = self._make_watcher()
-                self._own_watcher = True
+                self._watcher = self._new_watcher()
                 loop = self._scope.get()
                 if loop is not None and threading.current_thread() is threading.main_thread():
                     self._watcher.attach_loop(loop)
@@ -160,7 +167,6 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             )
         with self._lock:
             self._watcher = watcher
-            self._own_watcher = False
 
     def close(self) -> None:
         """Close every loop that this policy has made and that is still open, and the watcher that it has made.
@@ -170,13 +176,14 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         Raises:
             RuntimeError: called inside one of these loops, or one of them does not stop.
         """
-        for loop in list(self._loops):
-            close_loop(loop)
         with self._lock:
-            watcher, own = self._watcher, self._own_watcher
-            if own:
-                self._watcher, self._own_watcher = None, False
-        if own and watcher is not None:
+            loops = list(self._own_loops())
+        close_loops(loops)
+        with self._lock:
+            watchers, self._own_watchers = self._own_watchers, []
+            if self._watcher in watchers:
+                self._watcher = None
+        for watcher in watchers:
             watcher.close()
 
     def __enter__(self) -> Self:
@@ -184,6 +191,19 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _own_loops(self) -> weakref.WeakSet[asyncio.AbstractEventLoop]:
+        if self._process != os.getpid():  # the parent's loops are not a forked child's to close
+            self._process, self._loops = os.getpid(), weakref.WeakSet()
+        return self._loops
+
+    def _new_watcher(self) -> AbstractChildWatcher:
+        factory = self._make_watcher
+        watcher = factory()
+        if not isinstance(watcher, AbstractChildWatcher):
+            raise TypeError(f"the watcher factory {factory!r} has made {watcher!r}, which is no child watcher")
+        self._own_watchers.append(watcher)
+        return watcher
 
 
 def _watcher_factory(

@@ -10,7 +10,7 @@ __all__ = ["when_closed"]
 
 
 def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> bool:
-    """Call `callback` when the loop is closed, if the loop can tell; else when it is garbage.
+    """Call `callback` right before the loop is closed, if the loop can tell; else when it is garbage.
 
     Returns:
         Whether the loop can tell (see `governess.loops.watched`).

@@ -142,7 +142,8 @@ class _Hub:
 
     def _give_up(self) -> None:
         orphans = list(self._children)
-        self.abandon()
+        self._children.clear()
+        self.close()
         for child in orphans:
             entrust(child)
 

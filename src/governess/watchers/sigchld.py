@@ -55,7 +55,7 @@ class SigchldHandler:
         if threading.current_thread() is not threading.main_thread():
             logger.warning("SIGCHLD handler can only be put back by the main thread")
             return False
-        # A loop that closes sets the default handler.
+        # A plain asyncio loop that was closed has set the default handler.
         ours = signal.getsignal(signal.SIGCHLD) in (self._handle, signal.SIG_DFL)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_signal_handler(signal.SIGCHLD)

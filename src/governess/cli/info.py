@@ -1,0 +1,56 @@
+"""`governess info`: what governess finds here, and what it chooses."""
+
+import platform
+import sys
+from collections.abc import Iterator
+
+import click
+
+from governess import __version__
+
+__all__ = ["command"]
+
+
+@click.command("info", short_help="Tell what governess finds here and what it chooses.")
+def command() -> None:
+    """Tell the platform, the event loops found, and the watcher and spawner chosen and why."""
+    for heading, text in _facts():
+        click.echo(f"{heading:<10}  {text}")
+
+
+def _facts() -> Iterator[tuple[str, str]]:
+    yield "governess", __version__
+    yield "Python", f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
+    yield "platform", _platform()
+    yield from _loops()
+    yield from _watchers()
+
+
+def _platform() -> str:
+    if sys.platform == "win32":  # where platform.platform() asks WMI, which takes seconds or, in Wine, forever
+        return "Windows {0.major}.{0.minor}.{0.build}".format(sys.getwindowsversion())
+    return platform.platform()
+
+
+def _loops() -> Iterator[tuple[str, str]]:
+    from governess.loops.choose import available, choose_loop
+
+    for name, detail, found in available():
+        yield "loop", f"{name} {detail}" if found else f"{name}: {detail}"
+    choice = choose_loop("auto")
+    yield "", f"auto takes {choice.name}: {choice.reason}"
+
+
+def _watchers() -> Iterator[tuple[str, str]]:
+    if sys.platform == "win32":
+        yield "watchers", "none: Windows has no child watchers, its loop waits for a process by itself"
+        yield "spawner", "asyncio's own"
+    else:
+        from governess import watchers
+        from governess.children import spawn
+
+        choice = watchers.choose()
+        yield "watchers", ", ".join(watchers.NAMES)
+        yield "", f"auto takes {choice.name}: {choice.reason}"
+        name, reason = spawn.describe()
+        yield "spawner", f"{name}: {reason}"

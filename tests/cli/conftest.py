@@ -1,0 +1,93 @@
+"""Running the command line as people do: as a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def governess(tmp_path: Path) -> Run:
+    """Run `governess WORDS…` to its end in an empty folder."""
+
+    def run(*words: str, input: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "governess", *words],
+            input=input,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "100", **(env or {})},
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `governess WORDS…` in an empty folder; what is left of it is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(*words: str, **options: Any) -> subprocess.Popen[bytes]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, **streams)
+        started.append(process)
+        return process
+
+    yield popen
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+class Roll:
+    """A fifo that children answer to when they live, and that ends when none of them lives any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._writer: int | None = os.open(path, os.O_WRONLY)
+        os.set_blocking(self._reader, True)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many have answered, each with a line; from then on only they keep the fifo open."""
+        data = b""
+        while data.count(b"\n") < count:
+            data += os.read(self._reader, 1)
+        os.close(self._take_writer())
+
+    def wait_until_all_are_gone(self) -> None:
+        """Wait until nobody holds the fifo any more; an orphan that lives on runs into the test's time limit."""
+        while os.read(self._reader, 100):
+            pass
+
+    def close(self) -> None:
+        if self._writer is not None:
+            os.close(self._take_writer())
+        os.close(self._reader)
+
+    def _take_writer(self) -> int:
+        writer, self._writer = self._writer, None
+        assert writer is not None
+        return writer
+
+
+@pytest.fixture
+def roll(tmp_path: Path) -> Iterator[Roll]:
+    """A roll that children answer by `exec 3>roll; echo >&3`."""
+    roll = Roll(tmp_path / "roll")
+    yield roll
+    roll.close()

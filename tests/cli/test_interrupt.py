@@ -1,0 +1,106 @@
+"""Ctrl-C, SIGTERM and SIGHUP: nobody is left behind."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX", allow_module_level=True)
+
+from .conftest import Roll, Start
+
+ANSWER = "exec 3>roll; echo >&3; "
+STUBBORN = "trap '' TERM INT HUP; "
+FAMILY = ANSWER + "(" + STUBBORN + ANSWER + "while :; do sleep 60; done) & wait"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal(start: Start, roll: Roll, number: signal.Signals, status: int) -> None:
+    """A signal ends all children by TERM; the table is told, and the status is that of the signal."""
+    process = start("run", "-j4", "sh", "-c", ANSWER + "exec sleep 60", ":::", *"123456")
+    roll.wait_for(4)
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    roll.wait_until_all_are_gone()
+
+    assert status == process.returncode
+    assert stderr.count(b" SIGTERM ") == 4
+    assert b"4 commands: 0 succeeded, 4 failed, 2 not started, in " in stderr
+
+
+def test_stubborn_grandchildren(start: Start, roll: Roll) -> None:
+    """Grandchildren that ignore TERM are killed after the grace, all at once."""
+    process = start("run", "-j3", "--grace", "0.5", "sh", "-c", FAMILY, ":::", *"123")
+    roll.wait_for(6)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    roll.wait_until_all_are_gone()
+
+    assert process.returncode == 130
+    assert 0.4 < time.monotonic() - began < 5
+
+
+def test_second_signal(start: Start, roll: Roll) -> None:
+    """A second Ctrl-C does not wait for the grace."""
+    process = start("run", "-j2", "--grace", "1000", "sh", "-c", FAMILY, ":::", *"12")
+    roll.wait_for(4)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert b"governess run: SIGINT: ending what runs; " in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    roll.wait_until_all_are_gone()
+
+    assert process.returncode == 130
+
+
+def test_signal_while_the_reader_sleeps(start: Start, roll: Roll) -> None:
+    """Ctrl-C works while nobody reads the output."""
+    script = "head -c 1000000 /dev/zero; [ {} = 9 ] && " + ANSWER + "exec sleep 60"
+    process = start("run", "-j2", "sh", "-c", script, ":::", "1", "9", stderr=subprocess.DEVNULL)
+    roll.wait_for(1)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=10) == 130
+    roll.wait_until_all_are_gone()
+
+
+def test_ignored_signal_stays_ignored(start: Start, roll: Roll) -> None:
+    """Under nohup a hangup ends nothing."""
+    script = ANSWER + "kill -HUP $PPID; sleep 0.1; kill -TERM $PPID; exec sleep 60"
+    process = start(
+        *("run", "sh", "-c", script, ":::", "x"),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    roll.wait_for(1)
+    process.communicate()
+    roll.wait_until_all_are_gone()
+
+    assert process.returncode == 143
+
+
+def test_output_before_the_signal(start: Start, roll: Roll) -> None:
+    """What a child wrote before it was ended is written."""
+    process = start("run", "sh", "-c", "echo early; " + ANSWER + "exec sleep 60", ":::", "x")
+    roll.wait_for(1)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.communicate()[0] == b"early\n"
+
+
+def test_signal_while_standard_input_is_read(start: Start) -> None:
+    """Ctrl-C before the first command is quiet."""
+    process = start("run", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    # The process sleeps in read() once /proc says so; until then the signal may come earlier, which is as good.
+    process.stdin.write(b"echo never\n" * 10_000)
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate()
+
+    assert stdout == b""
+    assert process.returncode in (130, -signal.SIGINT)

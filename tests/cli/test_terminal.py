@@ -1,0 +1,117 @@
+"""What people see on a terminal."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("needs a pseudo terminal", allow_module_level=True)
+
+import fcntl
+import pty
+import struct
+import termios
+
+WAIT_FOR = "while [ ! -e {} ]; do sleep 0.02; done"
+
+
+def on_terminal(folder: Path, *words: str, width: int = 70, stdout: int | None = None) -> str:
+    """Run governess on a terminal of its own; give all that it wrote there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "governess", *words],
+        stdin=theirs,
+        stdout=theirs if stdout is None else stdout,
+        stderr=theirs,
+        cwd=folder,
+        env={**environment, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 4096):
+            seen += data
+            if b"1/3" in seen:
+                (folder / "go").touch()
+    except OSError:  # EIO: the other side is closed
+        pass
+    os.close(ours)
+    process.wait()
+    return seen.decode()
+
+
+def visible(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\r\n", "\n")
+
+
+def test_bar(tmp_path: Path) -> None:
+    """A bar tells how far the commands are while they run, and is gone at the end."""
+    script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; echo {}"
+
+    seen = visible(on_terminal(tmp_path, "run", "-j3", "sh", "-c", script, ":::", *"123"))
+
+    assert re.search("━.* 1/3  2 running  0:00:0", seen)
+    last_screen = seen.rpartition("\x1b[2K")[2]
+    assert "running" not in last_screen
+    assert re.search(r"command +exit +wall +CPU +peak memory", last_screen)
+    assert "3 commands: 3 succeeded, in " in last_screen
+
+
+def test_blocks_stand_above_the_bar(tmp_path: Path) -> None:
+    """Output on the same terminal starts on a line of its own, with or without a newline at its end."""
+    script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; printf out{}"
+
+    seen = visible(on_terminal(tmp_path, "run", "-j3", "sh", "-c", script, ":::", *"123"))
+
+    assert re.search(r"(?m)^out1\n.* 1/3", seen)
+    assert not re.search(r"running[^\x1b]*out", seen)
+
+
+def test_output_elsewhere(tmp_path: Path) -> None:
+    """With standard output in a file the terminal has the bar and the table alone."""
+    with open(tmp_path / "out", "wb") as out:
+        seen = on_terminal(tmp_path, "run", "echo", "hello", ":::", "x", stdout=out.fileno())
+
+    assert (tmp_path / "out").read_text() == "hello x\n"
+    assert "1 command: 1 succeeded" in seen
+
+
+@pytest.mark.parametrize("width", [40, 70])
+def test_wide_commands(tmp_path: Path, width: int) -> None:
+    """No line of the table is wider than the terminal."""
+    seen = visible(on_terminal(tmp_path, "run", "true", ":::", "x" * 300, width=width))
+
+    assert all(len(line) <= width for line in seen.splitlines()[:-1])
+    assert "…" in seen
+
+
+def test_commands_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    """Escape sequences in a command do not reach the terminal, and rich's markup is plain text."""
+    seen = on_terminal(tmp_path, "run", "true", ":::", "\x1b]0;evil\x07", "[bold red]x[/]", "[link=http://x]y")
+
+    assert "\x1b]0;" not in seen
+    assert r"\x1b]0;evil\x07" in seen
+    assert "[bold red]x[/]" in seen
+
+
+def test_dumb_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot redraw a line gets plain lines."""
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "governess", "run", "true", ":::", "x"],
+        stderr=theirs,
+        env={**os.environ, "TERM": "dumb"},
+    )
+    seen = os.read(ours, 10_000)
+    os.close(ours)
+    os.close(theirs)
+
+    assert b"[1/1] exit 0, " in seen
+    assert b"\x1b" not in seen
