@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from settings import WATCHERS, Setting, make_setting
 
 

@@ -6,16 +6,14 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
 
 import pytest
-from settings import Setting, told
 
 import governess
 from governess import Exit
 from governess.children import children
+from settings import Setting, told
 
 
 def start(*argv: str, **options: object) -> subprocess.Popen:

@@ -3,7 +3,7 @@
 import sys
 
 from governess.children.exit import Exit
-from governess.children.observe import observe
+from governess.children.observers import observe
 
 __all__ = ["Exit", "observe"]
 

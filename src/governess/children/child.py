@@ -12,6 +12,7 @@ import functools
 import logging
 import os
 import signal as signals
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from governess.children import pidfd as pidfds
 from governess.children.exit import Exit
 from governess.children.fork import in_forked_child
-from governess.children.observe import tell_of_exit, tell_of_spawn
+from governess.children.observers import tell_of_exit, tell_of_spawn
 
 __all__ = ["Child", "adopt", "children", "find"]
 
@@ -79,7 +80,7 @@ class Child:
             ProcessLookupError: the child has been reaped.
             PermissionError: the child runs under another user.
         """
-        with self._lock:
+        with self._lock_unless_finalizing():
             if self._pidfd is not None:
                 signals.pidfd_send_signal(self._pidfd, number)
             else:
@@ -177,6 +178,10 @@ class Child:
             with contextlib.suppress(OSError):  # closed by a reap in another thread
                 pidfds.has_exited(descriptor, timeout)
         return self._poll_for_exit(timeout)
+
+    def _lock_unless_finalizing(self) -> contextlib.AbstractContextManager[object]:
+        """The lock, but for finalizers at interpreter shutdown: a frozen thread may hold it, and none runs any more."""
+        return contextlib.nullcontext() if sys.is_finalizing() else self._lock
 
     def _poll_for_exit(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout

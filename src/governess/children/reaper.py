@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import sys
 import threading
 
 from governess.children.child import Child
@@ -14,6 +15,8 @@ __all__ = ["entrust"]
 
 def entrust(child: Child) -> None:
     """Let the reaper reap the child at its end, however late that is. Finalizers may call this."""
+    if sys.is_finalizing():
+        return  # no thread runs any more: init will reap
     in_forked_child(_start_anew)
     _reaper.take(child)
 

@@ -18,7 +18,7 @@ from governess.children.reaper import entrust
 from governess.children.spawn import spawn
 from governess.loops.transport import ChildTransport
 from governess.watchers.base import running_loop
-from governess.watchers.choose import choose
+from governess.watchers.choice import choose
 from governess.watchers.closing import when_closed
 
 __all__ = ["policy_of", "start_child", "watcher_of"]

@@ -19,7 +19,7 @@ from governess.policies.scopes import Scope, ThreadScope
 
 if sys.platform != "win32":
     from governess.loops.watched import WatchedLoop, watch
-    from governess.watchers.choose import choose
+    from governess.watchers.choice import choose
 
 if TYPE_CHECKING:
     from typing import Self

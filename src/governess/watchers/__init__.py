@@ -1,6 +1,6 @@
 """How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
 
-from governess.watchers.choose import NAMES, WatcherChoice, choose, named
+from governess.watchers.choice import NAMES, WatcherChoice, choose, named
 from governess.watchers.fast import FastChildWatcher
 from governess.watchers.kqueue import KqueueChildWatcher
 from governess.watchers.multiloop import MultiLoopChildWatcher

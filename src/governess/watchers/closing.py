@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -18,5 +19,11 @@ def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object])
     if (register := getattr(loop, "call_on_close", None)) is not None:
         register(callback)
         return True
-    weakref.finalize(loop, callback).atexit = False
+    weakref.finalize(loop, _unless_finalizing, callback).atexit = False
     return False
+
+
+def _unless_finalizing(callback: Callable[[], object]) -> None:
+    # At interpreter shutdown a frozen thread may hold any lock.
+    if not sys.is_finalizing():
+        callback()

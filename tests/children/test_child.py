@@ -1,0 +1,236 @@
+"""A child is signalled and reaped under one lock, once."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import governess
+from governess import Exit
+from governess.children import Child, adopt, children, end_group, pidfd
+
+
+def start(*argv: str, **options: object) -> tuple[Child, subprocess.Popen]:
+    process = subprocess.Popen(argv, **options)
+    process.returncode = 0
+    return adopt(process.pid), process
+
+
+@pytest.fixture(params=["pidfd", "no pidfd"])
+def _mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "no pidfd":
+        monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
+
+
+@pytest.mark.usefixtures("_mechanism")
+class TestChild:
+    def test_life(self) -> None:
+        """A child is listed from its start to its reap, which tells how it ended."""
+        child, process = start("cat", stdin=subprocess.PIPE)
+        assert children() == [child]
+        assert adopt(process.pid) is child
+        assert child.reap() is None
+        process.stdin.close()
+        assert child.wait_for_exit()
+        assert children() == [child]
+        exit = child.reap()
+        assert exit == 0
+        assert exit.rusage is not None
+        assert child.exit is child.reap() is exit
+        assert children() == []
+        assert child.pidfd is None
+
+    def test_wait_with_a_timeout(self) -> None:
+        """wait_for_exit gives up after its timeout, and does not reap."""
+        child, process = start("cat", stdin=subprocess.PIPE)
+        assert not child.wait_for_exit(0.01)
+        process.stdin.close()
+        assert child.wait_for_exit(10)
+        assert child.exit is None
+        assert child.reap() == 0
+
+    def test_signal(self) -> None:
+        """A signal reaches the living; after the reap it is a ProcessLookupError."""
+        child, _ = start("sleep", "60")
+        child.signal(signal.SIGTERM)
+        child.wait_for_exit()
+        child.signal(signal.SIGTERM)  # a zombie takes it without a word
+        assert child.reap() == -signal.SIGTERM
+        with pytest.raises(ProcessLookupError):
+            child.signal(signal.SIGTERM)
+        with pytest.raises(ProcessLookupError):
+            child.signal_group(signal.SIGTERM)
+
+    def test_no_signal_after_a_thief(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Once somebody else has reaped the child, its number gets no signal from us."""
+        child, process = start("true")
+        os.waitpid(process.pid, 0)
+        sent = []
+        monkeypatch.setattr(os, "kill", lambda *args: sent.append(args))
+        monkeypatch.setattr(os, "killpg", lambda *args: sent.append(args))
+        with pytest.raises(ProcessLookupError):
+            child.signal(signal.SIGKILL)
+        with pytest.raises(ProcessLookupError):
+            child.signal_group(signal.SIGKILL)
+        assert sent == []
+        child.reap()
+
+    def test_stolen(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A stolen exit is told truly with a pidfd, and else reported as lost, with a warning."""
+        child, process = start("sh", "-c", "exit 42")
+        os.waitpid(process.pid, 0)
+        had_pidfd = child.pidfd is not None
+        exit = child.reap()
+        if had_pidfd:
+            assert (exit, exit.lost) == (42, False)
+        else:
+            assert (exit, exit.lost) == (255, True)
+            assert f"process pid {process.pid}" in caplog.text
+
+    def test_held(self) -> None:
+        """A held child stays a zombie, and is reaped when it is released."""
+        child, process = start("true")
+        with child.held():
+            child.wait_for_exit()
+            assert child.reap() is None
+            assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_pid == process.pid
+        assert child.exit == 0
+
+    def test_subscribers_hear_once(self) -> None:
+        """Each subscriber is called once, a late one at once, an unsubscribed one never."""
+        child, _ = start("true")
+        heard = []
+
+        def early(child: Child, exit: Exit) -> None:
+            heard.append("early")
+
+        def gone(child: Child, exit: Exit) -> None:
+            heard.append("gone")
+
+        child.subscribe(early)
+        child.subscribe(gone)
+        child.unsubscribe(gone)
+        child.wait_for_exit()
+        child.reap()
+        child.reap()
+        child.subscribe(lambda child, exit: heard.append("late"))
+        assert heard == ["early", "late"]
+
+    def test_reaped_once_by_many_threads(self) -> None:
+        """However many threads reap at once, the subscribers hear once."""
+        heard = []
+        for _ in range(20):
+            child, _ = start("true")
+            child.subscribe(lambda child, exit: heard.append(child))
+            child.wait_for_exit()
+            barrier = threading.Barrier(8)
+
+            def reap(child: Child = child, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait()
+                assert child.reap() == 0
+
+            threads = [threading.Thread(target=reap) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert len(heard) == 20
+
+    def test_settle(self) -> None:
+        """A child that a stranger's watcher has reaped takes the Exit from it."""
+        child, process = start("true")
+        os.waitpid(process.pid, 0)
+        child.settle(Exit(11))
+        child.settle(Exit(12))
+        assert child.exit == child.reap() == 11
+        assert children() == []
+
+    def test_let_go(self) -> None:
+        """A child that is let go is its parent's to reap, and nobody is told of its end."""
+        child, process = start("true")
+        child.let_go()
+        assert children() == []
+        assert child.reap() is None
+        assert os.waitpid(process.pid, 0) == (process.pid, 0)
+
+
+def test_process_that_is_no_child(caplog: pytest.LogCaptureFixture) -> None:
+    """The end of a process that is no child of ours is seen, and its status told by the kernel."""
+    middle = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo $!; wait $!"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    with middle:
+        grandchild = adopt(int(middle.stdout.readline()))
+        assert grandchild.reap() is None
+        grandchild.signal(signal.SIGKILL)
+        assert pidfd.has_exited(grandchild.pidfd, 10)
+        middle.wait()
+        exit = grandchild.reap()
+    assert exit in (-signal.SIGKILL, 255)
+    assert exit.lost == (exit == 255)
+
+
+def test_observers() -> None:
+    """Observers are told of each birth and each end, inside their block alone; one that fails disturbs nobody."""
+    births, ends = [], []
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with (
+        governess.observe(on_spawn=fail, on_exit=fail),
+        governess.observe(on_spawn=births.append),
+        governess.observe(on_exit=lambda child, exit: ends.append((child, exit))),
+    ):
+        child, _ = start("true")
+        child.wait_for_exit()
+        child.reap()
+    other, _ = start("true")
+    other.wait_for_exit()
+    other.reap()
+    assert births == [child]
+    assert ends == [(child, 0)]
+
+
+class TestEndGroup:
+    @staticmethod
+    def end(script: str, grace: float) -> Exit:
+        """Start a group of a shell and what its script starts, and end it; the Exit of the shell."""
+        reader, writer = os.pipe()
+        child, _ = start("sh", "-c", script, stdout=writer, process_group=0)
+        os.close(writer)
+        with os.fdopen(reader) as output:
+            output.readline()  # the grandchild is there
+            asyncio.run(end_group(child, grace=grace))
+            assert output.read() == ""  # nobody holds the pipe any more
+        return child.reap()
+
+    def test_term_is_enough(self) -> None:
+        """A group that obeys TERM gets no KILL, and the wait ends with it, not with the grace."""
+        exit = self.end("sleep 60 & echo $!; wait", grace=60)
+        assert exit == -signal.SIGTERM
+
+    def test_leader_dies_before_its_group(self) -> None:
+        """What outlives its leader and ignores TERM is killed after the grace, and nobody else is."""
+        exit = self.end("(trap '' TERM; echo; sleep 60) & wait", grace=0.2)
+        assert exit == -signal.SIGTERM
+
+    def test_cancelled_grace(self) -> None:
+        """Cancelling the grace sends the KILL at once."""
+
+        async def main() -> None:
+            child, process = start("sh", "-c", "trap '' TERM; echo; while :; do sleep 1; done", **quiet)
+            process.stdout.readline()
+            ending = asyncio.create_task(end_group(child, grace=60))
+            await asyncio.sleep(0)
+            ending.cancel()
+            await asyncio.wait([ending])
+            child.wait_for_exit()
+            process.stdout.close()
+            assert child.reap() == -signal.SIGKILL
+
+        quiet = {"stdout": subprocess.PIPE, "process_group": 0}
+        asyncio.run(main())
