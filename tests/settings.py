@@ -43,6 +43,16 @@ def make_setting(watcher: str, loop_class: Callable[[], asyncio.AbstractEventLoo
     return Setting(named(watcher)(), loop_class, place, watcher in ATTACHED)
 
 
+def run_in(
+    loop_class: Callable[[], asyncio.AbstractEventLoop],
+    main: Callable[[], Coroutine[Any, Any, T]],
+    watcher: Any = None,
+) -> T:
+    """Run a coroutine function in a loop of a policy of its own."""
+    with governess.DefaultEventLoopPolicy(loop_class, watcher=watcher) as policy:
+        return _run(policy, main)
+
+
 def _run(policy: governess.DefaultEventLoopPolicy, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
         return runner.run(main())

@@ -11,6 +11,7 @@ import pytest
 
 import governess
 from governess.children import children
+from settings import run_in
 
 
 class CancelAt:
@@ -85,9 +86,7 @@ def test_cancelled_start_leaves_nothing(loop_factory: Callable[[], asyncio.Abstr
         return number
 
     with governess.observe(on_exit=lambda child, exit: died.append(exit)):
-        with governess.DefaultEventLoopPolicy(loop_factory) as policy:
-            with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-                awaits = runner.run(main())
+        awaits = run_in(loop_factory, main)
     assert awaits >= 5  # the spawn, three pipes, connection_made
     assert set(died) == {-signal.SIGKILL}
 
@@ -117,9 +116,7 @@ def test_timeout_during_a_slow_start(
         assert await asyncio.to_thread(died.wait, 10)
 
     with governess.observe(on_exit=lambda child, exit: died.set()):
-        with governess.DefaultEventLoopPolicy(loop_factory) as policy:
-            with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-                runner.run(main())
+        run_in(loop_factory, main)
 
 
 def test_loop_closed_in_mid_start(

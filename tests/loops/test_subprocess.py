@@ -1,10 +1,12 @@
 """`loop.subprocess_exec` and `loop.subprocess_shell` of a watched loop do what asyncio's do."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import governess
 from governess import Exit
 from governess.children import children
+from settings import run_in
 
 Run = Callable[[Callable[[], Any]], Any]
 
@@ -42,6 +45,12 @@ class Recorder(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.events.append("lost")
         self.lost.set_result(None)
+
+
+async def drain_until_it_fails(writer: asyncio.StreamWriter) -> None:
+    while True:
+        await writer.drain()
+        await asyncio.sleep(0)
 
 
 def of_pipe(events: list[Any], fd: int) -> list[Any]:
@@ -121,8 +130,6 @@ class TestChild:
 
     def test_preexec_fn_runs_in_the_loops_thread(self, run: Run) -> None:
         """preexec_fn is run where its author expects it: forked from the thread of the loop."""
-        import threading
-
         reader, writer = os.pipe()
 
         async def main() -> bool:
@@ -304,10 +311,11 @@ class TestChild:
         monkeypatch.setattr(os, "kill", lambda *args: sent.append(args))
 
         async def main() -> None:
-            process = await asyncio.create_subprocess_exec("true")
+            process = await asyncio.create_subprocess_exec("sleep", "60")
             child = process._transport.get_extra_info("child")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(type(child), "reap", lambda self: None)  # nobody has noticed yet
+                child.signal(signal.SIGKILL)
                 os.waitpid(process.pid, 0)
                 process._transport.send_signal(signal.SIGTERM)
             child.reap()
@@ -328,16 +336,18 @@ class TestChild:
         assert run(main) == -signal.SIGKILL
 
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
-    def test_dropped_transport_kills_its_child(self, run: Run, recwarn: pytest.WarningsRecorder) -> None:
+    def test_dropped_transport_kills_its_child(self, run: Run) -> None:
         """A transport that is dropped with its loop takes its child with it, without touching the loop."""
 
         async def main() -> None:
             await asyncio.create_subprocess_exec("sleep", "60")
 
-        run(main)
-        import gc
-
-        gc.collect()
+        ends, dead = [], threading.Event()
+        with governess.observe(on_exit=lambda child, exit: (ends.append(exit), dead.set())):
+            run(main)
+            gc.collect()
+            assert dead.wait(10)
+        assert ends == [-signal.SIGKILL]
 
     def test_debug_mode(self, policy: governess.DefaultEventLoopPolicy) -> None:
         """In debug mode everything works as without."""
@@ -350,7 +360,6 @@ class TestChild:
 
     def test_plain_watchers_returncode(self, loop_factory: Callable, run: Run) -> None:
         """A user's own watcher with asyncio's five verbs alone works, and its plain int is the returncode."""
-        import threading
 
         class Own(governess.AbstractChildWatcher):
             def __enter__(self) -> "Own":
@@ -382,9 +391,7 @@ class TestChild:
             process = await asyncio.create_subprocess_exec("sh", "-c", "exit 6")
             return await process.wait()
 
-        with governess.DefaultEventLoopPolicy(loop_factory, watcher=Own) as policy:
-            with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-                assert runner.run(main()) == 6
+        assert run_in(loop_factory, main, Own) == 6
         assert children() == []
 
     def test_inactive_watcher(self, loop_factory: Callable) -> None:
@@ -398,9 +405,7 @@ class TestChild:
 
         watcher = governess.SafeChildWatcher()
         with governess.observe(on_spawn=born.append):
-            with governess.DefaultEventLoopPolicy(loop_factory, watcher=watcher) as policy:
-                with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-                    runner.run(main())
+            run_in(loop_factory, main, watcher)
         watcher.close()
         assert born == []
 
@@ -412,9 +417,7 @@ class TestChild:
             await process.wait()
             process.stdin.write(b"x" * 1_000_000)
             with pytest.raises((BrokenPipeError, ConnectionResetError)):
-                while True:
-                    await process.stdin.drain()
-                    await asyncio.sleep(0)
+                await drain_until_it_fails(process.stdin)
             process._transport.close()
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Every watcher × loop × thread that the watcher allows."""
+"""Every combination of a watcher, a loop and a thread that the watcher allows."""
 
 from collections.abc import Callable, Iterator
 

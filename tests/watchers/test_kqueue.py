@@ -1,6 +1,7 @@
 """The kqueue watcher against a FAKE kqueue (a pidfd under it): this was never run on macOS or a BSD."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import select
@@ -62,10 +63,8 @@ class FakeKqueue:
         descriptor = self._pidfds.pop(pid, None)
         if descriptor is None:
             raise FileNotFoundError(errno.ENOENT, "No such event")
-        try:
+        with contextlib.suppress(FileNotFoundError):
             self._epoll.unregister(descriptor)
-        except FileNotFoundError:
-            pass
         os.close(descriptor)
 
 

@@ -22,13 +22,7 @@ from governess import (
     ThreadedChildWatcher,
 )
 from governess.watchers import NAMES, named
-from settings import in_thread, make_setting, told
-
-
-def run_in(watcher: Any, loop_class: Any, main: Callable) -> Any:
-    with governess.DefaultEventLoopPolicy(loop_class, watcher=watcher) as policy:
-        with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-            return runner.run(main())
+from settings import in_thread, make_setting, run_in, told
 
 
 @pytest.fixture
@@ -57,7 +51,7 @@ class TestThreaded:
             return grown
 
         watcher = ThreadedChildWatcher()
-        assert run_in(watcher, loop_factory, main) == 5
+        assert run_in(loop_factory, main, watcher) == 5
         watcher.close()
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("governess-waitpid")]
 
@@ -98,7 +92,7 @@ class TestPidfd:
                 await child.wait()
             return grown
 
-        assert run_in(PidfdChildWatcher(), loop_factory, main) == (40, 0)  # a pidfd and a pipe each
+        assert run_in(loop_factory, main, PidfdChildWatcher()) == (40, 0)  # a pidfd and a pipe each
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
     def test_plain_loop_keeps_no_descriptor(self) -> None:
@@ -138,7 +132,7 @@ class TestMultiLoop:
             async def main() -> int:
                 return await (await asyncio.create_subprocess_exec("true")).wait()
 
-            assert run_in(watcher, loop_factory, main) == 0
+            assert run_in(loop_factory, main, watcher) == 0
             watcher.close()
             watcher.close()
             assert signal.getsignal(signal.SIGCHLD) is handler
@@ -165,7 +159,7 @@ class TestMultiLoop:
 
         watcher = in_thread(MultiLoopChildWatcher)
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
-        assert run_in(watcher, loop_factory, main) == 3
+        assert run_in(loop_factory, main, watcher) == 3
         watcher.close()
         assert not watcher.is_active()
 
@@ -212,7 +206,7 @@ class TestAttached:
             living.stdin.close()
             return await exit
 
-        assert run_in(watcher, loop_factory, main) == 0
+        assert run_in(loop_factory, main, watcher) == 0
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
         watcher.close()
 
@@ -240,7 +234,7 @@ class TestAttached:
             process.stdin.close()
             return await process.wait()
 
-        assert run_in(watcher, loop_factory, main) == 0
+        assert run_in(loop_factory, main, watcher) == 0
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         watcher.close()
 
@@ -262,7 +256,7 @@ class TestFast:
             with pytest.raises(ChildProcessError):
                 os.waitpid(stranger.pid, 0)
 
-        run_in(watcher, loop_factory, main)
+        run_in(loop_factory, main, watcher)
 
     def test_parks_an_early_exit(self, watcher: FastChildWatcher, loop_factory: Callable) -> None:
         """A child that was reaped inside `with watcher` before its handler came is reported with its status."""
@@ -275,7 +269,7 @@ class TestFast:
                 exit = await told(watcher, child.pid)
             return await exit
 
-        assert run_in(watcher, loop_factory, main) == 8
+        assert run_in(loop_factory, main, watcher) == 8
 
     def test_forgets_strangers_when_no_start_can_want_them(
         self, watcher: FastChildWatcher, loop_factory: Callable, caplog: pytest.LogCaptureFixture
@@ -301,7 +295,7 @@ class TestFast:
 
         release = asyncio.Event()
         with caplog.at_level(logging.WARNING):
-            run_in(watcher, loop_factory, main)
+            run_in(loop_factory, main, watcher)
         assert "unknown pid" in caplog.text
 
     def test_parking_is_bounded(
@@ -318,7 +312,7 @@ class TestFast:
                     await _reaped(stranger.pid)
                 assert len(watcher._parking._exits) == 3
 
-        run_in(watcher, loop_factory, main)
+        run_in(loop_factory, main, watcher)
 
     def test_parked_exit_is_no_living_childs(self, watcher: FastChildWatcher, loop_factory: Callable) -> None:
         """A stranger's parked exit is not taken for that of a living child with the same number."""
@@ -334,7 +328,7 @@ class TestFast:
             child.stdin.close()
             return await exit
 
-        assert run_in(watcher, loop_factory, main) == 0
+        assert run_in(loop_factory, main, watcher) == 0
 
 
 async def _reaped(pid: int) -> None:

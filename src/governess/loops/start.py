@@ -130,7 +130,8 @@ class _Residents:
     def evict(self) -> None:
         """Close our ends of their pipes, and let the reaper wait for those that still live."""
         residents = list(self._watchers.items())
-        if any([transport.abort_pipes() for transport, _ in residents]):
+        connected = [transport.abort_pipes() for transport, _ in residents]
+        if any(connected):
             _run_once(self._loop())
         for transport, watcher in residents:
             transport.release_pipes()
