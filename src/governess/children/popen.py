@@ -12,7 +12,10 @@ from governess.children.child import Child
 from governess.children.command import Birth, Command
 from governess.children.pidfd import open_pidfd
 
-__all__ = ["start"]
+__all__ = ["name", "reason", "start"]
+
+name = "popen"
+reason = "subprocess.Popen in a helper thread"
 
 
 def start(command: Command) -> Birth:

@@ -6,13 +6,34 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from governess.children import popen
 from governess.children.command import Birth, Command
 from governess.children.fork import in_forked_child
 
-__all__ = ["describe", "spawn"]
+__all__ = ["Spawner", "describe", "spawn"]
+
+
+class Spawner(Protocol):
+    """A way to start a child.
+
+    Attributes:
+        name: its short name.
+        reason: why it is the one in use, in one sentence.
+    """
+
+    name: str
+    reason: str
+
+    def start(self, command: Command) -> Birth:
+        """Start the child and return it; block until it has exec'ed. Any thread may call this.
+
+        Raises:
+            OSError: as `subprocess.Popen` raises it, with the same errno and filename; so its other errors.
+        """
+        ...
+
 
 # Threads that start children are few, and live as long as the process: a child that asked for PR_SET_PDEATHSIG dies
 # with the thread that started it, prctl(2).
@@ -21,7 +42,7 @@ _THREADS = 4
 
 def describe() -> tuple[str, str]:
     """Return the name of the spawner in use, and why it is that one."""
-    return "popen", "subprocess.Popen in a helper thread"
+    return _spawner.name, _spawner.reason
 
 
 async def spawn(command: Command) -> Birth:
@@ -33,7 +54,7 @@ async def spawn(command: Command) -> Birth:
         OSError: as `subprocess.Popen` raises it, with the same errno and filename; so its other errors.
     """
     if command.options.get("preexec_fn") is not None:
-        return popen.start(command)  # Python code of the caller's, who expects it in this thread
+        return _spawner.start(command)  # Python code of the caller's, who expects it in this thread
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Birth] = loop.create_future()
     in_forked_child(_start_anew)
@@ -59,7 +80,7 @@ class _Task:
         if self._outcome.cancelled():
             return
         try:
-            birth = popen.start(self._command)
+            birth = _spawner.start(self._command)
         except BaseException as error:
             self._tell(self._failed, error)
         else:
@@ -98,9 +119,18 @@ class _Helpers:
             if self._idle > 0:
                 self._idle -= 1
             elif self._threads < _THREADS:
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"governess-spawn-{self._threads}", daemon=True).start()
+                self._start_thread()
         self._tasks.put(task)
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"governess-spawn-{self._threads + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # can't start new thread
+            if self._threads == 0:
+                raise
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while True:
@@ -109,6 +139,7 @@ class _Helpers:
                 self._idle += 1
 
 
+_spawner: Spawner = popen
 _helpers = _Helpers()
 
 

@@ -50,7 +50,7 @@ def _watchers() -> Iterator[tuple[str, str]]:
         from governess.children import spawn
 
         choice = watchers.choose()
-        yield "watchers", ", ".join(watchers.NAMES)
+        yield "watchers", ", ".join(watchers.usable())
         yield "", f"auto takes {choice.name}: {choice.reason}"
         name, reason = spawn.describe()
         yield "spawner", f"{name}: {reason}"

@@ -1,6 +1,6 @@
 """How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
 
-from governess.watchers.choice import NAMES, WatcherChoice, choose, named
+from governess.watchers.choice import NAMES, WatcherChoice, choose, named, usable
 from governess.watchers.fast import FastChildWatcher
 from governess.watchers.kqueue import KqueueChildWatcher
 from governess.watchers.multiloop import MultiLoopChildWatcher
@@ -19,4 +19,5 @@ __all__ = [
     "WatcherChoice",
     "choose",
     "named",
+    "usable",
 ]

@@ -15,7 +15,7 @@ from governess.watchers.pidfd import PidfdChildWatcher
 from governess.watchers.safe import SafeChildWatcher
 from governess.watchers.threaded import ThreadedChildWatcher
 
-__all__ = ["NAMES", "WatcherChoice", "choose", "named"]
+__all__ = ["NAMES", "WatcherChoice", "choose", "named", "usable"]
 
 _CLASSES: dict[str, type[ChildWatcher]] = {
     "pidfd": PidfdChildWatcher,
@@ -59,11 +59,15 @@ def named(name: str) -> type[ChildWatcher]:
     Raises:
         ValueError: there is no watcher of that name, or it cannot work here; the text lists those that can.
     """
-    usable = {each: kind for each, kind in _CLASSES.items() if _obstacle(each) is None}
-    if name in usable:
-        return usable[name]
+    if name in usable():
+        return _CLASSES[name]
     why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
-    raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(usable)}")
+    raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(usable())}")
+
+
+def usable() -> tuple[str, ...]:
+    """Return the short names of the watchers that work in this process."""
+    return tuple(name for name in NAMES if _obstacle(name) is None)
 
 
 def _obstacle(name: str) -> str | None:
