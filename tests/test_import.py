@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import inspect
-import sys
 from typing import Any
 
 import pytest
@@ -52,13 +51,6 @@ assert not changed, changed
 def test_nothing_global() -> None:
     """No policy, signal handler, thread, at-fork handler, descriptor or hook is there that was not before."""
     run_fresh(LOOK + "import governess" + COMPARE)
-
-
-@pytest.mark.parametrize("use", ["get_event_loop_policy()", "DefaultEventLoopPolicy().new_event_loop().close()"])
-def test_first_use(use: str) -> None:
-    """To ask for the policy, or for a loop, is no reason either."""
-    first = "import governess, asyncio.windows_events" if sys.platform == "win32" else "import governess"
-    run_fresh(LOOK + f"{first}; governess.{use}" + COMPARE)
 
 
 def test_standard_library_alone() -> None:

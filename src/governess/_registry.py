@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children.fork import in_forked_child
 
 __all__ = [
     "get_child_watcher",
@@ -22,6 +23,7 @@ __all__ = [
 def get_event_loop_policy() -> AbstractEventLoopPolicy:
     """Return the current event loop policy, of all threads; a default one if none was set."""
     global _current
+    in_forked_child(_renew_lock)
     with _lock:
         if _current is None:
             _current = _make_default()
@@ -83,6 +85,12 @@ def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
 
 _current: AbstractEventLoopPolicy | None = None
 _lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """A thread that a forked child does not have may have held the lock."""
+    global _lock
+    _lock = threading.RLock()
 
 
 def _no_default() -> AbstractEventLoopPolicy:

@@ -1,6 +1,7 @@
 """A child is signalled and reaped under one lock, once."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -217,6 +218,33 @@ class TestEndGroup:
         """What outlives its leader and ignores TERM is killed after the grace, and nobody else is."""
         exit = self.end("(trap '' TERM; echo; sleep 60) & wait", grace=0.2)
         assert exit == -signal.SIGTERM
+
+    def test_group_younger_than_the_last_look(self) -> None:
+        """A group that was born right after another one ended has its grace too."""
+
+        async def main() -> list[Exit]:
+            exits = []
+            for _ in range(5):
+                child, process = start("sh", "-c", f"trap 'exit 3' TERM; echo; {endless}", **quiet)
+                process.stdout.readline()
+                await end_group(child, grace=60)
+                process.stdout.close()
+                exits.append(child.reap())
+            return exits
+
+        endless = "while :; do sleep 0.01; done"
+        quiet = {"stdout": subprocess.PIPE, "process_group": 0}
+        assert asyncio.run(main()) == [3] * 5
+
+    def test_no_descriptor_left_to_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When /proc cannot be read, a group has its grace all the same."""
+
+        def full(*_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr("governess.children.group.os.listdir", full)
+        exit = self.end("trap 'sleep 0.1; exit 3' TERM; echo; while :; do sleep 0.01; done", grace=0.5)
+        assert exit == 3
 
     def test_cancelled_grace(self) -> None:
         """Cancelling the grace sends the KILL at once."""

@@ -169,13 +169,17 @@ class TestEveryWatcher:
     def test_failing_callback_disturbs_nobody(self, setting: Setting, caplog: pytest.LogCaptureFixture) -> None:
         """A callback that raises is logged, and the other children are still reported."""
 
-        def callback(pid: int, returncode: int) -> None:
-            raise ZeroDivisionError("what a callback may do")
-
         async def main() -> int:
+            failed = asyncio.Event()
+
+            def callback(pid: int, returncode: int) -> None:
+                failed.set()
+                raise ZeroDivisionError("what a callback may do")
+
             with setting.watcher:
                 setting.watcher.add_child_handler(start("true").pid, callback)
                 other = await told(setting.watcher, start("sh", "-c", "exit 4").pid)
+            await failed.wait()
             return await other
 
         with caplog.at_level(logging.ERROR):

@@ -10,6 +10,7 @@ import contextlib
 import enum
 import functools
 import logging
+import math
 import os
 import signal as signals
 import sys
@@ -60,9 +61,9 @@ class Child:
         self._lock = threading.RLock()  # a finalizer may send a signal while this very thread reaps
         self._holds = 0
         self._reap_is_due = False
+        self._let_go = False
         self._subscribers: list[Callable[[Child, Exit], None]] = []
         _living[pid] = self
-        tell_of_spawn(self)
 
     def __repr__(self) -> str:
         state = "running" if self.exit is None else self.exit.describe()
@@ -106,7 +107,7 @@ class Child:
         with self._lock:
             if self.exit is not None:
                 return self.exit
-            state = self._state()
+            state = _State.ALIVE if self._let_go else self._state()
             if state is _State.ALIVE:
                 return None
             if self._holds:
@@ -116,6 +117,8 @@ class Child:
             if found is None:
                 return None
             self.exit = found
+        if found.rusage is None:
+            self._warn_of_theft(found)
         self._bury(found)
         return found
 
@@ -143,7 +146,7 @@ class Child:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Put off the reap inside this block: so long a dead child keeps its number, and that of its group."""
+        """Put off the reap inside this block: for so long a dead child keeps its number, and that of its group."""
         with self._lock:
             self._holds += 1
         try:
@@ -155,16 +158,16 @@ class Child:
             if due:
                 self.reap()
 
-    def is_held(self) -> bool:
-        """Return whether the reap is put off, or left to somebody else for ever."""
-        return self._holds > 0
+    def is_anothers(self) -> bool:
+        """Return whether somebody else will reap it: who holds it and has it dead by now, or to whom it was let go."""
+        return self._let_go or self._reap_is_due
 
     def let_go(self) -> None:
         """Leave the child to whoever started it, who will also reap it; nothing happens if somebody is subscribed."""
         with self._lock:
             if self._subscribers or self.exit is not None:
                 return
-            self._holds += 1
+            self._let_go = True
         self._unlist()
         self._close_pidfd()
 
@@ -174,9 +177,6 @@ class Child:
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
                 return True
-        if (descriptor := self._pidfd) is not None:
-            with contextlib.suppress(OSError):  # closed by a reap in another thread
-                pidfds.has_exited(descriptor, timeout)
         return self._poll_for_exit(timeout)
 
     def _lock_unless_finalizing(self) -> contextlib.AbstractContextManager[object]:
@@ -184,14 +184,24 @@ class Child:
         return contextlib.nullcontext() if sys.is_finalizing() else self._lock
 
     def _poll_for_exit(self, timeout: float | None) -> bool:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         pause = 0.001
         while self._lives():
-            if deadline is not None and time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return False
-            time.sleep(pause)
+            self._sleep(min(pause, left))
             pause = min(2 * pause, 0.05)
         return True
+
+    def _sleep(self, seconds: float) -> None:
+        if (descriptor := self._pidfd) is None:
+            time.sleep(seconds)
+            return
+        # Bounded, since another thread may reap and close the descriptor, whose number then is another file's.
+        with contextlib.suppress(OSError):
+            if pidfds.has_exited(descriptor, seconds) and self._lives():
+                time.sleep(seconds)  # a tracer has not let go of it yet
 
     def _lives(self) -> bool:
         if not _CAN_PEEK:
@@ -220,16 +230,18 @@ class Child:
         return Exit.from_status(status, rusage) if pid else None
 
     def _stolen_exit(self) -> Exit:
+        status = None if self._pidfd is None else pidfds.lost_status(self._pidfd)
+        return Exit.unknown() if status is None else Exit.from_status(status)
+
+    def _warn_of_theft(self, exit: Exit) -> None:
+        """Log it; never under the lock, since a finalizer that wants it may run inside the logging, under its lock."""
         if signals.getsignal(signals.SIGCHLD) is signals.SIG_IGN:
             _warn_of_ignored_sigchld()
-        status = None if self._pidfd is None else pidfds.lost_status(self._pidfd)
-        if status is not None:
-            return Exit.from_status(status)
-        logger.warning(
-            "Unknown child process pid %d, will report returncode 255: somebody else reaped it, its status is lost",
-            self.pid,
-        )
-        return Exit.unknown()
+        if exit.lost:
+            logger.warning(
+                "Unknown child process pid %d, will report returncode 255: somebody else reaped it, its status is lost",
+                self.pid,
+            )
 
     def _check_unreaped(self) -> None:
         if self.exit is not None or (_CAN_PEEK and self._state() is _State.GONE):
@@ -239,13 +251,17 @@ class Child:
         with self._lock:
             subscribers, self._subscribers = self._subscribers, []
         self._unlist()
-        for subscriber in subscribers:
-            try:
-                subscriber(self, exit)
-            except Exception:
-                logger.exception("the end of %r was not taken by %r", self, subscriber)
-        self._close_pidfd()
-        tell_of_exit(self, exit)
+        with contextlib.ExitStack() as every_one_even_if_one_fails:
+            every_one_even_if_one_fails.callback(tell_of_exit, self, exit)
+            every_one_even_if_one_fails.callback(self._close_pidfd)
+            for subscriber in reversed(subscribers):
+                every_one_even_if_one_fails.callback(self._tell, subscriber, exit)
+
+    def _tell(self, subscriber: Callable[[Child, Exit], None], exit: Exit) -> None:
+        try:
+            subscriber(self, exit)
+        except Exception:
+            logger.exception("the end of %r was not taken by %r", self, subscriber)
 
     def _unlist(self) -> None:
         with self._lock:
@@ -270,13 +286,23 @@ def find(pid: int) -> Child | None:
 
 
 def adopt(pid: int) -> Child:
-    """Return the Child of `pid`; a new one if somebody else started that process."""
+    """Return the Child of `pid`; a new one if somebody else started that process.
+
+    Raises:
+        ValueError: `pid` is no number of a process.
+    """
+    if pid <= 0:
+        raise ValueError(f"a child has a positive pid, not {pid!r}")
     with _adoption:
-        return _living.get(pid) or Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
+        if (known := _living.get(pid)) is not None:
+            return known
+        child = Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
+    tell_of_spawn(child)
+    return child
 
 
 _living: dict[int, Child] = {}
-_adoption = threading.Lock()
+_adoption = threading.RLock()  # a signal handler or a finalizer may adopt while this very thread does
 
 
 @functools.cache
@@ -286,7 +312,7 @@ def _warn_of_ignored_sigchld() -> None:
 
 def _forget_parents_children() -> None:
     global _adoption
-    _adoption = threading.Lock()
+    _adoption = threading.RLock()
     for child in children():
         child._lock = threading.RLock()
         descriptor, child._pidfd = child._pidfd, None

@@ -15,4 +15,5 @@ def in_forked_child(forget: Callable[[], object]) -> None:
 
     Called on the first need and not at import, since an at-fork handler cannot be taken back.
     """
-    os.register_at_fork(after_in_child=forget)
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=forget)

@@ -38,16 +38,18 @@ def _signal(child: Child, number: int) -> None:
 
 
 async def _group_is_empty(group: int, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
+    now = time.monotonic()
+    deadline = now + timeout
     pause = 0.005
-    while _group_lives(group) and (left := deadline - time.monotonic()) > 0:
+    while _group_lives(group, now) and (left := deadline - time.monotonic()) > 0:
         await asyncio.sleep(min(pause, left))
         pause = min(2 * pause, 0.1)
 
 
-def _group_lives(group: int) -> bool:
-    if os.path.exists("/proc/self/stat"):
-        return group in _snapshot.groups()
+def _group_lives(group: int, since: float) -> bool:
+    # OSError: there is no /proc, or no descriptor is left to read it.
+    with contextlib.suppress(OSError):
+        return group in _snapshot.groups(since)
     try:
         os.killpg(group, 0)
     except OSError:
@@ -64,10 +66,12 @@ class _Snapshot:
         self._taken = -1.0
         self._groups: set[int] = set()
 
-    def groups(self) -> set[int]:
-        if time.monotonic() - self._taken > self.MAX_AGE:
+    def groups(self, since: float) -> set[int]:
+        """Return the groups as they were a moment ago, but not before `since`: a group may be younger than that."""
+        now = time.monotonic()
+        if self._taken < max(since, now - self.MAX_AGE):
             self._groups = {group for pid in os.listdir("/proc") if pid.isdigit() for group in _living_group(pid)}
-            self._taken = time.monotonic()
+            self._taken = now
         return self._groups
 
 
@@ -79,6 +83,6 @@ def _living_group(pid: str) -> tuple[int, ...]:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name stands in parentheses and may hold anything: proc_pid_stat(5).
             state, _parent, group = file.read().rpartition(b")")[2].split()[:3]
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return ()
     return () if state in b"ZX" else (int(group),)

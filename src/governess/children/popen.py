@@ -10,6 +10,7 @@ from typing import Any
 
 from governess.children.child import Child
 from governess.children.command import Birth, Command
+from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
 
 __all__ = ["name", "reason", "start"]
@@ -38,7 +39,9 @@ def start(command: Command) -> Birth:
         child = Child(process.pid, command.argv, pidfd=open_pidfd(process.pid))
         # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
         process.returncode = 0
-        return Birth(child, pipes.keep_ours())
+        birth = Birth(child, pipes.keep_ours())
+    tell_of_spawn(child)
+    return birth
 
 
 class _Pipes:

@@ -172,12 +172,21 @@ class _Execution:
         before = {number: signal.getsignal(number) for number in numbers}
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
-                signal.signal(number, self._catch)
+                self._catch_soon(number)
         try:
             yield
         finally:
             for number, handler in before.items():
+                with contextlib.suppress(NotImplementedError):
+                    self._loop.remove_signal_handler(number)
                 signal.signal(number, handler)
+
+    def _catch_soon(self, number: int) -> None:
+        """Have the loop catch it, which a signal wakes up even in the instant before it goes to sleep."""
+        try:
+            self._loop.add_signal_handler(number, self._interrupt, number)
+        except NotImplementedError:  # Windows, where the loop wakes up for all of them
+            signal.signal(number, self._catch)
 
     def _catch(self, number: int, frame: object) -> None:
         self._loop.call_soon_threadsafe(self._interrupt, number)
@@ -185,7 +194,7 @@ class _Execution:
     def _interrupt(self, number: int) -> None:
         if self._status is None:
             self._status = 128 + number
-            if self._running and not self._is_ending:
+            if (self._running or self._starting) and not self._is_ending:
                 name = signal.Signals(number).name
                 self._writer.say(f"governess run: {name}: ending what runs; once more to kill it at once\n")
         self._end_all()

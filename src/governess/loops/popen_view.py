@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import time
 from typing import Any
 
 from governess.children.child import Child
@@ -52,9 +53,13 @@ class PopenView:
         Raises:
             subprocess.TimeoutExpired: it still lives after `timeout` seconds.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         while (exit := self._child.reap()) is None:
-            if not self._child.wait_for_exit(timeout):
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            if self._child.wait_for_exit(left):
+                time.sleep(0 if self._child.exit else 0.001)  # it may be dead and held by somebody
         return exit
 
     def send_signal(self, signal: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,11 +18,11 @@ from governess.children.fork import in_forked_child
 from governess.children.reaper import entrust
 from governess.children.spawn import spawn
 from governess.loops.transport import ChildTransport
-from governess.watchers.base import running_loop
+from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.choice import choose
 from governess.watchers.closing import when_closed
 
-__all__ = ["policy_of", "start_child", "watcher_of"]
+__all__ = ["close_descriptors", "policy_of", "start_child", "watcher_of"]
 
 logger = logging.getLogger("governess")
 
@@ -74,14 +75,21 @@ def policy_of(loop: asyncio.AbstractEventLoop) -> AbstractEventLoopPolicy:
 def watcher_of(policy: AbstractEventLoopPolicy) -> AbstractChildWatcher:
     """Return the watcher of the policy; the default one if the policy knows nothing of watchers."""
     global _default_watcher
-    with contextlib.suppress(NotImplementedError, AttributeError):
-        return policy.get_child_watcher()
+    with contextlib.suppress(NotImplementedError):
+        if hasattr(policy, "get_child_watcher"):
+            return policy.get_child_watcher()
     if _default_watcher is None:
         _default_watcher = choose().factory()
     return _default_watcher
 
 
 _default_watcher: AbstractChildWatcher | None = None
+
+
+def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
+    """Close our ends of the pipes of the loop's children, as far as the loop, closed by now, has not done so."""
+    if (residents := _residents_of.pop(loop, None)) is not None:
+        residents.close_descriptors()
 
 
 def _let_watch(
@@ -122,28 +130,37 @@ class _Residents:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
+        self._process = os.getpid()
         self._watchers: weakref.WeakKeyDictionary[ChildTransport, AbstractChildWatcher] = weakref.WeakKeyDictionary()
 
     def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> None:
         self._watchers[transport] = watcher
 
     def evict(self) -> None:
-        """Close our ends of their pipes, and let the reaper wait for those that still live."""
-        residents = list(self._watchers.items())
-        connected = [transport.abort_pipes() for transport, _ in residents]
-        if any(connected):
-            _run_once(self._loop())
-        for transport, watcher in residents:
-            transport.release_pipes()
+        """Have the loop close its ends of their pipes, and let the reaper wait for those that still live."""
+        loop = self._loop()
+        if self._process != os.getpid():
+            return  # the parent's children, pipes and epoll are not a forked child's
+        if loop is not None and not loop.is_closed():
+            connected = [transport.abort_pipes() for transport in self._watchers]
+            if any(connected):
+                _finish_with_pipes(loop)
+        for transport, watcher in list(self._watchers.items()):
             child: Child = transport.get_extra_info("child")
             if child.exit is None:
-                watcher.remove_child_handler(child.pid)
+                if loop is not None and isinstance(watcher, ChildWatcher):
+                    watcher.discard_child_handler(child.pid, _exited, transport, loop)
                 entrust(child)
 
+    def close_descriptors(self) -> None:
+        """Close what the closed loop has left open."""
+        for transport in list(self._watchers):
+            transport.close_descriptors()
 
-def _run_once(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Let a loop that is about to be closed finish with its pipes, which it does in its next round."""
-    if loop is not None and not loop.is_closed() and running_loop() is None:
+
+def _finish_with_pipes(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop close its pipes, which it does in its next round; not where that would run somebody's task."""
+    if running_loop() is None and not asyncio.all_tasks(loop):
         loop.call_soon(loop.stop)
         loop.run_forever()
 

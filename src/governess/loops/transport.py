@@ -37,6 +37,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         pipes: dict[int, int],
     ) -> None:
         """Own the child, which was started with `args`, and our descriptors of its pipes."""
+        self._given: set[int] = set()  # the pipes that the loop has, or is about to have
         self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
         super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child})
         self._loop = loop
@@ -64,6 +65,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     async def connect(self) -> None:
         """Connect the pipes, then the protocol; return when the protocol knows."""
         for number, end in self._ends.items():
+            self._given.add(number)
             self._pipes[number] = await self._connect_pipe(number, end)
         connected = self._loop.create_future()
         self._loop.call_soon(self._protocol.connection_made, self)
@@ -131,6 +133,7 @@ class ChildTransport(asyncio.SubprocessTransport):
             for pipe in self._pipes.values():
                 if pipe is not None and pipe.transport is not None:
                     pipe.transport.close()
+        self.release_pipes()
         if self._returncode is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
@@ -147,7 +150,13 @@ class ChildTransport(asyncio.SubprocessTransport):
         return bool(connected)
 
     def release_pipes(self) -> None:
-        """Close our ends of the pipes without the loop: it will not run again, or never got them."""
+        """Close our ends of the pipes that the loop never got; those that it has are its own to close."""
+        for number, end in self._ends.items():
+            if number not in self._given:
+                end.close()
+
+    def close_descriptors(self) -> None:
+        """Close our ends of all pipes, now that the loop is closed, if it has not done so."""
         for end in self._ends.values():
             end.close()
 

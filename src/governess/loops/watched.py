@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from governess.children.command import Command
-from governess.loops.start import policy_of, start_child, watcher_of
+from governess.loops.start import close_descriptors, policy_of, start_child, watcher_of
+from governess.watchers.base import running_loop
 
 if TYPE_CHECKING:
     from asyncio import BaseEventLoop as _Base
@@ -35,27 +36,42 @@ class WatchedLoop(_Base):
     """
 
     governess_policy: AbstractEventLoopPolicy | None = None
-    _on_close: list[Callable[[], object]] | None = None
+    _on_close: dict[object, Callable[[], object]] | None = None
+    _is_closing = False
 
     def run_forever(self) -> None:
         """Run until `stop` is called; in the main thread, the policy's watcher attaches to the loop first."""
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread() and self._may_run():
             watcher_of(policy_of(self)).attach_loop(self)
         super().run_forever()
 
     def close(self) -> None:
         """Close the loop; its living children are passed on to a reaper, and their pipes are closed."""
-        if not self.is_running():
-            callbacks, self._on_close = self._on_close or (), None
-            for callback in callbacks:
-                callback()
-        super().close()
+        if self.is_running():
+            super().close()  # which is an error
+            return
+        self._is_closing = True
+        callbacks, self._on_close = self._on_close or {}, None
+        with contextlib.ExitStack() as every_one_even_if_one_fails:
+            every_one_even_if_one_fails.callback(close_descriptors, self)
+            every_one_even_if_one_fails.callback(super().close)
+            for callback in reversed(callbacks.values()):
+                every_one_even_if_one_fails.callback(callback)
 
-    def call_on_close(self, callback: Callable[[], object]) -> None:
-        """Call `callback` right before the loop is closed, when it does not run any more."""
+    def call_on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Call `callback` right before the loop is closed, when it does not run any more.
+
+        Returns:
+            What takes the request back.
+        """
         if self._on_close is None:
-            self._on_close = []
-        self._on_close.append(callback)
+            self._on_close = {}
+        key = object()
+        self._on_close[key] = callback
+        return lambda: self._on_close and self._on_close.pop(key, None)
+
+    def _may_run(self) -> bool:
+        return not self._is_closing and not self.is_closed() and running_loop() is None
 
     async def subprocess_exec(
         self,

@@ -37,10 +37,12 @@ def _close(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         _wait_until_stopped(loop, deadline)
         try:
             loop.close()
-        except RuntimeError:
-            if not loop.is_running():
+        except Exception:
+            # asyncio.Runner, in its thread, may start it again to clean up, or close it, all at the same time.
+            if time.monotonic() > deadline:
                 raise
-            _ask_to_stop(loop)  # it was started again, as asyncio.Runner does to clean up
+            time.sleep(STEP)
+            _ask_to_stop(loop)
 
 
 def _ask_to_stop(loop: asyncio.AbstractEventLoop) -> None:

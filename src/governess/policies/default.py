@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from governess._registry import provide_default
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children.fork import in_forked_child
 from governess.policies.closing import close_loops
 from governess.policies.scopes import Scope, ThreadScope
 
@@ -65,6 +66,8 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._process = os.getpid()
         self._lock = threading.RLock()
+        _policies.add(self)
+        in_forked_child(_renew_locks)
         self.set_factory(loop_factory)
         if isinstance(watcher, AbstractChildWatcher):
             self._watcher = watcher
@@ -204,6 +207,15 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             raise TypeError(f"the watcher factory {factory!r} has made {watcher!r}, which is no child watcher")
         self._own_watchers.append(watcher)
         return watcher
+
+
+_policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """A thread that a forked child does not have may have held a lock."""
+    for policy in list(_policies):
+        policy._lock = threading.RLock()
 
 
 def _watcher_factory(

@@ -12,7 +12,7 @@ from typing import TypeVarTuple
 from governess.children.child import Child
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher
-from governess.watchers.closing import when_closed
+from governess.watchers.closing import Notice, when_closed
 from governess.watchers.sigchld import Patrol, SigchldHandler
 
 __all__ = ["AttachedChildWatcher"]
@@ -35,6 +35,7 @@ class AttachedChildWatcher(ChildWatcher):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patrol: Patrol | None = None
         self._sigchld: SigchldHandler | None = None
+        self._end: Notice | None = None
 
     def is_active(self) -> bool:
         """Return whether the watcher has a loop and that loop runs."""
@@ -90,9 +91,9 @@ class AttachedChildWatcher(ChildWatcher):
     def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._patrol = patrol = Patrol(loop, self._search, interval=SLOW)
-        self._sigchld = SigchldHandler(patrol.call, loop)
+        self._sigchld = SigchldHandler(patrol.call)
         left = weakref.WeakMethod(self._loop_is_closed)
-        when_closed(loop, lambda: (leave := left()) and leave(patrol))
+        self._end = when_closed(loop, lambda: (leave := left()) and leave(patrol))
         # Somebody may have exited while there was no loop.
         patrol.call()
 
@@ -102,8 +103,12 @@ class AttachedChildWatcher(ChildWatcher):
         if self._patrol is not None:
             self._patrol.stop()
             self._patrol = None
-        if self._sigchld is not None and self._sigchld.restore():
+        if self._sigchld is not None:
+            self._sigchld.restore()
             self._sigchld = None
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
         for child in self._watched():
             entrust(child)
 
@@ -113,4 +118,4 @@ class AttachedChildWatcher(ChildWatcher):
 
     def _start_anew(self) -> None:
         super()._start_anew()
-        self._loop = self._patrol = self._sigchld = None
+        self._loop = self._patrol = self._sigchld = self._end = None

@@ -51,9 +51,13 @@ class ChildWatcher(AbstractChildWatcher):
             before = self._handlers.get(pid)
             self._handlers[pid] = handler
             child.subscribe(handler)
-            if before is not None and before.child is child:
+            replaces = before is not None and before.child is child
+            if before is not None and replaces:
                 child.unsubscribe(before)
-                return
+                if before.loop is handler.loop:
+                    return
+        if replaces:
+            self._unwatch(child)  # in the loop of the handler before
         self._watch(child)
 
     def remove_child_handler(self, pid: int) -> bool:
@@ -66,12 +70,25 @@ class ChildWatcher(AbstractChildWatcher):
             if handler is None:
                 return False
             handler.child.unsubscribe(handler)
-        self._unwatch(handler.child)
-        if handler.child.adopted:
-            handler.child.let_go()
-        else:
-            entrust(handler.child)
+        self._drop(handler.child)
         return True
+
+    def discard_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
+        """Forget the handler of `pid` if it is this very one, and not one that has replaced it."""
+        with self._lock:
+            handler = self._handlers.get(pid)
+            if handler is None or not handler.is_for(callback, args):
+                return
+            del self._handlers[pid]
+            handler.child.unsubscribe(handler)
+        self._drop(handler.child)
+
+    def _drop(self, child: Child) -> None:
+        self._unwatch(child)
+        if child.adopted:
+            child.let_go()
+        else:
+            entrust(child)
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Do nothing: this watcher needs no loop of its own."""
@@ -114,7 +131,7 @@ class ChildWatcher(AbstractChildWatcher):
 class _Handler:
     """A callback, the child whose exit it waits for, and the loop where it is to run."""
 
-    __slots__ = ("_args", "_callback", "_loop", "_watcher", "child")
+    __slots__ = ("_args", "_callback", "_watcher", "child", "loop")
 
     def __init__(
         self, watcher: ChildWatcher, child: Child, callback: Callable[..., object], args: tuple[Any, ...]
@@ -123,15 +140,23 @@ class _Handler:
         self._watcher = watcher
         self._callback = callback
         self._args = args
-        self._loop = running_loop()
+        self.loop = running_loop()
+
+    def is_for(self, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
+        return self._callback is callback and self._args == args
 
     def __call__(self, child: Child, exit: Exit) -> None:
         watcher = self._watcher
         with watcher._lock:
             if watcher._handlers.get(child.pid) is self:
                 del watcher._handlers[child.pid]
-        watcher._unwatch(child)
-        loop = self._loop
+        try:
+            watcher._unwatch(child)
+        finally:
+            self._tell(child, exit)
+
+    def _tell(self, child: Child, exit: Exit) -> None:
+        loop = self.loop
         if loop is None or loop is running_loop():
             self._callback(child.pid, exit, *self._args)
             return

@@ -1,4 +1,4 @@
-"""Learning that a loop is closed."""
+"""Learning that a loop is about to be closed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import asyncio
 import sys
 import weakref
 from collections.abc import Callable
+from typing import NamedTuple
 
-__all__ = ["when_closed"]
+__all__ = ["Notice", "when_closed"]
 
 
-def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> bool:
-    """Call `callback` right before the loop is closed, if the loop can tell; else when it is garbage.
+class Notice(NamedTuple):
+    """A promise to be told of a loop's end.
 
-    Returns:
-        Whether the loop can tell (see `governess.loops.watched`).
+    Attributes:
+        is_sure: whether the loop tells when it is closed; else it is told of only when the loop is garbage.
+        cancel: takes the request back.
     """
-    if (register := getattr(loop, "call_on_close", None)) is not None:
-        register(callback)
-        return True
-    weakref.finalize(loop, _unless_finalizing, callback).atexit = False
-    return False
+
+    is_sure: bool
+    cancel: Callable[[], object]
+
+
+def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> Notice:
+    """Call `callback` right before the loop is closed, if the loop can tell; else when it is garbage."""
+    register = getattr(loop, "call_on_close", None)
+    if register is not None:
+        return Notice(True, register(callback))
+    finalizer = weakref.finalize(loop, _unless_finalizing, callback)
+    finalizer.atexit = False
+    return Notice(False, finalizer.detach)
 
 
 def _unless_finalizing(callback: Callable[[], object]) -> None:

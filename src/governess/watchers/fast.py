@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,26 +60,31 @@ class FastChildWatcher(AttachedChildWatcher):
         self._parking = _Parking()
 
     def _watch(self, child: Child) -> None:
+        if not self._settle_parked(child):
+            super()._watch(child)
+
+    def _settle_parked(self, child: Child) -> bool:
         with self._lock:
             parked = self._parking.take(child.pid)
         # A parked exit of that number is another, earlier child's if a child with it is there.
-        if parked is not None and _is_no_child(child.pid):
-            child.settle(parked)
-        else:
-            super()._watch(child)
+        if parked is None or not _is_no_child(child.pid):
+            return False
+        child.settle(parked)
+        return True
 
     def _search(self) -> bool:
-        while (pid := _somebody_exited()) is not None:
+        last = None
+        while (pid := _somebody_exited()) not in (None, last):
+            assert pid is not None
+            last = pid
             child = find(pid)
-            if child is not None and child.is_held():
-                self._next_census = 0.0  # it stands before all others till it is released
-                break
             with self._lock:
-                if pid not in self._handlers:
+                if child is None or pid not in self._handlers:
                     self._park(pid, child)
                     continue
-            if child is not None:
-                child.reap()
+            child.reap()
+        if pid is not None:
+            self._next_census = 0.0  # it is held, and stands before all others till it is released
         self._take_census()
         return bool(self._handlers)
 
@@ -87,7 +93,8 @@ class FastChildWatcher(AttachedChildWatcher):
         if (now := time.monotonic()) >= self._next_census:
             self._next_census = now + SLOW
             for child in self._watched():
-                child.reap()
+                if not self._settle_parked(child):
+                    child.reap()
 
     def _park(self, pid: int, child: Child | None) -> None:
         exit = _reap_stranger(pid) if child is None else child.reap()
@@ -117,13 +124,25 @@ class _Parking:
     def close_window(self) -> list[int]:
         """End the caller's last window; return the pids of the exits that nobody can ask for any more."""
         who = _who()
-        mine = self._holders[who]
-        del self._open[mine.pop()]
+        mine = self._holders.get(who, [])
+        if mine:
+            del self._open[mine.pop()]
+        else:
+            self._close_orphaned_windows()
         if not mine:
-            del self._holders[who]
+            self._holders.pop(who, None)
         oldest = next(iter(self._open), self._youngest + 1)
         unwanted = [pid for pid, parked in self._exits.items() if parked.ticket < oldest]
         return [pid for pid in unwanted if self._exits.pop(pid).is_strangers]
+
+    def _close_orphaned_windows(self) -> None:
+        """End those of tasks that were destroyed with their loop: such a one leaves its block as nobody."""
+        for who, tickets in list(self._holders.items()):
+            task = who() if isinstance(who, weakref.ref) else None
+            if isinstance(who, weakref.ref) and (task is None or task.get_loop().is_closed()):
+                for ticket in tickets:
+                    del self._open[ticket]
+                del self._holders[who]
 
     def park(self, pid: int, exit: Exit, is_strangers: bool) -> bool:
         """Keep the exit if a start is pending; return whether it is kept."""
@@ -149,7 +168,7 @@ class _Parked(NamedTuple):
 def _who() -> object:
     """Windows of one task, or of one thread without a loop, are closed in the order that nesting gives them."""
     task = asyncio.current_task() if running_loop() is not None else None
-    return threading.get_ident() if task is None else task
+    return threading.get_ident() if task is None else weakref.ref(task)
 
 
 def _somebody_exited() -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from governess.children.child import Child
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.closing import when_closed
+from governess.watchers.per_loop import PerLoop
 from governess.watchers.threaded import wait_in_thread
 
 __all__ = ["ExitQueue", "HubChildWatcher"]
@@ -50,13 +52,13 @@ class HubChildWatcher(ChildWatcher):
     def __init__(self) -> None:
         """Start with no child to watch."""
         super().__init__()
-        self._hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Hub] = weakref.WeakKeyDictionary()
+        self._hubs: PerLoop[_Hub] = PerLoop()
         self._hub_of: dict[Child, _Hub] = {}
 
     def close(self) -> None:
         """Leave the loops. Children that still live are passed on to the reaper: no handler is lost."""
         super().close()
-        for hub in list(self._hubs.values()):
+        for hub in self._hubs.values():
             hub.close()
 
     def _new_queue(self) -> ExitQueue:
@@ -70,9 +72,12 @@ class HubChildWatcher(ChildWatcher):
                 raise OSError("no loop runs in this thread")
             self._hub_of[child] = hub = self._open_hub(loop)
             hub.add(child)
-        except OSError:
+        except (OSError, NotImplementedError):  # a loop without add_reader
             self._hub_of.pop(child, None)
             wait_in_thread(child)
+        else:
+            if child.exit is not None:  # another thread was faster
+                self._unwatch(child)
 
     def _unwatch(self, child: Child) -> None:
         if (hub := self._hub_of.pop(child, None)) is not None:
@@ -81,12 +86,13 @@ class HubChildWatcher(ChildWatcher):
     def _open_hub(self, loop: asyncio.AbstractEventLoop) -> _Hub:
         hub = self._hubs.get(loop)
         if hub is None or hub.is_closed():
-            hub = self._hubs[loop] = _Hub(loop, self._new_queue())
+            hub = _Hub(loop, self._new_queue())
+            self._hubs.set(loop, hub)
         return hub
 
     def _start_anew(self) -> None:
         super()._start_anew()
-        for hub in list(self._hubs.values()):
+        for hub in self._hubs.values():
             hub.abandon()
         self._hub_of.clear()
 
@@ -99,8 +105,12 @@ class _Hub:
         self._queue = queue
         self._children: set[Child] = set()
         self._closed = False
-        loop.add_reader(queue.fileno(), self._handle_exits)
-        self._lasts = when_closed(loop, self._give_up)
+        try:
+            loop.add_reader(queue.fileno(), self._handle_exits)
+        except BaseException:
+            queue.close()
+            raise
+        self._end = when_closed(loop, self._give_up)
 
     def add(self, child: Child) -> None:
         self._children.add(child)
@@ -115,7 +125,7 @@ class _Hub:
         if self._closed:
             return
         self._queue.discard(child)
-        if not self._children and not self._lasts:
+        if not self._children and not self._end.is_sure:
             self.close()
 
     def is_closed(self) -> bool:
@@ -137,6 +147,7 @@ class _Hub:
         """Close the queue alone, without a word to the loop or about the children in it."""
         if not self._closed:
             self._closed = True
+            self._end.cancel()
             self._children.clear()
             self._queue.close()
 
@@ -148,5 +159,16 @@ class _Hub:
             entrust(child)
 
     def _handle_exits(self) -> None:
-        for child in self._queue.exited(BATCH):
-            child.reap()
+        exited = deque(self._queue.exited(BATCH))
+        try:
+            while exited:
+                self._reap(exited.popleft())
+        finally:
+            for child in exited:  # a callback raised KeyboardInterrupt or its like
+                entrust(child)
+
+    def _reap(self, child: Child) -> None:
+        if child.reap() is None and not child.is_anothers():
+            # A tracer keeps it, and there will be no second event.
+            self._queue.discard(child)
+            wait_in_thread(child)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 
 from governess.children.child import Child
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.closing import when_closed
+from governess.watchers.per_loop import PerLoop
 from governess.watchers.sigchld import Patrol, SigchldHandler
 from governess.watchers.threaded import wait_in_thread
 
@@ -30,7 +30,8 @@ class MultiLoopChildWatcher(ChildWatcher):
     def __init__(self) -> None:
         """Set the SIGCHLD handler, if this is the main thread."""
         super().__init__()
-        self._rounds: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Round] = weakref.WeakKeyDictionary()
+        self._rounds: PerLoop[_Round] = PerLoop()
+        self._round_of: dict[Child, _Round] = {}
         self._closed = False
         self._sigchld: SigchldHandler | None = None
         with contextlib.suppress(ValueError):  # not the main thread
@@ -44,11 +45,11 @@ class MultiLoopChildWatcher(ChildWatcher):
         """Put back the SIGCHLD handler that was found. Children that still live are passed on to the reaper."""
         self._closed = True
         super().close()
-        for round in list(self._rounds.values()):
-            round.patrol.stop()
+        for round in self._rounds.values():
+            round.stop()
         self._rounds.clear()
-        if self._sigchld is not None and self._sigchld.restore():
-            self._sigchld = None
+        if self._sigchld is not None:
+            self._sigchld.restore()
 
     def _watch(self, child: Child) -> None:
         loop = running_loop()
@@ -56,22 +57,25 @@ class MultiLoopChildWatcher(ChildWatcher):
             wait_in_thread(child)
             return
         if (round := self._rounds.get(loop)) is None:
-            round = self._rounds[loop] = _Round(loop, SLOW if self._sigchld else BRISK)
-            when_closed(loop, round.give_up)
+            round = _Round(loop, SLOW if self._sigchld else BRISK)
+            self._rounds.set(loop, round)
+        self._round_of[child] = round
         round.children.add(child)
         round.patrol.call()
 
     def _unwatch(self, child: Child) -> None:
-        for round in list(self._rounds.values()):
+        if (round := self._round_of.pop(child, None)) is not None:
             round.children.discard(child)
 
     def _call_all(self) -> None:
-        for round in list(self._rounds.values()):
+        for round in self._rounds.values():
             round.patrol.call()
 
     def _start_anew(self) -> None:
         super()._start_anew()
         self._rounds.clear()
+        self._round_of.clear()
+        self._sigchld = None
 
 
 class _Round:
@@ -80,8 +84,13 @@ class _Round:
     def __init__(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
         self.children: set[Child] = set()
         self.patrol = Patrol(loop, self._reap_all, interval=interval)
+        self._end = when_closed(loop, self._give_up)
 
-    def give_up(self) -> None:
+    def stop(self) -> None:
+        self.patrol.stop()
+        self._end.cancel()
+
+    def _give_up(self) -> None:
         for child in list(self.children):
             entrust(child)
 

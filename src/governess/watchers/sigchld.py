@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import logging
 import signal
-import threading
 import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+
+from governess.children.fork import in_forked_child
 
 __all__ = ["Patrol", "SigchldHandler"]
 
@@ -23,53 +24,74 @@ logger = logging.getLogger("governess")
 
 
 class SigchldHandler:
-    """A handler of SIGCHLD in this process, set in the main thread."""
+    """A request to be told of each SIGCHLD in this process; there is one handler for all of them."""
 
-    def __init__(self, notify: Callable[[], object], loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Call `notify`, which must not block, after each SIGCHLD.
-
-        Args:
-            notify: called in the main thread, wherever that is.
-            loop: the main thread's loop, which is then woken even if the signal comes before it goes to sleep.
+    def __init__(self, notify: Callable[[], object]) -> None:
+        """Call `notify`, which must not block, in the main thread after each SIGCHLD.
 
         Raises:
             ValueError: this is not the main thread.
         """
         self._notify = notify
-        self._loop = None
-        self._before: Any = signal.getsignal(signal.SIGCHLD)
-        if loop is not None:
-            # uvloop keeps SIGCHLD for itself, and wakes up for every signal anyway.
-            with contextlib.suppress(RuntimeError, NotImplementedError):
-                loop.add_signal_handler(signal.SIGCHLD, notify)
-                self._loop = loop
-        signal.signal(signal.SIGCHLD, self._handle)
-        signal.siginterrupt(signal.SIGCHLD, False)
+        _dispatcher.add(notify)
 
-    def restore(self) -> bool:
-        """Put back the handler that was there before, unless somebody else has set another one meanwhile.
+    def restore(self) -> None:
+        """Take the request back; the last one puts back the handler that the first one found."""
+        _dispatcher.remove(self._notify)
 
-        Returns:
-            False if this is not the main thread, which alone can do it.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            logger.warning("SIGCHLD handler can only be put back by the main thread")
-            return False
-        # A plain asyncio loop that was closed has set the default handler.
-        ours = signal.getsignal(signal.SIGCHLD) in (self._handle, signal.SIG_DFL)
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_signal_handler(signal.SIGCHLD)
-        if ours:
+
+class _Dispatcher:
+    """The one handler of SIGCHLD, there while somebody wants it; it calls the handler it found, too."""
+
+    def __init__(self) -> None:
+        self._notifies: tuple[Callable[[], object], ...] = ()
+        self._before: Any = None
+        self._is_handling = False
+
+    def add(self, notify: Callable[[], object]) -> None:
+        found = signal.getsignal(signal.SIGCHLD)
+        if found != self._handle:
+            signal.signal(signal.SIGCHLD, self._handle)
+            signal.siginterrupt(signal.SIGCHLD, False)
+            self._before = found
+        in_forked_child(_forget_parents_watchers)
+        self._notifies += (notify,)
+
+    def remove(self, notify: Callable[[], object]) -> None:
+        was_there = notify in self._notifies
+        self._notifies = tuple(other for other in self._notifies if other != notify)
+        if self._notifies:
+            return
+        if signal.getsignal(signal.SIGCHLD) != self._handle:
+            if was_there:
+                logger.warning("SIGCHLD handler was changed by outside code")
+            return
+        # ValueError: only the main thread can. Until it asks, the handler stays, and only calls the one before.
+        with contextlib.suppress(ValueError):
             # None is a handler that was not set by Python, and cannot be set again.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL if self._before is None else self._before)
-        else:
-            logger.warning("SIGCHLD handler was changed by outside code")
-        return True
+
+    def forget(self) -> None:
+        for notify in self._notifies:
+            self.remove(notify)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._notify()
-        if callable(self._before):
-            self._before(number, frame)
+        for notify in self._notifies:
+            notify()
+        # A handler that was set over this one, and calls it, may be the one that this one has found later.
+        if callable(self._before) and not self._is_handling:
+            self._is_handling = True
+            try:
+                self._before(number, frame)
+            finally:
+                self._is_handling = False
+
+
+_dispatcher = _Dispatcher()
+
+
+def _forget_parents_watchers() -> None:
+    _dispatcher.forget()
 
 
 class Patrol:
@@ -88,11 +110,14 @@ class Patrol:
         loop = self._loop()
         if loop is None or self._called:
             return
-        self._called = True
         try:
+            self._called = True
             loop.call_soon_threadsafe(self._go_round)
         except RuntimeError:  # the loop is closed
             self._called = False
+        except BaseException:  # KeyboardInterrupt, in a signal handler
+            self._called = False
+            raise
 
     def stop(self) -> None:
         """Do not search any more; ends the timer soon, whichever thread asks."""
@@ -101,9 +126,12 @@ class Patrol:
 
     def _go_round(self) -> None:
         self._called = False
-        more = self._search is not None and self._search()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if more and (loop := self._loop()) is not None:
-            self._timer = loop.call_later(self._interval, self._go_round)
+        more = True
+        try:
+            more = self._search is not None and self._search()
+        finally:  # a callback may raise KeyboardInterrupt
+            if more and (loop := self._loop()) is not None and not loop.is_closed():
+                self._timer = loop.call_later(self._interval, self._go_round)

@@ -33,28 +33,35 @@ class ThreadedChildWatcher(ChildWatcher):
         The threads of living children go on until those exit, and call their handlers.
         """
         deadline = time.monotonic() + JOIN_TIMEOUT
-        for thread, child in list(self._threads.items()):
+        with self._lock:
+            threads = list(self._threads.items())
+        for thread, child in threads:
             if child.exit is not None and thread is not threading.current_thread():
                 thread.join(max(0, deadline - time.monotonic()))
 
     def _watch(self, child: Child) -> None:
         thread = wait_in_thread(child)
         if thread is not None:
-            self._threads[thread] = child
+            with self._lock:
+                self._threads[thread] = child
 
 
 def wait_in_thread(child: Child) -> threading.Thread | None:
-    """Wait for the child's exit in a thread, and reap it; without a thread to be had, leave that to the reaper."""
+    """Wait for the child's exit in a thread, and reap it; without a thread to be had, leave that to the reaper.
+
+    Raises:
+        RuntimeError: the reaper has no thread either.
+    """
     thread = threading.Thread(target=_wait_and_reap, args=(child,), name=f"governess-waitpid-{child.pid}", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # can't start new thread
-        entrust(child)
+        if not entrust(child):
+            raise
         return None
     return thread
 
 
 def _wait_and_reap(child: Child) -> None:
-    # A held child is reaped by whoever releases it.
-    while child.reap() is None and not child.is_held():
+    while child.reap() is None and not child.is_anothers():
         child.wait_for_exit()
