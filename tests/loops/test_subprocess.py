@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -349,14 +350,19 @@ class TestChild:
             assert dead.wait(10)
         assert ends == [-signal.SIGKILL]
 
-    def test_debug_mode(self, policy: governess.DefaultEventLoopPolicy) -> None:
-        """In debug mode everything works as without."""
+    def test_debug_mode(self, policy: governess.DefaultEventLoopPolicy, caplog: pytest.LogCaptureFixture) -> None:
+        """In debug mode a start is logged, without the environment, which may hold secrets."""
 
         async def main() -> int:
-            return await (await asyncio.create_subprocess_exec("true")).wait()
+            return await (await asyncio.create_subprocess_exec("true", env={"PASSWORD": "hush"})).wait()
 
-        with asyncio.Runner(debug=True, loop_factory=policy.loop_factory) as runner:
+        with (
+            caplog.at_level(logging.DEBUG, "governess"),
+            asyncio.Runner(debug=True, loop_factory=policy.loop_factory) as runner,
+        ):
             assert runner.run(main()) == 0
+        assert "'true'" in caplog.text
+        assert "hush" not in caplog.text
 
     def test_plain_watchers_returncode(self, loop_factory: Callable, run: Run) -> None:
         """A user's own watcher with asyncio's five verbs alone works, and its plain int is the returncode."""

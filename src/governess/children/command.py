@@ -36,7 +36,7 @@ class Command:
     stdin: Stdio = None
     stdout: Stdio = None
     stderr: Stdio = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the environment may hold secrets
 
     @property
     def argv(self) -> tuple[Any, ...]:
