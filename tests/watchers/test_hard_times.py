@@ -63,34 +63,31 @@ def test_held_while_its_watcher_closes(watcher: Any, loop_factory: Callable) -> 
 
 def test_interrupt_in_a_callback(watcher: Any, loop_factory: Callable) -> None:
     """A KeyboardInterrupt that a callback raises loses no other exit: the loop can go on."""
-    exits: list[Any] = []
+    interrupts: list[int] = []
 
     def interrupt(pid: int, returncode: int) -> None:
+        interrupts.append(pid)
         raise KeyboardInterrupt
 
-    async def begin() -> None:
+    async def main() -> list[int]:
+        exits = []
         with watcher:
             crowd = [start("cat", stdin=subprocess.PIPE) for _ in range(8)]
-            for number, child in enumerate(crowd):
-                if number == 3:
-                    watcher.add_child_handler(child.pid, interrupt)
-                else:
-                    exits.append(await told(watcher, child.pid))
+            watcher.add_child_handler(crowd[3].pid, interrupt)
+            exits = [await told(watcher, child.pid) for child in crowd if child is not crowd[3]]
         for child in crowd:
             child.stdin.close()
-        await asyncio.gather(*exits)
-
-    async def rest() -> list[int]:
+        while not interrupts:
+            await asyncio.sleep(0.001)
         return list(await asyncio.gather(*exits))
 
     with governess.DefaultEventLoopPolicy(loop_factory, watcher=watcher) as policy:
         loop = policy.new_event_loop()
-        task = loop.create_task(begin())
+        task = loop.create_task(main())
         with contextlib.suppress(KeyboardInterrupt):
             loop.run_until_complete(task)
-        assert loop.run_until_complete(rest()) == [0] * 7
-        if not task.done():
-            loop.run_until_complete(task)
+        assert loop.run_until_complete(task) == [0] * 7
+    assert len(interrupts) == 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
