@@ -12,6 +12,7 @@ from governess._registry import (
     set_event_loop_policy,
 )
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.bridge import install, installed, uninstall
 from governess.children import Exit, observe
 from governess.loops import SelectorEventLoop
 from governess.policies import DefaultEventLoopPolicy
@@ -29,12 +30,15 @@ __all__ = [
     "get_child_watcher",
     "get_event_loop",
     "get_event_loop_policy",
+    "install",
+    "installed",
     "new_event_loop",
     "observe",
     "run",
     "set_child_watcher",
     "set_event_loop",
     "set_event_loop_policy",
+    "uninstall",
 ]
 
 if sys.platform == "win32":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children.fork import in_forked_child
@@ -22,12 +23,13 @@ __all__ = [
 
 def get_event_loop_policy() -> AbstractEventLoopPolicy:
     """Return the current event loop policy, of all threads; a default one if none was set."""
-    global _current
     in_forked_child(_renew_lock)
     with _lock:
-        if _current is None:
-            _current = _make_default()
-        return _current
+        policy = _place.get()
+        if policy is None:
+            policy = _make_default()
+            _place.set(policy)
+        return policy
 
 
 def set_event_loop_policy(policy: AbstractEventLoopPolicy | None) -> None:
@@ -36,11 +38,15 @@ def set_event_loop_policy(policy: AbstractEventLoopPolicy | None) -> None:
     Raises:
         TypeError: `policy` is no policy.
     """
-    global _current
+    check_policy(policy)
+    with _lock:
+        _place.set(policy)
+
+
+def check_policy(policy: object) -> None:
+    """Raise the TypeError of `set_event_loop_policy`, if `policy` is neither a policy nor None."""
     if policy is not None and not isinstance(policy, AbstractEventLoopPolicy):
         raise TypeError(f"policy must be an instance of AbstractEventLoopPolicy or None, not '{type(policy).__name__}'")
-    with _lock:
-        _current = policy
 
 
 def get_event_loop() -> asyncio.AbstractEventLoop:
@@ -83,8 +89,39 @@ def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
     get_event_loop_policy().set_child_watcher(watcher)
 
 
-_current: AbstractEventLoopPolicy | None = None
+class Place(Protocol):
+    """Where the current policy is kept."""
+
+    def get(self) -> AbstractEventLoopPolicy | None:
+        """Return the current policy, if one was set."""
+        ...
+
+    def set(self, policy: AbstractEventLoopPolicy | None) -> None:
+        """Make another policy, or none, the current one."""
+        ...
+
+
+class _OwnPlace:
+    def __init__(self) -> None:
+        self._policy: AbstractEventLoopPolicy | None = None
+
+    def get(self) -> AbstractEventLoopPolicy | None:
+        return self._policy
+
+    def set(self, policy: AbstractEventLoopPolicy | None) -> None:
+        self._policy = policy
+
+
+_place: Place = _OwnPlace()
 _lock = threading.RLock()
+
+
+def keep_policy_in(place: Place) -> Place:
+    """Keep the current policy there from here on; return where it was kept before, with what is there."""
+    global _place
+    with _lock:
+        before, _place = _place, place
+    return before
 
 
 def _renew_lock() -> None:

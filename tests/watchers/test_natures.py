@@ -381,9 +381,9 @@ from governess.loops import choose_loop
 from governess.watchers import named
 
 async def main():
-    asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3"))
-    await asyncio.create_subprocess_exec("sleep", "3")
-    asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3"))
+    asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
+    await asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3)
+    asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
     await asyncio.sleep(0)
 
 watcher = named({watcher_name!r})()

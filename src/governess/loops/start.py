@@ -43,8 +43,7 @@ async def start_child(
     protocol: Any = protocol_factory()
     if loop.get_debug():
         logger.debug("run %r", command)
-    watcher = watcher_of(policy_of(loop))
-    with watcher:
+    with watcher_of(policy_of(loop)) as watcher:
         if not watcher.is_active():
             raise RuntimeError(
                 f"the child watcher {watcher!r} is not active: attach a loop that runs, "
@@ -109,8 +108,9 @@ def _let_watch(
 
 
 def _exited(pid: int, returncode: int, transport: ChildTransport, loop: asyncio.AbstractEventLoop) -> None:
+    # Never at once: somebody may be just asking the Popen-like object, and asyncio tells its protocol later, too.
     if running_loop() is loop:
-        transport.process_exited(returncode)
+        loop.call_soon(transport.process_exited, returncode)
     else:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(transport.process_exited, returncode)

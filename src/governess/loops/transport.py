@@ -134,10 +134,12 @@ class ChildTransport(asyncio.SubprocessTransport):
                 if pipe is not None and pipe.transport is not None:
                     pipe.transport.close()
         self.release_pipes()
-        if self._returncode is None:
+        popen = self.get_extra_info("subprocess")
+        if self._returncode is None and popen.poll() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
-            self._kill()
+            with contextlib.suppress(PermissionError):  # the child runs setuid
+                popen.kill()
 
     def abort_pipes(self) -> bool:
         """Have the loop close the pipes in its next round, unwritten data or not; return whether there were any."""

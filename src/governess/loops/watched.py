@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from governess.children.command import Command
 from governess.loops.start import close_descriptors, policy_of, start_child, watcher_of
+from governess.watchers.attached import AttachedChildWatcher
 from governess.watchers.base import running_loop
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["SelectorEventLoop", "WatchedLoop", "watch", "watched"]
+__all__ = ["SelectorEventLoop", "WatchedLoop", "attach_watcher", "close_loop", "watch", "watched"]
 
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
@@ -37,26 +38,17 @@ class WatchedLoop(_Base):
 
     governess_policy: AbstractEventLoopPolicy | None = None
     _on_close: dict[object, Callable[[], object]] | None = None
+    _has_run = False
     _is_closing = False
 
     def run_forever(self) -> None:
-        """Run until `stop` is called; in the main thread, the policy's watcher attaches to the loop first."""
-        if threading.current_thread() is threading.main_thread() and self._may_run():
-            watcher_of(policy_of(self)).attach_loop(self)
+        """Run until `stop` is called; the first time in the main thread, the policy's watcher attaches to the loop."""
+        attach_watcher(self)
         super().run_forever()
 
     def close(self) -> None:
         """Close the loop; its living children are passed on to a reaper, and their pipes are closed."""
-        if self.is_running():
-            super().close()  # which is an error
-            return
-        self._is_closing = True
-        callbacks, self._on_close = self._on_close or {}, None
-        with contextlib.ExitStack() as every_one_even_if_one_fails:
-            every_one_even_if_one_fails.callback(close_descriptors, self)
-            every_one_even_if_one_fails.callback(super().close)
-            for callback in reversed(callbacks.values()):
-                every_one_even_if_one_fails.callback(callback)
+        close_loop(self, super().close)
 
     def call_on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Call `callback` right before the loop is closed, when it does not run any more.
@@ -69,9 +61,6 @@ class WatchedLoop(_Base):
         key = object()
         self._on_close[key] = callback
         return lambda: self._on_close and self._on_close.pop(key, None)
-
-    def _may_run(self) -> bool:
-        return not self._is_closing and not self.is_closed() and running_loop() is None
 
     async def subprocess_exec(
         self,
@@ -109,6 +98,32 @@ class WatchedLoop(_Base):
             raise ValueError("shell must be True")
         options = _popen_options(options)
         return await start_child(self, protocol_factory, Command(cmd, True, stdin, stdout, stderr, options))
+
+
+def attach_watcher(loop: WatchedLoop) -> None:
+    """Attach the watcher of its policy to a loop that is about to run, if this is the main thread."""
+    may_run = not loop._is_closing and not loop.is_closed() and running_loop() is None
+    if not may_run or threading.current_thread() is not threading.main_thread():
+        return
+    watcher = watcher_of(policy_of(loop))
+    # Ours may have been with another loop meanwhile.
+    if not loop._has_run or isinstance(watcher, AttachedChildWatcher):
+        watcher.attach_loop(loop)
+    loop._has_run = True
+
+
+def close_loop(loop: WatchedLoop, close: Callable[[], object]) -> None:
+    """Close a loop by `close`, its own method, after all have been told who wanted to know of it."""
+    if loop.is_running():
+        close()  # which is an error
+        return
+    loop._is_closing = True
+    callbacks, loop._on_close = loop._on_close or {}, None
+    with contextlib.ExitStack() as every_one_even_if_one_fails:
+        every_one_even_if_one_fails.callback(close_descriptors, loop)
+        every_one_even_if_one_fails.callback(close)
+        for callback in reversed(callbacks.values()):
+            every_one_even_if_one_fails.callback(callback)
 
 
 def watched(loop_class: type[LoopT]) -> type[LoopT]:

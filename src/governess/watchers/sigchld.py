@@ -8,6 +8,7 @@ goes with it, as long as there are children to watch.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import signal
@@ -54,7 +55,10 @@ class _Dispatcher:
             signal.signal(signal.SIGCHLD, self._handle)
             signal.siginterrupt(signal.SIGCHLD, False)
             self._before = found
-        in_forked_child(_forget_parents_watchers)
+        in_forked_child(_forget_all)
+        # A signal during the interpreter's last moments, when it has dropped the handler, makes it complain.
+        atexit.unregister(_forget_all)
+        atexit.register(_forget_all)
         self._notifies += (notify,)
 
     def remove(self, notify: Callable[[], object]) -> None:
@@ -90,7 +94,7 @@ class _Dispatcher:
 _dispatcher = _Dispatcher()
 
 
-def _forget_parents_watchers() -> None:
+def _forget_all() -> None:
     _dispatcher.forget()
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 
-from governess.children.child import Child
+from governess.children.child import Child, find
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher
 
@@ -25,7 +25,8 @@ class ThreadedChildWatcher(ChildWatcher):
     def __init__(self) -> None:
         """Start with no child to watch."""
         super().__init__()
-        self._threads: weakref.WeakKeyDictionary[threading.Thread, Child] = weakref.WeakKeyDictionary()
+        # By pid, as in asyncio, whose own tests join them.
+        self._threads: weakref.WeakValueDictionary[int, threading.Thread] = weakref.WeakValueDictionary()
 
     def close(self) -> None:
         """Wait, for one second at most, for the threads that are about to end.
@@ -35,15 +36,15 @@ class ThreadedChildWatcher(ChildWatcher):
         deadline = time.monotonic() + JOIN_TIMEOUT
         with self._lock:
             threads = list(self._threads.items())
-        for thread, child in threads:
-            if child.exit is not None and thread is not threading.current_thread():
+        for pid, thread in threads:
+            if find(pid) is None and thread is not threading.current_thread():
                 thread.join(max(0, deadline - time.monotonic()))
 
     def _watch(self, child: Child) -> None:
         thread = wait_in_thread(child)
         if thread is not None:
             with self._lock:
-                self._threads[thread] = child
+                self._threads[child.pid] = thread
 
 
 def wait_in_thread(child: Child) -> threading.Thread | None:
