@@ -7,7 +7,6 @@ a stranger that got the child's number after it.
 from __future__ import annotations
 
 import contextlib
-import enum
 import functools
 import logging
 import math
@@ -23,19 +22,11 @@ from governess.children import pidfd as pidfds
 from governess.children.exit import Exit
 from governess.children.fork import in_forked_child
 from governess.children.observers import tell_of_exit, tell_of_spawn
+from governess.children.state import CAN_PEEK, State, state_of
 
 __all__ = ["Child", "adopt", "children", "find"]
 
 logger = logging.getLogger("governess")
-
-# macOS has os.waitid since Python 3.13 only.
-_CAN_PEEK = hasattr(os, "waitid")
-
-
-class _State(enum.Enum):
-    ALIVE = enum.auto()
-    ZOMBIE = enum.auto()
-    GONE = enum.auto()  # reaped by somebody else
 
 
 class Child:
@@ -107,13 +98,13 @@ class Child:
         with self._lock:
             if self.exit is not None:
                 return self.exit
-            state = _State.ALIVE if self._let_go else self._state()
-            if state is _State.ALIVE:
+            state = State.ALIVE if self._let_go else self._state()
+            if state is State.ALIVE:
                 return None
             if self._holds:
                 self._reap_is_due = True
                 return None
-            found = self._stolen_exit() if state is _State.GONE else self._take_status()
+            found = self._stolen_exit() if state is State.GONE else self._take_status()
             if found is None:
                 return None
             self.exit = found
@@ -173,7 +164,7 @@ class Child:
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
         """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
-        if timeout is None and _CAN_PEEK and self.exit is None:
+        if timeout is None and CAN_PEEK and self.exit is None:
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
                 return True
@@ -204,23 +195,13 @@ class Child:
                 time.sleep(seconds)  # a tracer has not let go of it yet
 
     def _lives(self) -> bool:
-        if not _CAN_PEEK:
+        if not CAN_PEEK:
             return self.reap() is None
         with self._lock:
-            return self.exit is None and self._state() is _State.ALIVE
+            return self.exit is None and self._state() is State.ALIVE
 
-    def _state(self) -> _State:
-        if not _CAN_PEEK:
-            return _State.ZOMBIE  # perhaps: the reap will tell
-        kind, number = (os.P_PID, self.pid) if self._pidfd is None else (os.P_PIDFD, self._pidfd)
-        try:
-            seen = os.waitid(kind, number, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        except ChildProcessError:
-            # A process that is no child of ours can live, and its pidfd tell of its end.
-            if self._pidfd is not None and not pidfds.has_exited(self._pidfd):
-                return _State.ALIVE
-            return _State.GONE
-        return _State.ALIVE if seen is None else _State.ZOMBIE
+    def _state(self) -> State:
+        return state_of(self.pid, self._pidfd)
 
     def _take_status(self) -> Exit | None:
         try:
@@ -244,7 +225,7 @@ class Child:
             )
 
     def _check_unreaped(self) -> None:
-        if self.exit is not None or (_CAN_PEEK and self._state() is _State.GONE):
+        if self.exit is not None or (CAN_PEEK and self._state() is State.GONE):
             raise ProcessLookupError(f"process {self.pid} has exited and is reaped")
 
     def _bury(self, exit: Exit) -> None:

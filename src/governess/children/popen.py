@@ -28,7 +28,7 @@ def start(command: Command) -> Birth:
     """
     options = dict(command.options)
     with _Pipes(options.pop("pipesize", -1)) as pipes:
-        process = subprocess.Popen(
+        process = _Popen(
             command.args,
             shell=command.shell,
             stdin=pipes.for_child(0, command.stdin),
@@ -36,12 +36,35 @@ def start(command: Command) -> Birth:
             stderr=pipes.for_child(2, command.stderr),
             **options,
         )
-        child = Child(process.pid, command.argv, pidfd=open_pidfd(process.pid))
+        child = Child(process.pid, command.argv, pidfd=process.pidfd)
         # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
         process.returncode = 0
         birth = Birth(child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
+
+
+class _Popen(subprocess.Popen[bytes]):
+    """Opens the pidfd in the moment when the pid is known.
+
+    Popen goes on to wait for the exec, and gives the GIL away for that: with many threads it comes back late enough
+    for a short child to be dead and, if there is a thief, gone.
+    """
+
+    pidfd: int | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except BaseException:
+            if self.pidfd is not None:
+                os.close(self.pidfd)  # of a child that could not exec
+            raise
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "pid" and value:
+            self.pidfd = open_pidfd(value)
 
 
 class _Pipes:
