@@ -197,6 +197,15 @@ def test_two_watchers_share_sigchld() -> None:
         signal.signal(signal.SIGCHLD, before)
 
 
+def test_made_in_another_thread_beside_one_with_a_handler() -> None:
+    """A watcher made in another thread asks for no signal, although there is a handler, and leaves none behind."""
+    first = MultiLoopChildWatcher()
+    second = in_thread(MultiLoopChildWatcher)
+    first.close()
+    assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+    in_thread(second.close)
+
+
 def test_users_own_signal_handler_stays() -> None:
     """A user's loop.add_signal_handler(SIGCHLD) is called beside an attached watcher, and stays after it."""
     calls = []

@@ -99,7 +99,6 @@ def _let_watch(
         if child.exit is None:
             watcher.add_child_handler(child.pid, _exited, transport, loop)
     except BaseException:
-        transport.release_pipes()
         transport.close()
         entrust(child)
         raise

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import logging
 import signal
+import threading
 import weakref
 from collections.abc import Callable
 from types import FrameType
@@ -50,6 +51,9 @@ class _Dispatcher:
         self._is_handling = False
 
     def add(self, notify: Callable[[], object]) -> None:
+        # Also where the handler is set already: only the main thread can put the one before back.
+        if threading.current_thread() is not threading.main_thread():
+            raise ValueError("SIGCHLD can be asked for in the main thread only")
         found = signal.getsignal(signal.SIGCHLD)
         if found != self._handle:
             signal.signal(signal.SIGCHLD, self._handle)
