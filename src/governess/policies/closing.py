@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 __all__ = ["close_loops"]
 
@@ -33,16 +34,43 @@ def close_loops(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-    while not loop.is_closed():
-        _wait_until_stopped(loop, deadline)
-        try:
-            loop.close()
-        except Exception:
-            # asyncio.Runner, in its thread, may start it again to clean up, or close it, all at the same time.
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(STEP)
+    with _taken_from_others(loop):
+        while not loop.is_closed():
             _ask_to_stop(loop)
+            _wait_until_stopped(loop, deadline)
+            try:
+                type(loop).close(loop)
+            except Exception:
+                # Another thread may have begun to start or to close it before it was taken.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(STEP)
+
+
+@contextlib.contextmanager
+def _taken_from_others(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let nobody else start or close the loop meanwhile.
+
+    asyncio.Runner, in its thread, does both to clean up. A proactor loop that starts in the middle of its `close` stays
+    half closed for ever.
+    """
+
+    def start() -> None:
+        raise RuntimeError(f"{loop!r} is being closed by its policy")
+
+    def close() -> None:
+        """We do."""
+
+    theirs: Any = loop
+    try:
+        theirs.run_forever, theirs.close = start, close
+    except AttributeError:  # an object without attributes of its own
+        yield
+        return
+    try:
+        yield
+    finally:
+        del theirs.run_forever, theirs.close
 
 
 def _ask_to_stop(loop: asyncio.AbstractEventLoop) -> None:
