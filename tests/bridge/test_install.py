@@ -5,6 +5,7 @@ import importlib
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ WATCHER_NAMES = [
 ]
 MODULES = ["asyncio", "asyncio.events", "asyncio.unix_events"]
 
+get_event_loop_before, set_event_loop_before = asyncio.get_event_loop, asyncio.set_event_loop
+
 
 @pytest.fixture
 def bridge() -> Iterator[None]:
@@ -45,6 +48,8 @@ def look() -> dict[Any, Any]:
     """Every attribute of asyncio's modules and of the loop classes, by identity."""
     owners: list[Any] = [importlib.import_module(name) for name in MODULES]
     owners.append(asyncio.SelectorEventLoop)
+    if "_local" in vars(asyncio.events):  # since 3.16
+        owners.append(type(asyncio.events._local))
     if "uvloop" in sys.modules:
         owners.append(sys.modules["uvloop"].Loop)
     return {(owner, name): id(value) for owner in owners for name, value in vars(owner).items()}
@@ -107,28 +112,43 @@ class TestInstalled:
     def test_uvloops_policy(self) -> None:
         """uvloop's policy, which knows no watcher, gets the default one."""
         uvloop = pytest.importorskip("uvloop")
-        with pytest.MonkeyPatch.context():
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # uvloop's own
-                policy = uvloop.EventLoopPolicy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # uvloop's own
+            policy = uvloop.EventLoopPolicy()
         asyncio.set_event_loop_policy(policy)
         assert asyncio.run(child()) == (7, True)
 
-    def test_policy_set_by_an_old_reference(self) -> None:
-        """What got hold of asyncio's functions before sees the same policy, as the C functions do."""
+    @pytest.mark.parametrize("set_event_loop", ["now", "before"])
+    def test_current_loop(self, set_event_loop: str) -> None:
+        """asyncio's functions, those in C, and whoever got hold of them before the install ask the same policy."""
         policy = governess.DefaultEventLoopPolicy()
         asyncio.set_event_loop_policy(policy)
         assert governess.get_event_loop_policy() is policy
         loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
+        {"now": asyncio.set_event_loop, "before": set_event_loop_before}[set_event_loop](loop)
+        coroutine = asyncio.sleep(0)
         try:
+            assert policy.get_event_loop() is loop
             assert asyncio.get_event_loop() is loop
+            assert get_event_loop_before() is loop
             assert asyncio.Future().get_loop() is loop
+            loop.run_until_complete(asyncio.ensure_future(coroutine))
         finally:
+            coroutine.close()
             asyncio.set_event_loop(None)
             policy.close()
+
+    def test_no_current_loop(self) -> None:
+        """Where the policy has no loop, all of them say what the policy says."""
+
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def get_event_loop(self) -> asyncio.AbstractEventLoop:
+                raise RuntimeError("no loop today")
+
+        asyncio.set_event_loop_policy(Policy())
+        for ask in (asyncio.get_event_loop, get_event_loop_before, asyncio.Future):
+            with pytest.raises(RuntimeError, match="no loop today"):
+                ask()
 
     def test_creation_warns_with_the_callers_line(self) -> None:
         """get_event_loop() without a loop makes one in the main thread, with a DeprecationWarning that points here."""
