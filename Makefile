@@ -38,7 +38,7 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
-matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without
+matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without, and on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
 
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH

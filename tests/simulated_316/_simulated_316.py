@@ -66,13 +66,13 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 # These two run as the bodies of functions of asyncio.events, and so with its globals.
 
 
-def _current_loop_for_c():  # type: ignore[no-untyped-def]
+def _current_loop_for_c():
     import _simulated_316
 
     return _simulated_316  # the C functions call its `get_event_loop`
 
 
-def _on_fork():  # type: ignore[no-untyped-def]
+def _on_fork():
     global _local
     _local = _Local()
     _set_running_loop(None)  # noqa: F821
