@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import governess
+from fresh import run_fresh
 from settings import in_thread
 
 POLICY_NAMES = [
@@ -47,7 +48,7 @@ def bridge() -> Iterator[None]:
 def look() -> dict[Any, Any]:
     """Every attribute of asyncio's modules and of the loop classes, by identity."""
     owners: list[Any] = [importlib.import_module(name) for name in MODULES]
-    owners.append(asyncio.SelectorEventLoop)
+    owners += [asyncio.SelectorEventLoop, governess.DefaultEventLoopPolicy]
     if "_local" in vars(asyncio.events):  # since 3.16
         owners.append(type(asyncio.events._local))
     if "uvloop" in sys.modules:
@@ -262,6 +263,22 @@ class TestUninstalled:
         with pytest.raises(TypeError, match="AbstractEventLoopPolicy"), governess.installed(42):  # type: ignore[arg-type]
             pass
         assert look() == before
+
+
+def test_forked_child() -> None:
+    """A child forked while a loop runs has no running loop, as without the bridge, and no complaint is printed."""
+    run_fresh("""
+        import asyncio, os, governess
+
+        governess.install()
+
+        async def main():
+            if pid := os.fork():
+                return os.waitpid(pid, 0)[1]
+            os._exit(asyncio._get_running_loop() is not None)
+
+        assert asyncio.run(main()) == 0
+        """)
 
 
 def test_as_a_program_sees_it() -> None:
