@@ -104,7 +104,7 @@ def _absolute(script: str) -> str:
     if sys.platform == "win32":
         return os.path.abspath(script)
     with contextlib.suppress(OSError):  # the working directory is gone
-        return os.path.join(os.getcwd(), script.removeprefix("./"))
+        return os.path.join(os.getcwd(), script)
     return script
 
 
