@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,13 +13,13 @@ from typing import Any
 import pytest
 
 import governess
+from asyncio_version import ASYNCIO_VERSION
 from governess import bridge
 
 Version = tuple[int, int]
 Row = dict[str, str]
 
 PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
-HERE: Version = (3, 16) if os.environ.get("GOVERNESS_SIMULATED") == "3.16" else sys.version_info[:2]
 BEYOND: Version = (99, 0)
 
 #: Uses each name as a program does; tells whether it is there, and whether a warning came of the name.
@@ -126,8 +125,8 @@ def found() -> dict[str, dict[str, bool]]:
 def test_name(name: str, found: dict[str, dict[str, bool]]) -> None:
     """asyncio has the name from the version on that added it until the one that removed it, and warns in between."""
     row = NAMES[name]
-    present = version(row["added"]) <= HERE < version(row["removed"])
-    warns = present and version(row["deprecated"]) <= HERE
+    present = version(row["added"]) <= ASYNCIO_VERSION < version(row["removed"])
+    warns = present and version(row["deprecated"]) <= ASYNCIO_VERSION
     assert found[name] == {"present": present, "warns": warns}
 
 
@@ -165,14 +164,14 @@ def test_what_the_standard_library_has(row: Row) -> None:
     name, _, parameter = recommended.rstrip("=…)").partition("(")
     thing = getattr(asyncio, name, None)
     present = thing is not None and (not parameter or parameter in inspect.signature(thing).parameters)
-    assert present == (version(row["added"]) <= HERE)
+    assert present == (version(row["added"]) <= ASYNCIO_VERSION)
 
 
 @pytest.mark.parametrize("where", ["asyncio", "governess"])
 def test_get_event_loop(where: str) -> None:
     """Where no loop runs, `get_event_loop()` does what the page tells of this version, or of governess."""
     told = {row["version"]: list(row.values())[1:] for row in rows_with("version")}
-    here = ".".join(map(str, HERE)) if where == "asyncio" else "governess"
+    here = ".".join(map(str, ASYNCIO_VERSION)) if where == "asyncio" else "governess"
     preparation = "import governess; governess.install()" if where == "governess" else ""
     in_main_thread, after_none, in_other_thread = run(preparation + ASK_FOR_A_LOOP)
     assert [in_main_thread, after_none] == told[here]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import governess
+from asyncio_version import SIMULATED
 
 FOLDER = Path(__file__).parents[1] / "simulated_316"
 
@@ -76,7 +77,7 @@ def test_simulated_asyncio(script: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(os.environ.get("GOVERNESS_SIMULATED") != "3.16", reason="nothing is simulated here")
+@pytest.mark.skipif(not SIMULATED, reason="nothing is simulated here")
 def test_simulated_here() -> None:
     """Where the tests are told to run in the simulation, they do, and their children too."""
     assert not hasattr(asyncio, "get_event_loop_policy")
