@@ -381,18 +381,15 @@ def double(point):
     return Point(point.x * 2)
 
 if __name__ == "__main__":
-    for method in METHODS:
+    for method in ("spawn", "forkserver"):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
             print(method, *pool.map(double, [Point(1), Point(2)]))
 """
 
-    @windows
     @pytest.mark.parametrize("words", [["program.py"], ["-m", "program"]])
     def test_what_stands_in_main(self, same: Same, folder: Path, words: list[str]) -> None:
         """What a program defines goes to other processes and comes back, by spawn and by forkserver."""
-        methods = ["spawn"] if sys.platform == "win32" else ["spawn", "forkserver"]
-        program = self.PROGRAM.replace("METHODS", repr(methods))
-        (folder / "program.py").write_text(program)
+        (folder / "program.py").write_text(self.PROGRAM)
         assert "spawn Point(2) of __main__ Point(4) of __main__" in same(*words).stdout
 
 
