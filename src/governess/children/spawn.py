@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from governess.children import popen
@@ -134,9 +136,25 @@ class _Helpers:
 
     def _work(self) -> None:
         while True:
-            self._tasks.get().perform()
+            with _without_sigchld():
+                task = self._tasks.get()
+            task.perform()
             with self._lock:
                 self._idle += 1
+
+
+@contextlib.contextmanager
+def _without_sigchld() -> Iterator[None]:
+    """Leave SIGCHLD to the main thread, where alone Python handles it, and which must wake up for that.
+
+    Linux gives it to the thread that started the child, unless that one blocks it. While it starts another, it must
+    not: the child inherits the mask.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _spawner: Spawner = popen
