@@ -1,7 +1,6 @@
 """A program as `__main__`, in the state in which `python` gives it: sys.argv, sys.path, the module, its code."""
 
 import builtins
-import contextlib
 import linecache
 import os
 import runpy
@@ -40,7 +39,7 @@ def prepare(call: Call) -> Program:
             return _script(main, call.program)
         case Kind.MODULE:
             sys.argv = ["-m", *call.args]
-            _set_first_path(os.getcwd())
+            _set_first_path(_working_folder())
             return partial(_run_module, call.program, alter_argv=True)
         case Kind.CODE:
             sys.argv = ["-c", *call.args]
@@ -48,7 +47,7 @@ def prepare(call: Call) -> Program:
             return partial(_run_code, main, call.program)
         case Kind.STDIN:
             sys.argv = ["-", *call.args]
-            _set_first_path("")
+            _set_first_path(_working_folder() if sys.platform == "win32" else "")
             return _stdin(main)
 
 
@@ -103,9 +102,14 @@ def _absolute(script: str) -> str:
     """Make the path absolute as `python` does, which leaves `..` and links in it as they are."""
     if sys.platform == "win32":
         return os.path.abspath(script)
-    with contextlib.suppress(OSError):  # the working directory is gone
-        return os.path.join(os.getcwd(), script)
-    return script
+    return os.path.join(_working_folder(), script)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it is gone
+        return ""
 
 
 def _read(path: str) -> bytes:
