@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: help demo test test-all lint types docs matrix windows campaign all clean
+.PHONY: help demo test test-all lint types docs matrix conformance windows campaign all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.cli ## byte-compile the whole standard library, one child a package, 8 at once
 	@demo/compile-stdlib $(BIN)
@@ -41,11 +41,14 @@ docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without, and on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
 
+conformance: ## CPython's own tests of policies, watchers and children, on governess
+	@$(PYTHON) -m conformance $(ARGS)
+
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
 	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
 	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
 
-all: lint types docs demo test-all matrix windows ## everything
+all: lint types docs demo test-all matrix conformance windows ## everything
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info
