@@ -46,9 +46,14 @@ def find(version: str) -> Interpreter:
         raise InterpreterMissing(f"there is no python{version} on PATH")
     answer = subprocess.run([program, "-c", _DESCRIBE], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        reason = answer.stderr.strip().splitlines()[-1:] or ["it says nothing"]
-        raise InterpreterMissing(f"{program} does not work, or has no test.test_asyncio: {reason[0]}")
+        raise InterpreterMissing(f"{program} does not work, or came without its tests: {_reason(answer.stderr)}")
     release, tests = answer.stdout.splitlines()
     if release.rpartition(".")[0] != version:
         raise InterpreterMissing(f"{program} is Python {release}, not {version}")
     return Interpreter(version, release, program, Path(tests))
+
+
+def _reason(complaint: str) -> str:
+    """The exception of a traceback, else the first words."""
+    lines = complaint.strip().splitlines() or ["it says nothing"]
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
