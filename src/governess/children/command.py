@@ -15,7 +15,7 @@ from governess.children.reaper import entrust
 __all__ = ["Birth", "Command"]
 
 Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Stdio = int | IO[Any] | None
+Stdio = int | IO[Any] | os.PathLike[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,14 @@ class Command:
     Attributes:
         args: the program and its arguments; with `shell`, one line for ``/bin/sh``.
         shell: whether the shell runs it.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, or None for the parent's; so `stdout` and `stderr`.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, which opens while the child starts, or None
+            for the parent's; so `stdout` and `stderr`, whose files are created or emptied.
         stdout: where the child writes.
         stderr: where the child complains; STDOUT for the same place.
-        options: all other arguments of `subprocess.Popen`.
+        options: all other arguments of `subprocess.Popen`; and four that only the native spawner knows, in force before
+            the program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard), `nice`, which is
+            added to the parent's, `parent_death_signal`, sent when the parent dies (Linux), and `controlling_terminal`,
+            the descriptor of a terminal, which implies `start_new_session`.
     """
 
     args: Program | Sequence[Program]

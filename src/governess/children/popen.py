@@ -13,10 +13,7 @@ from governess.children.command import Birth, Command
 from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
 
-__all__ = ["name", "reason", "start"]
-
-name = "popen"
-reason = "subprocess.Popen in a helper thread"
+__all__ = ["start"]
 
 
 def start(command: Command) -> Birth:
@@ -27,6 +24,11 @@ def start(command: Command) -> Birth:
         ValueError, TypeError, subprocess.SubprocessError: likewise.
     """
     options = dict(command.options)
+    if beyond := sorted(options.keys() & _BEYOND_POPEN):
+        raise NotImplementedError(
+            f"{', '.join(beyond)}: only the native spawner can do this before the program starts, "
+            "and it is not in use (`governess info` says why; with preexec_fn it never is)"
+        )
     with _Pipes(options.pop("pipesize", -1)) as pipes:
         process = _Popen(
             command.args,
@@ -42,6 +44,9 @@ def start(command: Command) -> Birth:
         birth = Birth(child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
+
+
+_BEYOND_POPEN = frozenset({"controlling_terminal", "nice", "parent_death_signal", "rlimits"})
 
 
 class _Popen(subprocess.Popen[bytes]):
@@ -87,6 +92,8 @@ class _Pipes:
 
     def for_child(self, number: int, wish: Any) -> Any:
         """Return what the child gets as its descriptor `number`."""
+        if isinstance(wish, os.PathLike):
+            return self._open(number, wish)
         if wish != subprocess.PIPE or isinstance(wish, bool):
             return wish
         ends = os.pipe()
@@ -97,6 +104,11 @@ class _Pipes:
         if self._size > 0 and hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, self._size)
         return theirs
+
+    def _open(self, number: int, path: os.PathLike[Any]) -> int:
+        descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._cleanup.callback(os.close, descriptor)
+        return descriptor
 
     def keep_ours(self) -> dict[int, int]:
         """Return our ends, which stay open."""

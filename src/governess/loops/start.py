@@ -20,7 +20,7 @@ from governess.children.spawn import spawn
 from governess.loops.transport import ChildTransport
 from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.choice import choose
-from governess.watchers.closing import when_closed
+from governess.children.closing import when_closed
 
 __all__ = ["close_descriptors", "policy_of", "start_child", "watcher_of"]
 
