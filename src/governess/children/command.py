@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import IO, Any
 
 from governess.children.child import Child
@@ -18,7 +18,6 @@ Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Stdio = int | IO[Any] | os.PathLike[Any] | None
 
 
-@dataclass(slots=True)  # frozen, each would take three times as long to make
 class Command:
     """A child to be started.
 
@@ -35,12 +34,27 @@ class Command:
             the descriptor of a terminal, which implies `start_new_session`.
     """
 
-    args: Program | Sequence[Program]
-    shell: bool = False
-    stdin: Stdio = None
-    stdout: Stdio = None
-    stderr: Stdio = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the environment may hold secrets
+    __slots__ = ("args", "options", "shell", "stderr", "stdin", "stdout")
+
+    def __init__(
+        self,
+        args: Program | Sequence[Program],
+        shell: bool = False,
+        stdin: Stdio = None,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.args = args
+        self.shell = shell
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.options = options
+
+    def __repr__(self) -> str:
+        # Without the options, since the environment may hold secrets.
+        return f"Command({self.args!r}, stdin={self.stdin!r}, stdout={self.stdout!r}, stderr={self.stderr!r})"
 
     @property
     def argv(self) -> tuple[Any, ...]:
