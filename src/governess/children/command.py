@@ -28,10 +28,10 @@ class Command:
             for the parent's; so `stdout` and `stderr`, whose files are created or emptied.
         stdout: where the child writes.
         stderr: where the child complains; STDOUT for the same place.
-        options: all other arguments of `subprocess.Popen`; and four that only the native spawner knows, in force before
-            the program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard), `nice`, which is
-            added to the parent's, `parent_death_signal`, sent when the parent dies (Linux), and `controlling_terminal`,
-            the descriptor of a terminal, which implies `start_new_session`.
+        options: all other arguments of `subprocess.Popen`; and four of the native spawner's own, in force before the
+            program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard); `nice`, added to
+            the parent's; `parent_death_signal`, which comes when the parent dies (Linux); `controlling_terminal`, the
+            descriptor of a terminal, which implies `start_new_session`.
     """
 
     __slots__ = ("args", "options", "shell", "stderr", "stdin", "stdout")

@@ -1,4 +1,4 @@
-"""Children started by `_spawn`, an extension whose threads need neither the GIL nor Python: nothing else stands still."""
+"""Children started by `_spawn`, an extension whose threads need neither the GIL nor Python."""
 
 from __future__ import annotations
 
