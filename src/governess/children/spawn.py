@@ -12,15 +12,17 @@ __all__ = ["Spawner", "describe", "spawn"]
 
 
 class Spawner(Protocol):
-    """A way to start children.
+    """A way to start children."""
 
-    Attributes:
-        name: its short name.
-        reason: why it is the one in use, in one sentence.
-    """
+    @property
+    def name(self) -> str:
+        """Its short name."""
+        ...
 
-    name: str
-    reason: str
+    @property
+    def reason(self) -> str:
+        """Why it is the one in use, in one sentence."""
+        ...
 
     async def spawn(self, command: Command) -> Birth:
         """Start the child and return it when it has exec'ed; the running loop goes on meanwhile.
