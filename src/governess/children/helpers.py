@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from governess.children import popen
 from governess.children.command import Birth, Command
 from governess.children.fork import in_forked_child
 
-__all__ = ["Helpers"]
+__all__ = ["Helpers", "spawn"]
 
 # Threads that start children are few, and live as long as the process.
 _THREADS = 4
@@ -29,16 +31,21 @@ class Helpers:
 
     async def spawn(self, command: Command) -> Birth:
         """Start the child, as `Spawner.spawn` says; other threads of Python stand still until it has exec'ed."""
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Birth] = loop.create_future()
-        in_forked_child(_start_anew)
-        _threads.submit(_Task(command, loop, outcome))
-        try:
-            return await outcome
-        except asyncio.CancelledError:
-            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
-                outcome.result().discard()
-            raise
+        return await spawn(command)
+
+
+async def spawn(command: Command) -> Birth:
+    """Have `subprocess.Popen` start the child, in a helper thread."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Birth] = loop.create_future()
+    in_forked_child(_start_anew)
+    _threads.submit(_Task(command, loop, outcome))
+    try:
+        return await outcome
+    except asyncio.CancelledError:
+        if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+            outcome.result().discard()
+        raise
 
 
 class _Task:
@@ -108,9 +115,25 @@ class _Threads:
 
     def _work(self) -> None:
         while True:
-            self._tasks.get().perform()
+            with _without_sigchld():
+                task = self._tasks.get()
+            task.perform()
             with self._lock:
                 self._idle += 1
+
+
+@contextlib.contextmanager
+def _without_sigchld() -> Iterator[None]:
+    """Leave SIGCHLD to the main thread, where alone Python handles it, and which must wake up for that.
+
+    Linux gives it to the thread that started the child, unless that one blocks it. While it starts another, it must
+    not: the child inherits the mask.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _threads = _Threads()

@@ -10,13 +10,12 @@ import itertools
 import os
 from typing import Any
 
-from governess.children import _spawn
+from governess.children import _spawn, helpers
 from governess.children.arguments import arguments_of, program_of
 from governess.children.child import Child
 from governess.children.closing import when_closed
 from governess.children.command import Birth, Command
 from governess.children.fork import in_forked_child
-from governess.children.helpers import Helpers
 from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
 
@@ -42,7 +41,7 @@ class Native:
         try:
             desk = _desk_of(asyncio.get_running_loop())
         except NotImplementedError:  # the loop has no add_reader
-            return await Helpers("this loop has no add_reader").spawn(command)
+            return await helpers.spawn(command)
         return await desk.spawn(command, arguments)
 
 

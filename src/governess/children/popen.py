@@ -13,7 +13,7 @@ from governess.children.command import Birth, Command
 from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
 
-__all__ = ["start"]
+__all__ = ["is_replaced", "start"]
 
 
 def start(command: Command) -> Birth:
@@ -30,7 +30,7 @@ def start(command: Command) -> Birth:
             "and it is not in use (`governess info` says why; with preexec_fn it never is)"
         )
     with _Pipes(options.pop("pipesize", -1)) as pipes:
-        process = _Popen(
+        process = (subprocess.Popen if is_replaced() else _Popen)(
             command.args,
             shell=command.shell,
             stdin=pipes.for_child(0, command.stdin),
@@ -38,12 +38,17 @@ def start(command: Command) -> Birth:
             stderr=pipes.for_child(2, command.stderr),
             **options,
         )
-        child = Child(process.pid, command.argv, pidfd=process.pidfd)
+        child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
         # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
         process.returncode = 0
         birth = Birth(child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
+
+
+def is_replaced() -> bool:
+    """Return whether something else stands in the place of `subprocess.Popen`: a mock in somebody's test."""
+    return subprocess.Popen is not _Popen.__base__
 
 
 _BEYOND_POPEN = frozenset({"controlling_terminal", "nice", "parent_death_signal", "rlimits"})

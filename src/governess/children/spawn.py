@@ -44,6 +44,8 @@ async def spawn(command: Command) -> Birth:
     """Start a child by the spawner in use, as `Spawner.spawn` says."""
     if command.options.get("preexec_fn") is not None:
         return popen.start(command)  # Python code of the caller's, who expects it in this thread
+    if popen.is_replaced():
+        return await helpers.spawn(command)
     return await _spawner.spawn(command)
 
 
