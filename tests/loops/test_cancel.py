@@ -1,10 +1,11 @@
 """Cancelling a start at whichever point leaves no child, no descriptor and no task behind."""
 
 import asyncio
+import os
 import signal
-import threading
 from asyncio.subprocess import PIPE
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,56 +92,32 @@ def test_cancelled_start_leaves_nothing(loop_factory: Callable[[], asyncio.Abstr
     assert set(died) == {-signal.SIGKILL}
 
 
-def test_timeout_during_a_slow_start(
-    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A start that takes too long is cancelled at once; its child, born later, is killed."""
-    from governess.children import popen
+@pytest.fixture
+def fifo(tmp_path: Path) -> Iterator[Path]:
+    """Where a child that is to open it stays, before its program runs, until the test is over."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    yield path
+    os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # lets a thread that stays there go on
 
-    go_on, born, died = threading.Event(), threading.Event(), threading.Event()
-    start = popen.start
 
-    def slow_start(command: Any) -> Any:
-        assert go_on.wait(10)
-        birth = start(command)
-        born.set()
-        return birth
-
-    monkeypatch.setattr(popen, "start", slow_start)
+def test_timeout_during_a_slow_start(loop_factory: Callable[[], asyncio.AbstractEventLoop], fifo: Path) -> None:
+    """A start that takes too long is cancelled at once; its child is killed."""
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.create_subprocess_exec("sleep", "60", stdout=PIPE), 0.01)
-        go_on.set()
-        assert await asyncio.to_thread(born.wait, 10)
-        assert await asyncio.to_thread(died.wait, 10)
+            await asyncio.wait_for(asyncio.create_subprocess_exec("sleep", "60", stdin=fifo, stdout=PIPE), 0.05)
 
-    with governess.observe(on_exit=lambda child, exit: died.set()):
-        run_in(loop_factory, main)
+    run_in(loop_factory, main)
+    assert children() == []
 
 
-def test_loop_closed_in_mid_start(
-    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A child that is born after its loop was closed is killed and reaped."""
-    from governess.children import popen
-
-    begun, go_on, died = threading.Event(), threading.Event(), threading.Event()
-    start = popen.start
-
-    def slow_start(command: Any) -> Any:
-        begun.set()
-        assert go_on.wait(10)
-        return start(command)
-
-    monkeypatch.setattr(popen, "start", slow_start)
+def test_loop_closed_in_mid_start(loop_factory: Callable[[], asyncio.AbstractEventLoop], fifo: Path) -> None:
+    """A child whose loop is closed before its program runs is killed and reaped."""
     with governess.DefaultEventLoopPolicy(loop_factory) as policy:
         loop = policy.new_event_loop()
-        task = loop.create_task(loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "60"))
-        loop.run_until_complete(asyncio.to_thread(begun.wait, 10))
-        loop.run_until_complete(loop.shutdown_default_executor())
+        task = loop.create_task(loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "60", stdin=fifo))
+        loop.run_until_complete(asyncio.sleep(0.05))
         loop.close()
-    with governess.observe(on_exit=lambda child, exit: died.set()):
-        go_on.set()
-        assert died.wait(10)
+    assert children() == []
     task._log_destroy_pending = False  # nobody can finish it in a closed loop

@@ -258,7 +258,8 @@ class TestEveryWatcher:
 
         async def main() -> int:
             child = start("true")
-            os.waitpid(child.pid, 0)
+            with contextlib.suppress(ChildProcessError):  # FastChildWatcher has done so
+                os.waitpid(child.pid, 0)
             with setting.watcher:
                 exit = await told(setting.watcher, child.pid)
             return await exit

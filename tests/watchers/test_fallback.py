@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -27,6 +27,20 @@ async def statuses() -> list[int]:
 
 
 EXPECTED = [*range(8), -signal.SIGKILL]
+
+
+@pytest.fixture(autouse=True)
+def _no_pidfd_from_birth() -> Iterator[None]:
+    """The native spawner gives no pidfd, as on Linux before 5.2, so that all come from os.pidfd_open."""
+    try:
+        from governess.children import _spawn
+    except ImportError:
+        yield
+        return
+    way = _spawn.get_way()
+    _spawn.set_way("clone")
+    yield
+    _spawn.set_way(way)
 
 
 @pytest.fixture

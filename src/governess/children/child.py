@@ -232,11 +232,21 @@ class Child:
         with self._lock:
             subscribers, self._subscribers = self._subscribers, []
         self._unlist()
-        with contextlib.ExitStack() as every_one_even_if_one_fails:
-            every_one_even_if_one_fails.callback(tell_of_exit, self, exit)
-            every_one_even_if_one_fails.callback(self._close_pidfd)
-            for subscriber in reversed(subscribers):
-                every_one_even_if_one_fails.callback(self._tell, subscriber, exit)
+        try:
+            self._tell_each(iter(subscribers), exit)
+        finally:
+            try:
+                self._close_pidfd()
+            finally:
+                tell_of_exit(self, exit)
+
+    def _tell_each(self, subscribers: Iterator[Callable[[Child, Exit], None]], exit: Exit) -> None:
+        try:
+            for subscriber in subscribers:
+                self._tell(subscriber, exit)
+        except BaseException:  # KeyboardInterrupt: not the others' concern
+            self._tell_each(subscribers, exit)
+            raise
 
     def _tell(self, subscriber: Callable[[Child, Exit], None], exit: Exit) -> None:
         try:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import IO, Any
 
 from governess.children.child import Child
@@ -15,28 +15,46 @@ from governess.children.reaper import entrust
 __all__ = ["Birth", "Command"]
 
 Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Stdio = int | IO[Any] | None
+Stdio = int | IO[Any] | os.PathLike[Any] | None
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """A child to be started.
 
     Attributes:
         args: the program and its arguments; with `shell`, one line for ``/bin/sh``.
         shell: whether the shell runs it.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, or None for the parent's; so `stdout` and `stderr`.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, which opens while the child starts, or None
+            for the parent's; so `stdout` and `stderr`, whose files are created or emptied.
         stdout: where the child writes.
         stderr: where the child complains; STDOUT for the same place.
-        options: all other arguments of `subprocess.Popen`.
+        options: all other arguments of `subprocess.Popen`; and four of the native spawner's own, in force before the
+            program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard); `nice`, added to
+            the parent's; `parent_death_signal`, which comes when the parent dies (Linux); `controlling_terminal`, the
+            descriptor of a terminal, which implies `start_new_session`.
     """
 
-    args: Program | Sequence[Program]
-    shell: bool = False
-    stdin: Stdio = None
-    stdout: Stdio = None
-    stderr: Stdio = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the environment may hold secrets
+    __slots__ = ("args", "options", "shell", "stderr", "stdin", "stdout")
+
+    def __init__(
+        self,
+        args: Program | Sequence[Program],
+        shell: bool = False,
+        stdin: Stdio = None,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.args = args
+        self.shell = shell
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.options = options
+
+    def __repr__(self) -> str:
+        # Without the options, since the environment may hold secrets.
+        return f"Command({self.args!r}, stdin={self.stdin!r}, stdout={self.stdout!r}, stderr={self.stderr!r})"
 
     @property
     def argv(self) -> tuple[Any, ...]:

@@ -13,10 +13,7 @@ from governess.children.command import Birth, Command
 from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
 
-__all__ = ["name", "reason", "start"]
-
-name = "popen"
-reason = "subprocess.Popen in a helper thread"
+__all__ = ["is_replaced", "start"]
 
 
 def start(command: Command) -> Birth:
@@ -27,8 +24,13 @@ def start(command: Command) -> Birth:
         ValueError, TypeError, subprocess.SubprocessError: likewise.
     """
     options = dict(command.options)
+    if beyond := sorted(options.keys() & _BEYOND_POPEN):
+        raise NotImplementedError(
+            f"{', '.join(beyond)}: only the native spawner can do this before the program starts, "
+            "and it is not in use (`governess info` says why; with preexec_fn it never is)"
+        )
     with _Pipes(options.pop("pipesize", -1)) as pipes:
-        process = _popen_class()(
+        process = (subprocess.Popen if is_replaced() else _Popen)(
             command.args,
             shell=command.shell,
             stdin=pipes.for_child(0, command.stdin),
@@ -42,6 +44,14 @@ def start(command: Command) -> Birth:
         birth = Birth(child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
+
+
+def is_replaced() -> bool:
+    """Return whether something else stands in the place of `subprocess.Popen`: a mock in somebody's test."""
+    return subprocess.Popen is not _Popen.__base__
+
+
+_BEYOND_POPEN = frozenset({"controlling_terminal", "nice", "parent_death_signal", "rlimits"})
 
 
 class _Popen(subprocess.Popen[bytes]):
@@ -67,11 +77,6 @@ class _Popen(subprocess.Popen[bytes]):
             self.pidfd = open_pidfd(value)
 
 
-def _popen_class() -> type[subprocess.Popen[bytes]]:
-    """What takes the place of `subprocess.Popen`, a mock in somebody's test, is asked in its stead."""
-    return _Popen if subprocess.Popen is _Popen.__base__ else subprocess.Popen
-
-
 class _Pipes:
     """The pipes between us and a child in the making: the child's ends are closed at the end, ours after a failure.
 
@@ -92,6 +97,8 @@ class _Pipes:
 
     def for_child(self, number: int, wish: Any) -> Any:
         """Return what the child gets as its descriptor `number`."""
+        if isinstance(wish, os.PathLike):
+            return self._open(number, wish)
         if wish != subprocess.PIPE or isinstance(wish, bool):
             return wish
         ends = os.pipe()
@@ -102,6 +109,11 @@ class _Pipes:
         if self._size > 0 and hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, self._size)
         return theirs
+
+    def _open(self, number: int, path: os.PathLike[Any]) -> int:
+        descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._cleanup.callback(os.close, descriptor)
+        return descriptor
 
     def keep_ours(self) -> dict[int, int]:
         """Return our ends, which stay open."""

@@ -7,14 +7,12 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["LoopChoice", "available", "choose_loop"]
 
 
-@dataclass(frozen=True, slots=True)
-class LoopChoice:
+class LoopChoice(NamedTuple):
     """A loop factory, and why it was taken.
 
     Attributes:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from governess._registry import get_event_loop_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children.child import Child
+from governess.children.closing import when_closed
 from governess.children.command import Command
 from governess.children.fork import in_forked_child
 from governess.children.reaper import entrust
@@ -20,7 +21,6 @@ from governess.children.spawn import spawn
 from governess.loops.transport import ChildTransport
 from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.choice import choose
-from governess.watchers.closing import when_closed
 
 __all__ = ["close_descriptors", "policy_of", "start_child", "watcher_of"]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TypeVarTuple
 
 from governess.children.child import Child
+from governess.children.closing import Notice, when_closed
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher
-from governess.watchers.closing import Notice, when_closed
 from governess.watchers.sigchld import Patrol, SigchldHandler
 
 __all__ = ["AttachedChildWatcher"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from governess.children.pidfd import unavailable
 from governess.watchers.base import ChildWatcher
@@ -29,8 +29,7 @@ _CLASSES: dict[str, type[ChildWatcher]] = {
 NAMES = tuple(_CLASSES)
 
 
-@dataclass(frozen=True, slots=True)
-class WatcherChoice:
+class WatcherChoice(NamedTuple):
     """The watcher that is the default here, and why.
 
     Attributes:

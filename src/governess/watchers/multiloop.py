@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 
 from governess.children.child import Child
+from governess.children.closing import when_closed
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher, running_loop
-from governess.watchers.closing import when_closed
 from governess.watchers.per_loop import PerLoop
 from governess.watchers.sigchld import Patrol, SigchldHandler
 from governess.watchers.threaded import wait_in_thread
