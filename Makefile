@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
 
 .PHONY: help demo test test-all lint types docs matrix conformance windows campaign all clean
 .DEFAULT_GOAL := help
@@ -38,10 +39,10 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
-matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without, and on a simulated 3.16
+matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extension; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
 
-conformance: ## CPython's own tests of policies, watchers and children, on governess
+conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
 	@$(PYTHON) -m conformance $(ARGS)
 
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
@@ -58,19 +59,19 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.cli: $(VENV)/.venv pyproject.toml
+$(VENV)/.cli: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[cli]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.venv pyproject.toml
+$(VENV)/.test: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[test,uvloop]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+$(VENV)/.dev: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[dev,uvloop]'
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.venv pyproject.toml
+$(VENV)/.docs: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[cli,docs]'
 	@touch $@
 
