@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from governess._registry import get_event_loop_policy
 from governess.abc import AbstractEventLoopPolicy
+from governess.loops.choose import factory_of
+
+if sys.platform != "win32":
+    from governess.loops.watched import watch
 
 __all__ = ["Runner", "run"]
 
@@ -19,6 +24,7 @@ def run(
     *,
     debug: bool | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    loop: str | None = None,
 ) -> T:
     """Run a coroutine in a new loop, close the loop, and return the result.
 
@@ -26,15 +32,22 @@ def run(
         main: the coroutine.
         debug: the debug mode of the loop; None leaves it as it is.
         loop_factory: makes the loop; None asks the current policy.
+        loop: which loop to take, by name: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``.
 
     Raises:
         RuntimeError: a loop runs in this thread already.
+        ValueError: there is no loop of that name, or it cannot be imported.
+        TypeError: the loop is given both by name and by factory.
     """
-    if _loop_runs_here():
+    try:
+        if _loop_runs_here():
+            raise RuntimeError("governess.run() cannot be called from a running event loop")
+        runner = Runner(debug=debug, loop_factory=loop_factory, loop=loop)
+    except BaseException:
         if asyncio.iscoroutine(main):
             main.close()  # so that nothing warns of a coroutine that was never awaited
-        raise RuntimeError("governess.run() cannot be called from a running event loop")
-    with Runner(debug=debug, loop_factory=loop_factory) as runner:
+        raise
+    with runner:
         return runner.run(main)
 
 
@@ -42,14 +55,25 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
     """`asyncio.Runner`, whose loop comes from the current policy where no factory is given, and is its current loop."""
 
     def __init__(
-        self, *, debug: bool | None = None, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+        self,
+        *,
+        debug: bool | None = None,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        loop: str | None = None,
     ) -> None:
         """Run coroutines in one loop, made on the first need.
 
         Args:
             debug: the debug mode of the loop; None leaves it as it is.
             loop_factory: makes the loop; None asks the current policy.
+            loop: which loop to take, by name: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``. As with None,
+                it is the current policy's current loop, and its children are governess's.
+
+        Raises:
+            ValueError: there is no loop of that name, or it cannot be imported.
+            TypeError: the loop is given both by name and by factory.
         """
+        self._named = None if loop is None else factory_of(loop, loop_factory)
         self._policy: AbstractEventLoopPolicy | None = None
         super().__init__(debug=debug, loop_factory=loop_factory or self._current_loop)
 
@@ -64,10 +88,15 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
     def _current_loop(self) -> asyncio.AbstractEventLoop:
         policy = get_event_loop_policy()
-        loop = policy.new_event_loop()
+        loop = policy.new_event_loop() if self._named is None else _adopted(self._named())
         policy.set_event_loop(loop)
         self._policy = policy
         return loop
+
+
+def _adopted(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    """The loop, whose children are governess's from here on."""
+    return loop if sys.platform == "win32" else watch(loop)
 
 
 def _loop_runs_here() -> bool:

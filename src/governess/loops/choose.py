@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["LoopChoice", "available", "choose_loop"]
+__all__ = ["LoopChoice", "available", "choose_loop", "factory_of"]
 
 
 class LoopChoice(NamedTuple):
@@ -44,6 +44,24 @@ def choose_loop(name: str = "auto") -> LoopChoice:
     if not (module and colon and attribute):
         raise ValueError(f"the loop {name!r} does not exist; there are auto, asyncio, uvloop, and module:factory")
     return LoopChoice(name, _import(module, attribute), "asked for")
+
+
+def factory_of(
+    name: str | None, factory: Callable[[], asyncio.AbstractEventLoop] | None
+) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the loop factory of whoever takes either a name or a factory; None if neither is given.
+
+    Raises:
+        TypeError: both are given, or the name is no string.
+        ValueError: there is no such loop, or it cannot be imported.
+    """
+    if name is None:
+        return factory
+    if factory is not None:
+        raise TypeError("give the loop by name (loop) or by factory (loop_factory), not both")
+    if not isinstance(name, str):
+        raise TypeError(f"loop is a name, such as 'auto', not {name!r}; a factory is given as loop_factory")
+    return choose_loop(name).factory
 
 
 def available() -> list[tuple[str, str, bool]]:

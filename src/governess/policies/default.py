@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from governess._registry import provide_default
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children.fork import in_forked_child
+from governess.loops.choose import factory_of
 from governess.policies.closing import close_loops
 from governess.policies.scopes import Scope, ThreadScope
 
@@ -47,6 +48,8 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         loop_factory: LoopFactory | None = None,
         scope: Scope | None = None,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
+        *,
+        loop: str | None = None,
     ) -> None:
         """Combine the three choices; None is the default of each.
 
@@ -55,9 +58,11 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
                 SelectorEventLoop, on Windows its ProactorEventLoop.
             scope: who shares a loop; by default a thread (`ThreadScope`).
             watcher: a watcher, or what makes one on the first need; by default what `governess.watchers.choose` says.
+            loop: the loop factory by name: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``.
 
         Raises:
-            TypeError: an argument is not of its kind.
+            TypeError: an argument is not of its kind, or the loop is given both by name and by factory.
+            ValueError: there is no loop of that name, or it cannot be imported.
         """
         self._scope = ThreadScope() if scope is None else scope
         self._watcher: AbstractChildWatcher | None = None
@@ -68,7 +73,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         self._lock = threading.RLock()
         _policies.add(self)
         in_forked_child(_renew_locks)
-        self.set_factory(loop_factory)
+        self.set_factory(factory_of(loop, loop_factory))
         if isinstance(watcher, AbstractChildWatcher):
             self._watcher = watcher
 

@@ -23,6 +23,8 @@ class MacOSEventLoopPolicy(DefaultEventLoopPolicy):
         loop_factory: LoopFactory | None = None,
         scope: Scope | None = None,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = KqueueChildWatcher,
+        *,
+        loop: str | None = None,
     ) -> None:
         """Combine the three choices, as `DefaultEventLoopPolicy` does."""
-        super().__init__(loop_factory, scope, watcher)
+        super().__init__(loop_factory, scope, watcher, loop=loop)
