@@ -1,0 +1,281 @@
+"""Loop classes that run callbacks by priority: `prioritized` makes one of any class with asyncio's public methods."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+from governess.loops.handles import DebugHandle, ReadyHandle, TimerHandle
+from governess.loops.priority import current_priority
+from governess.loops.ready import Ready
+from governess.loops.relays import Firing, Relay
+
+if TYPE_CHECKING:
+    from asyncio import BaseEventLoop as _Base
+
+    from _typeshed import FileDescriptorLike
+else:
+    _Base = object
+
+__all__ = ["PrioritizedLoop", "prioritize", "prioritized"]
+
+LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
+Ts = TypeVarTuple("Ts")
+
+
+class PrioritizedLoop(_Base):
+    """What a prioritized loop class has before the loop class itself: its own line of callbacks that are ready.
+
+    The loop below knows only turns. In one, as many callbacks are called as were in line when it began, so that
+    descriptors and timers are looked after as often as ever. In debug mode each callback has a turn of its own: the
+    loop, which measures them, then finds the slow ones.
+    """
+
+    _line: Ready
+    _relays: dict[tuple[str, int], Relay]
+    _handle_class: type[ReadyHandle] = ReadyHandle
+    _turn_is_near = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Make the loop below with these arguments."""
+        _begin(self)
+        super().__init__(*args, **options)
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call `callback` when nothing that is ready is more urgent; arguments and errors are those of asyncio."""
+        # Almost the same as _line_up, but this is what every step of every task calls.
+        if context is None:
+            context = copy_context()
+            priority = current_priority.get()
+        else:
+            priority = context.get(current_priority, 0)
+        if not self._turn_is_near:
+            self._ask_for_turn(callback)
+        handle = self._handle_class(callback, args, context)
+        self._line.add(handle, priority)
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Do what `call_soon` does, from any thread or signal handler."""
+        if self.get_debug():
+            _check(callback, "call_soon_threadsafe")
+        handle = self._line_up(callback, args, context or copy_context())
+        try:
+            super().call_soon_threadsafe(self._next_turn())
+        except BaseException:
+            handle.cancel()
+            raise
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have `callback` join those that are ready in `delay` seconds; arguments and errors are those of asyncio."""
+        start = super().call_later
+        if isinstance(callback, Firing):  # the call_at below leads here
+            return start(delay, callback)
+        return self._new_timer(partial(start, delay), self.time() + delay, callback, args, context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have `callback` join those that are ready at the time `when`; arguments and errors are those of asyncio."""
+        start = super().call_at
+        if isinstance(callback, Firing):  # the call_later below leads here
+            return start(when, callback)
+        return self._new_timer(partial(start, when), when, callback, args, context)
+
+    def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when `fd` can be read; arguments and errors are asyncio's."""
+        relay = self._new_relay(callback, args)
+        super().add_reader(fd, relay)
+        self._keep_relay("reader", fd, relay)
+
+    def remove_reader(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd`; a callback that is in line for it is not called."""
+        self._keep_relay("reader", fd, None)
+        return super().remove_reader(fd)
+
+    def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when `fd` can be written; arguments and errors are asyncio's."""
+        relay = self._new_relay(callback, args)
+        super().add_writer(fd, relay)
+        self._keep_relay("writer", fd, relay)
+
+    def remove_writer(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd`; a callback that is in line for it is not called."""
+        self._keep_relay("writer", fd, None)
+        return super().remove_writer(fd)
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when the signal comes; arguments and errors are asyncio's."""
+        _check(callback, "add_signal_handler")
+        relay = self._new_relay(callback, args)
+        super().add_signal_handler(sig, relay)
+        self._keep_relay("signal", sig, relay)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Take the handler away; a callback that is in line for it is not called."""
+        self._keep_relay("signal", sig, None)
+        return super().remove_signal_handler(sig)
+
+    def set_debug(self, enabled: bool) -> None:
+        """Turn asyncio's debug mode on or off."""
+        super().set_debug(enabled)
+        self._handle_class = DebugHandle if enabled else ReadyHandle
+
+    def close(self) -> None:
+        """Close the loop; what is in line is forgotten, as asyncio's loops do."""
+        super().close()
+        self._turn_is_near = False
+        self._line.clear()
+        self._relays.clear()
+
+    def _join(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
+        if not self._turn_is_near:
+            self._ask_for_turn(callback)
+        return self._line_up(callback, args, context)
+
+    def _line_up(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
+        handle = self._handle_class(callback, args, context)
+        self._line.add(handle, context.get(current_priority, 0))
+        return handle
+
+    def _ask_for_turn(self, callback: Callable[..., object]) -> None:
+        """Ask the loop below for the turn in which `callback` can be called; an error if it is closed."""
+        debugs = self._handle_class is DebugHandle
+        if debugs:
+            _check(callback, "call_soon")
+        super().call_soon(self._next_turn(), context=Context())
+        self._turn_is_near = not debugs
+
+    def _next_turn(self) -> Callable[[], None]:
+        return _DebugTurn(self) if self._handle_class is DebugHandle else self._take_turn
+
+    def _take_turn(self) -> None:
+        line = self._line
+        try:
+            self._call_next(len(line))
+        finally:
+            # In this order: a signal handler or a thread may add to the line between any two steps.
+            self._turn_is_near = False
+            if line and not self.is_closed():
+                super().call_soon(self._take_turn, context=Context())
+                self._turn_is_near = True
+
+    def _call_next(self, count: int) -> ReadyHandle | None:
+        """Call so many of those in line, or what there is; return the last."""
+        handle = None
+        for _ in range(count):
+            if (handle := self._line.take()) is None:
+                break
+            try:
+                handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._report(handle, error)
+        return handle
+
+    def _report(self, handle: ReadyHandle, error: BaseException) -> None:
+        # What asyncio says of a callback, and its keys.
+        report = {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        if handle.source_traceback is not None:
+            report["source_traceback"] = handle.source_traceback
+        self.call_exception_handler(report)
+
+    def _new_timer(
+        self,
+        start: Callable[[Firing], asyncio.TimerHandle],
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> TimerHandle:
+        if when is None:
+            raise TypeError("when cannot be None")
+        if self.get_debug():
+            _check(callback, "call_at")
+        context = context or copy_context()
+        timer = TimerHandle(when, callback, args, self, context)
+        timer.stage = start(Firing(timer, partial(self._join, callback, args, context)))
+        return timer
+
+    def _new_relay(self, callback: Callable[..., object], args: tuple[Any, ...]) -> Relay:
+        return Relay(partial(self._join, callback, args, copy_context()))
+
+    def _keep_relay(self, kind: str, fd: Any, relay: Relay | None) -> None:
+        key = kind, fd if isinstance(fd, int) else fd.fileno()
+        before = self._relays.pop(key, None)
+        if before is not None:
+            before.cancel()
+        if relay is not None:
+            self._relays[key] = relay
+
+
+class _DebugTurn:
+    """The turn of one callback, by whose name it goes afterwards."""
+
+    def __init__(self, loop: PrioritizedLoop) -> None:
+        self._loop = loop
+        self._handle: ReadyHandle | None = None
+
+    def __call__(self) -> None:
+        self._handle = self._loop._call_next(1)
+
+    def __repr__(self) -> str:
+        return "<a turn>" if self._handle is None else repr(self._handle)
+
+
+def prioritized(loop_class: type[LoopT]) -> type[LoopT]:
+    """Return a subclass of the loop class whose callbacks run by `governess.priority`.
+
+    Those that `call_soon` and `call_soon_threadsafe` are given are ordered by the priority of their context, and first
+    come first served inside one. Timers, descriptors and signals join them when they fire. What waits moves up: for
+    each hundred callbacks that have run meanwhile, as if it were one step more urgent.
+
+    Args:
+        loop_class: any class with asyncio's public methods; a prioritized one is returned as it is.
+    """
+    return loop_class if issubclass(loop_class, PrioritizedLoop) else _prioritized(loop_class)  # type: ignore[arg-type]
+
+
+def prioritize(loop: LoopT) -> LoopT:
+    """Make a loop that exists already, and has no callbacks yet, one of the `prioritized` class of its own; return it.
+
+    Raises:
+        TypeError: its class cannot be changed (it is written in C and closed to this).
+    """
+    if not isinstance(loop, PrioritizedLoop):
+        loop.__class__ = prioritized(type(loop))
+        _begin(loop)
+        loop.set_debug(loop.get_debug())
+    return loop
+
+
+@functools.cache
+def _prioritized(loop_class: type[Any]) -> type[Any]:
+    namespace = {"__module__": __name__, "__doc__": f"{loop_class.__qualname__} that runs callbacks by priority."}
+    return type(loop_class.__name__, (PrioritizedLoop, loop_class), namespace)
+
+
+def _begin(loop: Any) -> None:
+    loop._line = Ready()
+    loop._relays = {}
+
+
+def _check(callback: Any, method: str) -> None:
+    """Refuse what asyncio refuses."""
+    if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+        raise TypeError(f"coroutines cannot be used with {method}()")
+    if not callable(callback):
+        raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
