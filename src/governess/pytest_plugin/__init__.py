@@ -1,0 +1,146 @@
+"""A pytest plugin: tests run under the policies and watchers of one's choice, and leave nothing behind.
+
+It is off until it is asked for: by ``--governess-policies`` or ``--governess-watchers``, by the ini options of these
+names, by ``@pytest.mark.governess``, or by one of its two fixtures.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from governess.abc import AbstractEventLoopPolicy
+from governess.pytest_plugin import options
+from governess.pytest_plugin.asyncio_hook import loop_factories_offered
+from governess.pytest_plugin.combination import Combination
+from governess.pytest_plugin.leftovers import Child, ChildrenOfFixtures, living_children, report_new
+from governess.pytest_plugin.restore import current_policy, restored
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Param(Protocol):
+        param: Combination
+
+
+__all__ = ["anyio_backend_matrix", "event_loop_policy_matrix"]
+
+# Pytest hands a parameter to each of these fixtures.
+POLICY_FIXTURE = "event_loop_policy_matrix"
+ANYIO_FIXTURE = "anyio_backend_matrix"
+
+_of_fixtures = pytest.StashKey[ChildrenOfFixtures]()
+_before = pytest.StashKey[set[Child]]()
+
+
+@pytest.fixture
+def event_loop_policy_matrix(request: Param) -> Iterator[AbstractEventLoopPolicy]:
+    """Each chosen policy in turn, new for each test: it is the current one, and is closed at the end."""
+    with request.param.new_policy() as policy, current_policy(policy):
+        yield policy
+
+
+@pytest.fixture(scope="module")
+def anyio_backend_matrix(request: Param) -> tuple[str, dict[str, Any]]:
+    """Each chosen policy in turn, as a fixture ``anyio_backend`` returns it."""
+    return "asyncio", {"loop_factory": request.param}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    options.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options; an unknown name is a usage error."""
+    options.configure(config)
+    config.stash[_of_fixtures] = ChildrenOfFixtures()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close the policies whose loops could outlive a test."""
+    options.close(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
+    """Give a test the combinations that were chosen for it."""
+    chosen = options.chosen_for(metafunc.definition)
+    if chosen is not None and options.is_marked(metafunc.definition) and _is_plain(metafunc):
+        metafunc.fixturenames.append(POLICY_FIXTURE)
+    for fixture in (POLICY_FIXTURE, ANYIO_FIXTURE):
+        if fixture in metafunc.fixturenames:
+            _parametrize(metafunc, fixture, chosen or options.default(metafunc.config))
+    with loop_factories_offered(metafunc.config, chosen):
+        return (yield)
+
+
+def _is_plain(metafunc: pytest.Metafunc) -> bool:
+    """Whether no plugin for asynchronous tests will see to the policy, and the test has not asked for it itself."""
+    function = metafunc.function
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    return not is_async and not {POLICY_FIXTURE, ANYIO_FIXTURE} & set(metafunc.fixturenames)
+
+
+def _parametrize(metafunc: pytest.Metafunc, fixture: str, chosen: list[Combination]) -> None:
+    params = [pytest.param(each, id=each.id, marks=each.marks()) for each in chosen]
+    metafunc.parametrize(fixture, params, indirect=True, scope="module" if fixture == ANYIO_FIXTURE else "function")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep the policy of a test's loop current from its first fixture to its last one's end."""
+    if (combination := _combination_of(item)) is None or POLICY_FIXTURE in getattr(item, "fixturenames", ()):
+        return (yield)
+    with loop_factories_offered(item.config, [combination]), combination.kept_current():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Remember the children that are there before the test."""
+    of_fixtures = item.config.stash[_of_fixtures]
+    of_fixtures.is_watching = options.is_on(item)
+    if of_fixtures.is_watching:
+        item.stash[_before] = living_children().keys() - of_fixtures.children()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Put back what the test changes."""
+    if not options.is_on(item):
+        return (yield)
+    with restored():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail the test if children are left running that are not those of a fixture still in use."""
+    yield
+    if _before in item.stash and not options.may_leave_children(item):
+        report_new(item.stash[_before] | item.config.stash[_of_fixtures].children())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Know which children belong to a fixture that serves more than one test."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with request.config.stash[_of_fixtures].born_in(fixturedef):
+        return (yield)
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """A fixture that has ended owns no child any more."""
+    request.config.stash[_of_fixtures].ended(fixturedef)
+
+
+def _combination_of(item: pytest.Item) -> Combination | None:
+    callspec = getattr(item, "callspec", None)
+    values = () if callspec is None else callspec.params.values()
+    return next((value for value in values if isinstance(value, Combination)), None)
