@@ -13,9 +13,16 @@ from governess._registry import (
 )
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.bridge import install, installed, uninstall
-from governess.children import Exit, observe
-from governess.loops import SelectorEventLoop
-from governess.policies import DefaultEventLoopPolicy
+from governess.children import Child, Exit, observe
+from governess.loops import SelectorEventLoop, limited, prioritized, priority, threaded, watched
+from governess.policies import (
+    ContextEventLoopPolicy,
+    DefaultEventLoopPolicy,
+    LimitedEventLoopPolicy,
+    PriorityEventLoopPolicy,
+    SharedEventLoopPolicy,
+    ThreadedEventLoopPolicy,
+)
 from governess.runner import Runner, run
 
 __version__ = "0.1.0"
@@ -23,22 +30,33 @@ __version__ = "0.1.0"
 __all__ = [
     "AbstractChildWatcher",
     "AbstractEventLoopPolicy",
+    "Child",
+    "ContextEventLoopPolicy",
     "DefaultEventLoopPolicy",
     "Exit",
+    "LimitedEventLoopPolicy",
+    "PriorityEventLoopPolicy",
     "Runner",
     "SelectorEventLoop",
+    "SharedEventLoopPolicy",
+    "ThreadedEventLoopPolicy",
     "get_child_watcher",
     "get_event_loop",
     "get_event_loop_policy",
     "install",
     "installed",
+    "limited",
     "new_event_loop",
     "observe",
+    "prioritized",
+    "priority",
     "run",
     "set_child_watcher",
     "set_event_loop",
     "set_event_loop_policy",
+    "threaded",
     "uninstall",
+    "watched",
 ]
 
 if sys.platform == "win32":
@@ -46,8 +64,6 @@ if sys.platform == "win32":
 
     __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 else:
-    from governess.children import Child
-    from governess.loops import watched
     from governess.policies import MacOSEventLoopPolicy
     from governess.watchers import (
         FastChildWatcher,
@@ -59,7 +75,6 @@ else:
     )
 
     __all__ += [
-        "Child",
         "FastChildWatcher",
         "KqueueChildWatcher",
         "MacOSEventLoopPolicy",
@@ -67,5 +82,4 @@ else:
         "PidfdChildWatcher",
         "SafeChildWatcher",
         "ThreadedChildWatcher",
-        "watched",
     ]

@@ -16,12 +16,10 @@ from governess._registry import provide_default
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children.fork import in_forked_child
 from governess.loops.choose import factory_of
-from governess.policies.closing import close_loops
+from governess.loops.watched import WatchedLoop, watch
+from governess.policies.closing import close_loops, refuse_inside
 from governess.policies.scopes import Scope, ThreadScope
-
-if sys.platform != "win32":
-    from governess.loops.watched import WatchedLoop, watch
-    from governess.watchers.choice import choose
+from governess.watchers.choice import choose
 
 if TYPE_CHECKING:
     from typing import Self
@@ -71,6 +69,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._process = os.getpid()
         self._lock = threading.RLock()
+        self._closing = threading.RLock()
         _policies.add(self)
         in_forked_child(_renew_locks)
         self.set_factory(factory_of(loop, loop_factory))
@@ -117,7 +116,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         loop = factory()
         if not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
-        if sys.platform != "win32":
+        if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which has children itself
             loop = watch(loop)
             if isinstance(loop, WatchedLoop):
                 loop.governess_policy = self
@@ -186,7 +185,9 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         """
         with self._lock:
             loops = list(self._own_loops())
-        close_loops(loops)
+        refuse_inside(loops)
+        with self._closing:
+            close_loops(loops)
         with self._lock:
             watchers, self._own_watchers = self._own_watchers, []
             if self._watcher in watchers:
@@ -220,7 +221,7 @@ _policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
 def _renew_locks() -> None:
     """A thread that a forked child does not have may have held a lock."""
     for policy in list(_policies):
-        policy._lock = threading.RLock()
+        policy._lock, policy._closing = threading.RLock(), threading.RLock()
 
 
 def _watcher_factory(
