@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
 
-.PHONY: help demo test test-all lint types docs matrix windows campaign all clean
+.PHONY: help demo test test-all lint types docs matrix conformance windows campaign all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.cli ## byte-compile the whole standard library, one child a package, 8 at once
 	@demo/compile-stdlib $(BIN)
@@ -38,14 +39,17 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
-matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15, with uvloop and without
+matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extension; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
+
+conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
+	@$(PYTHON) -m conformance $(ARGS)
 
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
 	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
 	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
 
-all: lint types docs demo test-all matrix windows ## everything
+all: lint types docs demo test-all matrix conformance windows ## everything
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info
@@ -55,19 +59,19 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.cli: $(VENV)/.venv pyproject.toml
+$(VENV)/.cli: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[cli]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.venv pyproject.toml
+$(VENV)/.test: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[test,uvloop]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+$(VENV)/.dev: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[dev,uvloop]'
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.venv pyproject.toml
+$(VENV)/.docs: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[cli,docs]'
 	@touch $@
 

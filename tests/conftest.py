@@ -32,3 +32,9 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 def loop_factory(loop_name: str) -> Callable[[], AbstractEventLoop]:
     """The plain class of that loop, as `governess.watched` takes it."""
     return LOOPS[loop_name]
+
+
+def pytest_configure() -> None:
+    """Fail, if the extension that these tests are to run with is not built."""
+    if os.environ.get("GOVERNESS_REQUIRE_NATIVE") == "1":
+        import governess.children._spawn  # noqa: F401

@@ -101,7 +101,9 @@ class Place(Protocol):
         ...
 
 
-class _OwnPlace:
+class OwnPlace:
+    """A place of our own, which nobody else looks into."""
+
     def __init__(self) -> None:
         self._policy: AbstractEventLoopPolicy | None = None
 
@@ -112,7 +114,7 @@ class _OwnPlace:
         self._policy = policy
 
 
-_place: Place = _OwnPlace()
+_place: Place = OwnPlace()
 _lock = threading.RLock()
 
 

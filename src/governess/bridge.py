@@ -112,6 +112,8 @@ def _make_changes() -> _Changes:
     changes = _Changes()
     try:
         _move_the_policy(changes)
+        _move_the_current_loop(changes)
+        _serve_the_fork_handler(changes)
         for module, names in _names().items():
             _set_names(changes, importlib.import_module(module), names)
         if sys.platform != "win32":
@@ -126,13 +128,38 @@ def _make_changes() -> _Changes:
 def _move_the_policy(changes: _Changes) -> None:
     """Keep the current policy where asyncio's own functions look for it, the C ones too, if there is such a place."""
     events = asyncio.events
-    if "_event_loop_policy" not in vars(events):
-        return
-    changes.set(events, "_event_loop_policy", None)
-    before = registry.keep_policy_in(_AsynciosPlace())
+    place: registry.Place = registry.OwnPlace()
+    if "_event_loop_policy" in vars(events):
+        changes.set(events, "_event_loop_policy", None)
+        place = _AsynciosPlace()
+    before = registry.keep_policy_in(place)
     changes.then(lambda: registry.keep_policy_in(before))
     if "_init_event_loop_policy" in vars(events):
         changes.set(events, "_init_event_loop_policy", registry.get_event_loop_policy)
+
+
+def _move_the_current_loop(changes: _Changes) -> None:
+    """Let the policy answer for the thread-local in which asyncio of 3.16, its C part too, keeps the current loop.
+
+    The attribute of its class is set, not `events._local` itself: whoever got hold of that object asks the policy too.
+    """
+    local = vars(asyncio.events).get("_local")
+    if isinstance(local, threading.local) and "_loop" in vars(type(local)):
+        changes.set(type(local), "_loop", property(_current_loop, _set_current_loop))
+
+
+def _current_loop(_local: object) -> asyncio.AbstractEventLoop:
+    return registry.get_event_loop_policy().get_event_loop()
+
+
+def _set_current_loop(_local: object, loop: asyncio.AbstractEventLoop | None) -> None:
+    registry.set_event_loop(loop)
+
+
+def _serve_the_fork_handler(changes: _Changes) -> None:
+    """Have what asyncio's at-fork handler of 3.12 and 3.13 asks for: a `_Local` of the class of this name."""
+    if (native := vars(asyncio.events).get("BaseDefaultEventLoopPolicy")) is not None:
+        changes.set(DefaultEventLoopPolicy, "_Local", native._Local)
 
 
 class _AsynciosPlace:

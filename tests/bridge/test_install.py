@@ -5,12 +5,14 @@ import importlib
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import governess
+from fresh import run_fresh
 from settings import in_thread
 
 POLICY_NAMES = [
@@ -34,6 +36,8 @@ WATCHER_NAMES = [
 ]
 MODULES = ["asyncio", "asyncio.events", "asyncio.unix_events"]
 
+get_event_loop_before, set_event_loop_before = asyncio.get_event_loop, asyncio.set_event_loop
+
 
 @pytest.fixture
 def bridge() -> Iterator[None]:
@@ -44,7 +48,9 @@ def bridge() -> Iterator[None]:
 def look() -> dict[Any, Any]:
     """Every attribute of asyncio's modules and of the loop classes, by identity."""
     owners: list[Any] = [importlib.import_module(name) for name in MODULES]
-    owners.append(asyncio.SelectorEventLoop)
+    owners += [asyncio.SelectorEventLoop, governess.DefaultEventLoopPolicy]
+    if "_local" in vars(asyncio.events):  # since 3.16
+        owners.append(type(asyncio.events._local))
     if "uvloop" in sys.modules:
         owners.append(sys.modules["uvloop"].Loop)
     return {(owner, name): id(value) for owner in owners for name, value in vars(owner).items()}
@@ -107,28 +113,43 @@ class TestInstalled:
     def test_uvloops_policy(self) -> None:
         """uvloop's policy, which knows no watcher, gets the default one."""
         uvloop = pytest.importorskip("uvloop")
-        with pytest.MonkeyPatch.context():
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # uvloop's own
-                policy = uvloop.EventLoopPolicy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # uvloop's own
+            policy = uvloop.EventLoopPolicy()
         asyncio.set_event_loop_policy(policy)
         assert asyncio.run(child()) == (7, True)
 
-    def test_policy_set_by_an_old_reference(self) -> None:
-        """What got hold of asyncio's functions before sees the same policy, as the C functions do."""
+    @pytest.mark.parametrize("set_event_loop", ["now", "before"])
+    def test_current_loop(self, set_event_loop: str) -> None:
+        """asyncio's functions, those in C, and whoever got hold of them before the install ask the same policy."""
         policy = governess.DefaultEventLoopPolicy()
         asyncio.set_event_loop_policy(policy)
         assert governess.get_event_loop_policy() is policy
         loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
+        {"now": asyncio.set_event_loop, "before": set_event_loop_before}[set_event_loop](loop)
+        coroutine = asyncio.sleep(0)
         try:
+            assert policy.get_event_loop() is loop
             assert asyncio.get_event_loop() is loop
+            assert get_event_loop_before() is loop
             assert asyncio.Future().get_loop() is loop
+            loop.run_until_complete(asyncio.ensure_future(coroutine))
         finally:
+            coroutine.close()
             asyncio.set_event_loop(None)
             policy.close()
+
+    def test_no_current_loop(self) -> None:
+        """Where the policy has no loop, all of them say what the policy says."""
+
+        class Policy(asyncio.DefaultEventLoopPolicy):
+            def get_event_loop(self) -> asyncio.AbstractEventLoop:
+                raise RuntimeError("no loop today")
+
+        asyncio.set_event_loop_policy(Policy())
+        for ask in (asyncio.get_event_loop, get_event_loop_before, asyncio.Future):
+            with pytest.raises(RuntimeError, match="no loop today"):
+                ask()
 
     def test_creation_warns_with_the_callers_line(self) -> None:
         """get_event_loop() without a loop makes one in the main thread, with a DeprecationWarning that points here."""
@@ -242,6 +263,22 @@ class TestUninstalled:
         with pytest.raises(TypeError, match="AbstractEventLoopPolicy"), governess.installed(42):  # type: ignore[arg-type]
             pass
         assert look() == before
+
+
+def test_forked_child() -> None:
+    """A child forked while a loop runs has no running loop, as without the bridge, and no complaint is printed."""
+    run_fresh("""
+        import asyncio, os, governess
+
+        governess.install()
+
+        async def main():
+            if pid := os.fork():
+                return os.waitpid(pid, 0)[1]
+            os._exit(asyncio._get_running_loop() is not None)
+
+        assert asyncio.run(main()) == 0
+        """)
 
 
 def test_as_a_program_sees_it() -> None:

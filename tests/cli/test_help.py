@@ -16,6 +16,12 @@ def test_help_of_run_is_that_of_the_docs(governess: Run) -> None:
     assert (DOCS / "run-help.txt").read_text() == governess("run", "--help").stdout
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--loop", "uvloop", "-h"]])
+def test_help_of_python_is_that_of_the_docs(governess: Run, words: list[str]) -> None:
+    """`governess python --help` prints docs/python-help.txt."""
+    assert (DOCS / "python-help.txt").read_text() == governess("python", *words).stdout
+
+
 @pytest.mark.windows
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_help(governess: Run, words: list[str]) -> None:
@@ -24,7 +30,8 @@ def test_help(governess: Run, words: list[str]) -> None:
 
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: governess ")
-    assert "  run   Run many commands at once." in done.stdout
+    assert "  run     Run many commands at once." in done.stdout
+    assert "  python  Run a Python program" in done.stdout
 
 
 @pytest.mark.windows

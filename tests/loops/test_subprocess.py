@@ -368,8 +368,8 @@ class TestChild:
         """A user's own watcher with asyncio's five verbs alone works, and its plain int is the returncode."""
 
         class Own(governess.AbstractChildWatcher):
-            def __enter__(self) -> "Own":
-                return self
+            def __enter__(self) -> None:
+                """Like 3.12 and 3.13, we do not ask for what it returns."""
 
             def __exit__(self, *_: object) -> None:
                 pass
@@ -414,6 +414,23 @@ class TestChild:
             run_in(loop_factory, main, watcher)
         watcher.close()
         assert born == []
+
+    def test_popen_replaced(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What a test has put in the place of `subprocess.Popen` is asked in its stead."""
+
+        class Careful(subprocess.Popen):
+            def __init__(self, args: Any, **options: Any) -> None:
+                if "dangerous" in args:
+                    raise ZeroDivisionError
+                super().__init__(args, **options)
+
+        async def main() -> int:
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.create_subprocess_exec("echo", "dangerous", stdin=PIPE)
+            return await (await asyncio.create_subprocess_exec("sh", "-c", "exit 5")).wait()
+
+        monkeypatch.setattr(subprocess, "Popen", Careful)
+        assert run(main) == 5
 
     def test_program_gone_while_writing(self, run: Run) -> None:
         """Writing to a child that has exited is a BrokenPipeError or ConnectionResetError, as in asyncio."""

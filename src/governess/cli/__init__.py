@@ -1,6 +1,6 @@
-"""The command line: `governess run` and `governess info`.
+"""The command line: `governess run`, `governess python` and `governess info`.
 
-Only this package needs click and rich, the extra `governess[cli]`.
+Only this package needs click and rich, the extra `governess[cli]`; `governess python` does not need them.
 """
 
 import os
@@ -19,8 +19,16 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: for `governess run` 0, the number of failed commands (101 at most) or 128 and the
-        number of the signal that ended it; 2 for a wrong call.
+        number of the signal that ended it; for `governess python` 0; 2 for a wrong call.
+
+    Raises:
+        BaseException: what the program of `governess python` raises.
     """
+    words = sys.argv[1:] if args is None else list(args)
+    if words[:1] == ["python"] and words[1:] != ["--help"]:
+        from governess.cli.launch import launch
+
+        return launch(words[1:])
     _open_standard_descriptors()
     if find_spec("click") is None or find_spec("rich") is None:
         print("governess: the command line needs click and rich: pip install 'governess[cli]'", file=sys.stderr)
@@ -28,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         from governess.cli.app import invoke
 
-        return invoke(sys.argv[1:] if args is None else list(args))
+        return invoke(words)
     except KeyboardInterrupt:
         return 130
 

@@ -13,7 +13,7 @@ class _Commands(click.Group):
     """Imports a command where it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run", "info"]
+        return ["run", "python", "info"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
@@ -26,7 +26,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 80},
-    epilog="More: governess run --help",
+    epilog="More: governess COMMAND --help",
 )
 @click.option(
     "--version",

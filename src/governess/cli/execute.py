@@ -59,6 +59,7 @@ class _Execution:
         self._short: deque[asyncio.Future[None]] = deque()
         self._complaints: set[str] = set()
         self._is_ending = False
+        self._grace = settings.grace
         self._status: int | None = None
         self._terminal = stderr_is_terminal()
         kind = Bar if self._terminal else Lines
@@ -104,7 +105,7 @@ class _Execution:
         if error is None:
             self._running.add(job)
             if self._is_ending:
-                job.end(self._settings.grace)
+                job.end(self._grace)
             outcome = await job.done
             self._running.discard(job)
         elif is_shortage(error) and self._schedule.stopped:
@@ -201,10 +202,12 @@ class _Execution:
 
     def _end_all(self) -> None:
         self._schedule.stop()
+        if self._is_ending:
+            self._grace = 0.0  # for those too that are just being started
         self._is_ending = True
         self._relieve(len(self._short))
         for job in self._running:
-            job.end(self._settings.grace)
+            job.end(self._grace)
 
     async def _end_what_is_left(self) -> None:
         """Leave no child behind, should one of our own workers have broken down."""

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from governess.cli.options import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.schedule import Halt
 from governess.cli.sources import Plan, SourceError, read_lines
-
-if TYPE_CHECKING:
-    from governess.abc import AbstractChildWatcher
 
 __all__ = ["command"]
 
@@ -139,13 +137,13 @@ def _processors() -> int:
     "--watcher",
     metavar="W",
     default="auto",
-    help=("How exits are noticed: auto, pidfd, threaded, multiloop, safe, fast, kqueue. See `governess info`."),
+    help=WATCHER_HELP,
 )
 @click.option(
     "--loop",
     metavar="L",
     default="auto",
-    help=("The event loop: auto, asyncio, uvloop, or MODULE:FACTORY. See `governess info`."),
+    help=LOOP_HELP,
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="CMD ... ::: A B C  |  FILE")
 def command(
@@ -165,8 +163,10 @@ def command(
 
     if timeout == 0:
         raise click.UsageError("a timeout of 0 seconds lets nothing run")
-    factory = _loop_factory(loop)
-    make_watcher = _watcher_class(watcher)
+    try:
+        factory, make_watcher = loop_factory(loop), watcher_factory(watcher)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     try:
         plan = Plan.of(words, read_lines, is_command=is_command)
     except SourceError as error:
@@ -186,26 +186,3 @@ def _runner(factory: Callable[[], asyncio.AbstractEventLoop], name: str) -> asyn
     except Exception as error:  # a factory of the user's own may raise anything
         raise click.UsageError(f"the loop {name!r} cannot be used: {error}") from None
     return runner
-
-
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    from governess.loops.choose import choose_loop
-
-    try:
-        return choose_loop(name).factory
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def _watcher_class(name: str) -> "Callable[[], AbstractChildWatcher] | None":
-    if name == "auto":
-        return None
-    if sys.platform == "win32":
-        raise click.UsageError("there are no watchers on Windows: leave --watcher out")
-    else:  # noqa: RET506 - after it mypy would find it unreachable on Windows
-        from governess import watchers
-
-        try:
-            return watchers.named(name)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None

@@ -43,7 +43,8 @@ async def start_child(
     protocol: Any = protocol_factory()
     if loop.get_debug():
         logger.debug("run %r", command)
-    with watcher_of(policy_of(loop)) as watcher:
+    watcher = watcher_of(policy_of(loop))
+    with watcher:
         if not watcher.is_active():
             raise RuntimeError(
                 f"the child watcher {watcher!r} is not active: attach a loop that runs, "

@@ -1,0 +1,1 @@
+"""CPython's own tests of policies, watchers and children, run on governess: `make conformance`."""
