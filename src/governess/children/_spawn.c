@@ -1047,9 +1047,8 @@ copy_pass_fds(Request *request, PyObject *tuple)
     if (request->pass_fds == NULL)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!as_int(PyTuple_GetItem(tuple, i), &request->pass_fds[i]))
-            return 0;
-        if (request->pass_fds[i] < 0) {
+        int is_int = as_int(PyTuple_GetItem(tuple, i), &request->pass_fds[i]);
+        if (!is_int || request->pass_fds[i] < 0) {
             PyErr_Format(PyExc_ValueError, "bad value(s) in fds_to_keep");
             return 0;
         }
@@ -1077,13 +1076,19 @@ copy_groups(Request *request, PyObject *groups)
     Py_ssize_t count = PyList_Size(groups);
     if (count < 0)
         return 0;
+    if (count > sysconf(_SC_NGROUPS_MAX)) {
+        PyErr_SetString(PyExc_ValueError, "too many extra_groups");
+        return 0;
+    }
     request->groups = reserve(request, (size_t)count * sizeof(gid_t) + 1);
     if (request->groups == NULL)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         long long gid = PyLong_AsLongLong(PyList_GetItem(groups, i));
-        if (PyErr_Occurred() || !is_an_id(gid))
+        if (PyErr_Occurred() || gid < 0 || gid > UINT32_MAX) {
+            PyErr_SetString(PyExc_ValueError, "invalid group id");
             return 0;
+        }
         request->groups[i] = (gid_t)gid;
     }
     request->group_count = (int)count;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -58,6 +59,8 @@ def _arguments(
     if startupinfo is not None or creationflags != 0:
         name = "startupinfo" if startupinfo is not None else "creationflags"
         raise ValueError(f"{name} is only supported on Windows platforms")
+    if command.stdout == subprocess.STDOUT:
+        raise ValueError("STDOUT can only be used for stderr")
     pass_fds = tuple(map(int, pass_fds))
     if pass_fds and not close_fds:
         warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=2)
