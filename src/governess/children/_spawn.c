@@ -310,16 +310,31 @@ set_limits(Request *request)
     }
 }
 
+/* Until exec the child dies with its parent in any case: it may wait for a FIFO, and nobody knows of it. */
 UNCHECKED static void
-die_with_parent(Request *request)
+die_with_parent_for_now(Request *request)
 {
 #ifdef __linux__
-    /* After the change of user, which takes it back: prctl(2). */
-    NOT(prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0), "death_signal");
+    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0);
     if (getppid() != request->parent) /* it died before */
         _exit(255);
 #else
-    fail(request, "death_signal", ENOSYS);
+    (void)request;
+#endif
+}
+
+/* After the change of user, which takes it back: prctl(2). */
+UNCHECKED static void
+die_with_parent_as_asked(Request *request)
+{
+#ifdef __linux__
+    if (prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0) < 0 && request->death_signal != 0)
+        fail(request, "parent_death_signal", errno);
+    if (request->death_signal != 0 && getppid() != request->parent)
+        _exit(255);
+#else
+    if (request->death_signal != 0)
+        fail(request, "parent_death_signal", ENOSYS);
 #endif
 }
 
@@ -433,6 +448,7 @@ UNCHECKED static int
 be_the_child(void *argument)
 {
     Request *request = argument;
+    die_with_parent_for_now(request);
     stop_if_cancelled(request);
     for (int i = 0; i < request->pass_count; i++)
         NOT(fcntl(request->pass_fds[i], F_SETFD, 0), "pass_fds");
@@ -450,8 +466,7 @@ be_the_child(void *argument)
         NOT(ioctl(request->terminal, TIOCSCTTY, 0), "controlling_terminal");
     set_limits(request);
     set_identity(request);
-    if (request->death_signal != 0)
-        die_with_parent(request);
+    die_with_parent_as_asked(request);
     if (request->close_fds)
         close_others(request);
     stop_if_cancelled(request);
