@@ -26,6 +26,9 @@ test-all: $(VENV)/.test ## all tests
 campaign: $(VENV)/.test ## the slow tests alone
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+sanitize: $(VENV)/.test ## the extension's tests under ASan, UBSan and valgrind, and before older and other systems' calls
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/sanitize/run $(ARGS)
+
 lint: $(VENV)/.dev ## style, floors, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -12,7 +12,9 @@ WAYS = ("clone with a pidfd", "clone", "vfork")
 
 async def one(number: int) -> None:
     """Start a child, or fail to, or give it up."""
-    command = Command(["/bin/true" if number % 5 else "/missing"], False, -1, -1, -3, {"env": {"A": "b"}, "pass_fds": [1]})
+    command = Command(
+        ["/bin/true" if number % 5 else "/missing"], False, -1, -1, -3, {"env": {"A": "b"}, "pass_fds": [1]}
+    )
     task = asyncio.create_task(spawn(command))
     if number % 7 == 0:
         await asyncio.sleep(0)

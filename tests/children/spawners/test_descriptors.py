@@ -12,7 +12,12 @@ from governess.children.spawn import Spawner
 from spawning import command, end
 
 CHILDREN = 500
-WISHES = ({"stdin": -1, "stdout": -1, "stderr": -1}, {"stdout": -1}, {"stdin": -1, "stdout": -1}, {"stdout": -1, "stderr": -2})
+WISHES = (
+    {"stdin": -1, "stdout": -1, "stderr": -1},
+    {"stdout": -1},
+    {"stdin": -1, "stdout": -1},
+    {"stdout": -1, "stderr": -2},
+)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ ENDS = {
     "an exception": "run(starting); sys.stderr = None; 1 / 0",
     "born and not taken": "run(not_taken)",
     "a forked process": "run(starting); pid = os.fork(); pid or sys.exit(0); os.waitpid(pid, 0)",
-    "multiprocessing": "run(starting); m = multiprocessing.get_context('fork').Process(target=print); m.start(); m.join(10)",
+    "multiprocessing": "run(starting); m = multiprocessing.get_context('fork').Process(); m.start(); m.join(10)",
 }
 
 

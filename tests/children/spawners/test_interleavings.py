@@ -60,7 +60,9 @@ def test_cancelled_while_starting(stoppable: Spawner, fifo: Path, loop_factory: 
         await until(lambda: len(children() - before) == 4)  # as many as there are threads; the others are queued
         for task in tasks:
             task.cancel()
-        assert all(isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*tasks, return_exceptions=True))
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*tasks, return_exceptions=True)
+        )
         await until(lambda: children() == before)
         assert end((await stoppable.spawn(command(["true"]))).claim()).returncode == 0
 
@@ -169,8 +171,8 @@ def test_loop_dropped_while_starting(stoppable: Spawner, fifo: Path) -> None:
     coroutine = stoppable.spawn(command(["cat"], stdin=fifo, **PIPES))
     loop.run_until_complete(some_steps(coroutine, lambda: len(children() - before) == 1))
     reference = weakref.ref(loop)
+    del coroutine, loop
     with pytest.warns(ResourceWarning):
-        del coroutine, loop
         gc.collect()
     assert reference() is None
     wait_until(lambda: children() == before)
@@ -280,5 +282,3 @@ def test_preexec_fn_runs_on_the_loops_thread() -> None:
     finally:
         os.close(read)
         os.close(write)
-
-

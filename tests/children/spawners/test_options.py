@@ -38,7 +38,10 @@ OPTIONS = {
     "path-like program alone": (Path("/bin/pwd"), {"cwd": "/"}),
     "bytes": ([b"/bin/echo", b"\xff"], {}),
     "umask": ("umask", {"umask": 0o27}),
-    "start_new_session": ("ps -o pid=,sid= -p $$ | (read a b; test $a = $b; echo $?)", {"start_new_session": True}),
+    "start_new_session": (
+        "read a b c d pgrp session rest < /proc/$$/stat; test $session = $$; echo $?",
+        {"start_new_session": True},
+    ),
     "process_group 0": ("read a b c d pgrp rest < /proc/$$/stat; test $pgrp = $$; echo $?", {"process_group": 0}),
     "process_group -1": ("read a b c d pgrp rest < /proc/$$/stat; test $pgrp = $$; echo $?", {"process_group": -1}),
     "executable of the shell": ("echo $0", {"executable": "/bin/bash"}),
@@ -61,7 +64,9 @@ OPTIONS = {
 @pytest.mark.parametrize(
     ("args", "options"),
     [
-        pytest.param(*each.values, marks=each.marks, id=name) if hasattr(each, "marks") else pytest.param(*each, id=name)
+        pytest.param(*each.values, marks=each.marks, id=name)
+        if hasattr(each, "marks")
+        else pytest.param(*each, id=name)
         for name, each in OPTIONS.items()
     ],
 )
@@ -138,7 +143,7 @@ def test_passed_descriptors(spawner: Spawner, tmp_path: Path) -> None:
 
 def test_inheritable_descriptors_without_close_fds(spawner: Spawner, tmp_path: Path) -> None:
     """With close_fds=False the child has the inheritable descriptors, and none of another kind."""
-    with open(tmp_path / "a", "w") as first, open(tmp_path / "b", "w") as second:
+    with open(tmp_path / "a", "w"), open(tmp_path / "b", "w") as second:
         os.set_inheritable(second.fileno(), True)
         listing = result(spawner, ["ls", "-l", "/proc/self/fd"], close_fds=False, stdout=PIPE).output
     assert str(tmp_path / "b").encode() in listing
@@ -167,13 +172,17 @@ def test_parent_stays_traceable(native: Spawner) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None)
-    assert libc.prctl(3, 0, 0, 0, 0) == 1  # PR_GET_DUMPABLE
+    assert libc.prctl(4, 1, 0, 0, 0) == 0  # PR_SET_DUMPABLE
     assert result(native, ["true"], user=65534, group=65534).returncode == 0
-    assert libc.prctl(3, 0, 0, 0, 0) == 1
+    assert libc.prctl(3, 0, 0, 0, 0) == 1  # PR_GET_DUMPABLE
 
 
 def test_limits_of_the_parent_stay(native: Spawner) -> None:
     """What is asked for the child is not done to the parent."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE), os.getpriority(os.PRIO_PROCESS, 0), os.umask(0o22)
     result(native, ["true"], rlimits={resource.RLIMIT_NOFILE: (64, 64)}, nice=5, umask=0)
-    assert before == (resource.getrlimit(resource.RLIMIT_NOFILE), os.getpriority(os.PRIO_PROCESS, 0), os.umask(before[2]))
+    assert before == (
+        resource.getrlimit(resource.RLIMIT_NOFILE),
+        os.getpriority(os.PRIO_PROCESS, 0),
+        os.umask(before[2]),
+    )

@@ -138,7 +138,11 @@ def test_path_is_opened_in_the_child(spawner: Spawner, tmp_path: Path) -> None:
     """A Path as stdio is read, or made and emptied, by the child."""
     (tmp_path / "in").write_text("input")
     (tmp_path / "out").write_text("old")
-    assert result(spawner, ["cat"], stdin=tmp_path / "in", stdout=tmp_path / "out", stderr=tmp_path / "err") == (0, b"", b"")
+    assert result(spawner, ["cat"], stdin=tmp_path / "in", stdout=tmp_path / "out", stderr=tmp_path / "err") == (
+        0,
+        b"",
+        b"",
+    )
     assert (tmp_path / "out").read_text() == "input"
     assert (tmp_path / "err").read_text() == ""
 
