@@ -9,7 +9,6 @@ import functools
 import itertools
 import os
 import weakref
-from typing import Any
 
 from governess.children import _spawn, helpers
 from governess.children.arguments import arguments_of, program_of
