@@ -1088,9 +1088,11 @@ copy_groups(Request *request, PyObject *groups)
     request->group_count = -1;
     if (groups == Py_None)
         return 1;
-    Py_ssize_t count = PyList_Size(groups);
-    if (count < 0)
+    if (!PyList_Check(groups)) {
+        PyErr_SetString(PyExc_TypeError, "groups must be a list");
         return 0;
+    }
+    Py_ssize_t count = PyList_Size(groups);
     if (count > sysconf(_SC_NGROUPS_MAX)) {
         PyErr_SetString(PyExc_ValueError, "too many extra_groups");
         return 0;
