@@ -1,4 +1,6 @@
 PYTHON ?= python3
+# The last one whose asyncio has child watchers to compare with, where it is there.
+BENCH_PYTHON ?= $(shell python3.13 -c "import sys; print(sys.executable)" 2>/dev/null || echo $(PYTHON))
 WINDOWS_PYTHON ?= python-windows
 ARGS ?=
 
@@ -23,8 +25,17 @@ test: $(VENV)/.test ## the tests, without the slow ones (ARGS='-k pidfd' goes to
 test-all: $(VENV)/.test ## all tests
 	$(BIN)/python -m pytest $(ARGS)
 
+bench: $(VENV)/bench/.done ## every benchmark, on a quiet machine: about 12 minutes (ARGS=rate asks one question)
+	$(VENV)/bench/bin/python -m benchmarks $(ARGS)
+
+bench-quick: $(VENV)/bench/.done ## a look at every benchmark, under a minute; docs/ stays as it is
+	$(VENV)/bench/bin/python -m benchmarks --quick $(ARGS)
+
 campaign: $(VENV)/.test ## the slow tests alone
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+sanitize: $(VENV)/.test ## the extension's tests under ASan, UBSan and valgrind, and before older and other systems' calls
+	@PYTHON=$(CURDIR)/$(BIN)/python tests/sanitize/run $(ARGS)
 
 lint: $(VENV)/.dev ## style, floors, spelling
 	$(BIN)/ruff check
@@ -69,6 +80,11 @@ $(VENV)/.test: $(VENV)/.venv $(PACKAGE)
 
 $(VENV)/.dev: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[dev,uvloop]'
+	@touch $@
+
+$(VENV)/bench/.done: $(PACKAGE)
+	$(BENCH_PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip --disable-pip-version-check -qq install -e '.[bench]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.venv $(PACKAGE)

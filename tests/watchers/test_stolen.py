@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import pytest
 
 import governess
 from governess import Exit
+from governess.children.pidfd import lost_status, open_pidfd
+from governess.children.spawn import describe
 
 THREADS, EACH = 16, 188
 
@@ -79,12 +82,33 @@ def run_all(loop_factory: Callable, script: str) -> list[tuple[int, Exit]]:
 def test_no_status_is_invented(
     loop_factory: Callable, adversary: Callable, record_property: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of children that exit at once, each reports its true status or that it is lost; nobody waits for ever."""
+    """Of children that exit at once, each reports its true status or that it is lost; nobody waits for ever.
+
+    The pidfds of the native spawner are as old as the children: where the kernel tells of the dead, nobody is lost.
+    """
     with adversary():
         found = run_all(loop_factory, "exit {}")
     lost = [exit for _, exit in found if exit.lost]
     assert [(expected, exit) for expected, exit in found if exit != expected and not exit.lost] == []
     print(f"{adversary.__name__}: {len(lost)} of {len(found)} statuses lost")
+    if governess_starts_natively() and kernel_tells_of_the_dead():
+        assert lost == []
+
+
+def governess_starts_natively() -> bool:
+    return describe() == ("native", "threads outside of Python start children, by clone with a pidfd")
+
+
+def kernel_tells_of_the_dead() -> bool:
+    """Whether PIDFD_INFO_EXIT answers for a child that is reaped, as since Linux 6.15."""
+    with subprocess.Popen(["true"]) as process:
+        pidfd = open_pidfd(process.pid)
+    if pidfd is None:
+        return False
+    try:
+        return lost_status(pidfd) == 0
+    finally:
+        os.close(pidfd)
 
 
 @pytest.mark.parametrize("adversary", [thief, ignored_sigchld])

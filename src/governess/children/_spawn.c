@@ -73,8 +73,9 @@ extern char **environ;
 #define CHILD_STACK (64 * 1024)
 #define THREAD_STACK (256 * 1024)
 
-/* What a standard descriptor can be besides a descriptor; the first three as in the subprocess module. */
-enum { PIPE = -1, STDOUT = -2, DEVNULL = -3, INHERIT = -4, A_FILE = -5 };
+/* What a standard descriptor can be besides a descriptor; the first three as in the subprocess module, the others no
+   number that somebody takes for a descriptor by mistake. */
+enum { PIPE = -1, STDOUT = -2, DEVNULL = -3, INHERIT = INT32_MIN, A_FILE = INT32_MIN + 1 };
 
 static const char *const STREAMS[] = {"stdin", "stdout", "stderr"};
 
@@ -117,7 +118,7 @@ typedef struct Request {
     int *pass_fds; /* sorted */
     int restore_signals;
     int new_session;
-    long process_group;
+    int process_group;
     long long gid;
     long long uid;
     int group_count; /* -1: as the parent's */
@@ -239,6 +240,8 @@ set_standard_descriptors(Request *request)
     }
     if (request->stdio[2] == STDOUT)
         source[2] = source[1] == INHERIT ? 1 : source[1];
+    if (request->terminal >= 0 && request->terminal < 3)
+        NOT(request->terminal = fcntl(request->terminal, F_DUPFD_CLOEXEC, 3), "controlling_terminal");
     for (int number = 1; number < 3; number++) { /* save what would be overwritten before its turn */
         if (source[number] >= 0 && source[number] < number)
             NOT(source[number] = fcntl(source[number], F_DUPFD_CLOEXEC, 3), STREAMS[number]);
@@ -307,16 +310,31 @@ set_limits(Request *request)
     }
 }
 
+/* Until exec the child dies with its parent in any case: it may wait for a FIFO, and nobody knows of it. */
 UNCHECKED static void
-die_with_parent(Request *request)
+die_with_parent_for_now(Request *request)
 {
 #ifdef __linux__
-    /* After the change of user, which takes it back: prctl(2). */
-    NOT(prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0), "death_signal");
+    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0);
     if (getppid() != request->parent) /* it died before */
         _exit(255);
 #else
-    fail(request, "death_signal", ENOSYS);
+    (void)request;
+#endif
+}
+
+/* After the change of user, which takes it back: prctl(2). */
+UNCHECKED static void
+die_with_parent_as_asked(Request *request)
+{
+#ifdef __linux__
+    if (prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0) < 0 && request->death_signal != 0)
+        fail(request, "parent_death_signal", errno);
+    if (request->death_signal != 0 && getppid() != request->parent)
+        _exit(255);
+#else
+    if (request->death_signal != 0)
+        fail(request, "parent_death_signal", ENOSYS);
 #endif
 }
 
@@ -430,10 +448,11 @@ UNCHECKED static int
 be_the_child(void *argument)
 {
     Request *request = argument;
+    die_with_parent_for_now(request);
     stop_if_cancelled(request);
-    set_standard_descriptors(request);
     for (int i = 0; i < request->pass_count; i++)
         NOT(fcntl(request->pass_fds[i], F_SETFD, 0), "pass_fds");
+    set_standard_descriptors(request);
     if (request->cwd != NULL)
         NOT(chdir(request->cwd), "cwd");
     if (request->umask >= 0)
@@ -442,13 +461,12 @@ be_the_child(void *argument)
     if (request->new_session)
         NOT(setsid(), "start_new_session");
     if (request->process_group >= 0)
-        NOT(setpgid(0, (pid_t)request->process_group), "process_group");
+        NOT(setpgid(0, request->process_group), "process_group");
     if (request->terminal >= 0)
         NOT(ioctl(request->terminal, TIOCSCTTY, 0), "controlling_terminal");
     set_limits(request);
     set_identity(request);
-    if (request->death_signal != 0)
-        die_with_parent(request);
+    die_with_parent_as_asked(request);
     if (request->close_fds)
         close_others(request);
     stop_if_cancelled(request);
@@ -492,6 +510,31 @@ start_by_clone(Request *request, char *stack)
     }
 }
 
+#endif
+
+/* A change of identity makes the memory, which child and parent share until exec, one that may not be traced or dumped
+   (PR_SET_DUMPABLE in prctl(2)): rightly, but only for so long. Such starts are made one after the other. */
+#ifdef __linux__
+static pthread_mutex_t one_identity = PTHREAD_MUTEX_INITIALIZER;
+
+static int
+hold_identity(Request *request)
+{
+    if (request->uid < 0 && request->gid < 0)
+        return -1;
+    pthread_mutex_lock(&one_identity);
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static void
+release_identity(int dumpable)
+{
+    if (dumpable < 0)
+        return;
+    if (dumpable == 1) /* the only other value that prctl() takes is 0 */
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    pthread_mutex_unlock(&one_identity);
+}
 #endif
 
 static int
@@ -545,13 +588,20 @@ start_child(Request *request, char *stack)
         return;
     request->parent = getpid();
 #ifdef __linux__
+    int dumpable = hold_identity(request);
     if (way != BY_VFORK)
         start_by_clone(request, stack);
     else
-#endif
         start_by_vfork(request);
+    int error = errno;
+    release_identity(dumpable);
+#else
+    (void)stack;
+    start_by_vfork(request);
+    int error = errno;
+#endif
     if (request->pid < 0) {
-        request->error = errno;
+        request->error = error;
         request->step = "fork";
     }
     else if (request->step != NULL)
@@ -585,6 +635,7 @@ undo(Request *request)
 
 typedef struct Channel {
     PyObject_HEAD
+    struct Channel *next;
     int wake_read;
     int wake_write;
     unsigned generation;
@@ -599,6 +650,7 @@ static struct {
     Request *queue;
     Request **queue_end;
     Request *running; /* linked by next */
+    Channel *channels;
     int threads;
     int idle;
     unsigned generation; /* how many forks this process is away from the first one that had a pool */
@@ -817,11 +869,15 @@ after_fork_in_child(void)
     }
     /* What is queued or running stays allocated: free() is no concern of a fork handler. */
     pool.running = pool.queue = NULL;
+    pool.channels = NULL;
     pool.queue_end = &pool.queue;
     pool.threads = pool.idle = 0;
     pool.generation++;
     pthread_cond_init(&pool.work, NULL);
     pthread_cond_init(&pool.rest, NULL);
+#ifdef __linux__
+    pthread_mutex_init(&one_identity, NULL);
+#endif
     pthread_mutex_unlock(&pool.lock);
 }
 
@@ -845,7 +901,7 @@ static char *
 copy_path(Request *request, PyObject *object)
 {
     PyObject *bytes;
-    if (!PyUnicode_FSConverter(object, &bytes))
+    if (object == NULL || !PyUnicode_FSConverter(object, &bytes))
         return NULL;
     char *copy = copy_bytes(request, bytes);
     Py_DECREF(bytes);
@@ -1006,9 +1062,8 @@ copy_pass_fds(Request *request, PyObject *tuple)
     if (request->pass_fds == NULL)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!as_int(PyTuple_GetItem(tuple, i), &request->pass_fds[i]))
-            return 0;
-        if (request->pass_fds[i] < 0) {
+        int is_int = as_int(PyTuple_GetItem(tuple, i), &request->pass_fds[i]);
+        if (!is_int || request->pass_fds[i] < 0) {
             PyErr_Format(PyExc_ValueError, "bad value(s) in fds_to_keep");
             return 0;
         }
@@ -1017,22 +1072,40 @@ copy_pass_fds(Request *request, PyObject *tuple)
     return 1;
 }
 
+/* What is cut off would make another user of it: 2**32 is root's number then. */
+static int
+is_an_id(long long number)
+{
+    if (number >= -1 && number <= UINT32_MAX)
+        return 1;
+    PyErr_Format(PyExc_OverflowError, "%lld is not the number of a user or group", number);
+    return 0;
+}
+
 static int
 copy_groups(Request *request, PyObject *groups)
 {
     request->group_count = -1;
     if (groups == Py_None)
         return 1;
-    Py_ssize_t count = PyList_Size(groups);
-    if (count < 0)
+    if (!PyList_Check(groups)) {
+        PyErr_SetString(PyExc_TypeError, "groups must be a list");
         return 0;
+    }
+    Py_ssize_t count = PyList_Size(groups);
+    if (count > sysconf(_SC_NGROUPS_MAX)) {
+        PyErr_SetString(PyExc_ValueError, "too many extra_groups");
+        return 0;
+    }
     request->groups = reserve(request, (size_t)count * sizeof(gid_t) + 1);
     if (request->groups == NULL)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        unsigned long gid = PyLong_AsUnsignedLong(PyList_GetItem(groups, i));
-        if (PyErr_Occurred())
+        long long gid = PyLong_AsLongLong(PyList_GetItem(groups, i));
+        if (PyErr_Occurred() || gid < 0 || gid > UINT32_MAX) {
+            PyErr_SetString(PyExc_ValueError, "invalid group id");
             return 0;
+        }
         request->groups[i] = (gid_t)gid;
     }
     request->group_count = (int)count;
@@ -1095,7 +1168,7 @@ new_request(PyObject *arguments)
     for (int number = 0; number < 3; number++)
         request->pipes[number][0] = request->pipes[number][1] = -1;
     if (PyArg_ParseTuple(arguments,
-                         "KO!OOOOO!pO!pplOLLiiiiiO!:submit",
+                         "KO!OOOOO!pO!ppiOLLiiiiiO!:submit",
                          &request->key,
                          &PyList_Type, &argv,
                          &program, &path, &env, &cwd,
@@ -1109,7 +1182,8 @@ new_request(PyObject *arguments)
                          &PyList_Type, &limits) &&
         copy_argv(request, argv) && (request->program = copy_path(request, program)) != NULL &&
         copy_optional_path(request, path, &request->path) && copy_optional_path(request, cwd, &request->cwd) &&
-        copy_environment(request, env) && copy_stdio(request, stdio) && copy_pass_fds(request, pass_fds) && copy_groups(request, groups) &&
+        copy_environment(request, env) && copy_stdio(request, stdio) && copy_pass_fds(request, pass_fds) &&
+        is_an_id(request->gid) && is_an_id(request->uid) && copy_groups(request, groups) &&
         copy_limits(request, limits) && make_scratch(request)) {
         pthread_sigmask(SIG_BLOCK, NULL, &request->mask);
         request->last_descriptor = (int)sysconf(_SC_OPEN_MAX) - 1;
@@ -1133,7 +1207,6 @@ channel_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     if (self == NULL)
         return NULL;
     self->done_end = &self->done;
-    self->generation = pool.generation;
     self->wake_read = self->wake_write = -1;
 #ifdef __linux__
     self->wake_read = self->wake_write = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -1151,7 +1224,23 @@ channel_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         Py_DECREF(self);
         return NULL;
     }
+    pthread_mutex_lock(&pool.lock);
+    self->generation = pool.generation;
+    self->next = pool.channels;
+    pool.channels = self;
+    pthread_mutex_unlock(&pool.lock);
     return (PyObject *)self;
+}
+
+static void
+unlink_channel(Channel *self)
+{
+    for (Channel **place = &pool.channels; *place != NULL; place = &(*place)->next) {
+        if (*place == self) {
+            *place = self->next;
+            break;
+        }
+    }
 }
 
 static void
@@ -1174,6 +1263,7 @@ shut(Channel *self)
         cancel_requests(self, 1, 0);
     else
         forget_parents_outcomes(self);
+    unlink_channel(self);
     if (self->wake_write != self->wake_read)
         close_descriptor(&self->wake_write);
     close_descriptor(&self->wake_read);
@@ -1207,13 +1297,14 @@ PyDoc_STRVAR(submit_doc,
 static PyObject *
 channel_submit(Channel *self, PyObject *arguments)
 {
-    if (self->wake_read < 0 || self->generation != pool.generation) {
-        PyErr_SetString(PyExc_ValueError, "the channel is closed");
-        return NULL;
-    }
     Request *request = new_request(arguments);
     if (request == NULL)
         return NULL;
+    if (self->wake_read < 0 || self->generation != pool.generation) {
+        free_request(request);
+        PyErr_SetString(PyExc_ValueError, "the channel is closed");
+        return NULL;
+    }
     request->channel = self;
     int error = 0;
     pthread_mutex_lock(&pool.lock);
@@ -1241,23 +1332,29 @@ PyDoc_STRVAR(take_doc,
 static PyObject *
 channel_take(Channel *self, PyObject *Py_UNUSED(ignored))
 {
-    if (self->done == NULL || self->generation != pool.generation)
+    pthread_mutex_lock(&pool.lock);
+    Request *request = self->generation == pool.generation ? self->done : NULL;
+    if (request != NULL) {
+        self->done = request->next;
+        if (self->done == NULL) {
+            self->done_end = &self->done;
+            drain(self);
+        }
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (request == NULL)
         Py_RETURN_NONE;
-    Request *request = self->done;
     PyObject *outcome = Py_BuildValue("Kiiiiiiz", request->key, (int)request->pid, request->pidfd,
                                       request->pipes[0][1], request->pipes[1][0], request->pipes[2][0],
                                       request->error, request->step);
-    if (outcome == NULL)
-        return NULL;
-    pthread_mutex_lock(&pool.lock);
-    self->done = request->next;
-    if (self->done == NULL) {
-        self->done_end = &self->done;
-        drain(self);
+    if (outcome != NULL) {
+        free_request(request);
+        return outcome;
     }
+    pthread_mutex_lock(&pool.lock);
+    cancel_done(request);
     pthread_mutex_unlock(&pool.lock);
-    free_request(request);
-    return outcome;
+    return NULL;
 }
 
 PyDoc_STRVAR(cancel_doc,
@@ -1317,7 +1414,7 @@ static PyType_Spec channel_spec = {
 
 PyDoc_STRVAR(finish_doc,
              "finish(timeout)\n--\n\n"
-             "Cancel every child in the making, and wait at most `timeout` seconds for their ends; tell whether it was enough.");
+             "Cancel every child in the making or not taken yet, and wait at most `timeout` seconds for their ends; tell whether it was enough.");
 
 static PyObject *
 finish(PyObject *Py_UNUSED(module), PyObject *argument)
@@ -1325,6 +1422,10 @@ finish(PyObject *Py_UNUSED(module), PyObject *argument)
     double timeout = PyFloat_AsDouble(argument);
     if (PyErr_Occurred())
         return NULL;
+    if (!(timeout >= 0 && timeout < 1e9)) {
+        PyErr_SetString(PyExc_ValueError, "the timeout must be a number of seconds");
+        return NULL;
+    }
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     long long nanoseconds = until.tv_nsec + (long long)(timeout * 1e9);
@@ -1333,14 +1434,8 @@ finish(PyObject *Py_UNUSED(module), PyObject *argument)
     int is_at_rest;
     Py_BEGIN_ALLOW_THREADS
     pthread_mutex_lock(&pool.lock);
-    for (Request **place = &pool.queue; *place != NULL;) {
-        if ((*place)->cancelled)
-            place = &(*place)->next; /* a child that waits for its end */
-        else
-            cancel_queued(place);
-    }
-    for (Request *request = pool.running; request != NULL; request = request->next)
-        cancel_running(request);
+    for (Channel *channel = pool.channels; channel != NULL; channel = channel->next)
+        cancel_requests(channel, 1, 0);
     while (pool.running != NULL || pool.queue != NULL) {
         if (pthread_cond_timedwait(&pool.rest, &pool.lock, &until) != 0)
             break;

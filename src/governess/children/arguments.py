@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -58,6 +59,8 @@ def _arguments(
     if startupinfo is not None or creationflags != 0:
         name = "startupinfo" if startupinfo is not None else "creationflags"
         raise ValueError(f"{name} is only supported on Windows platforms")
+    if command.stdout == subprocess.STDOUT:
+        raise ValueError("STDOUT can only be used for stderr")
     pass_fds = tuple(map(int, pass_fds))
     if pass_fds and not close_fds:
         warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=2)
@@ -103,10 +106,17 @@ def _search_path(program: Any, env: Mapping[Any, Any] | None) -> str | bytes | N
         return None
     if env is None:
         return os.environ.get("PATH", os.defpath)
-    path, path_in_bytes = env.get("PATH"), env.get(b"PATH")
+    path, path_in_bytes = _variable(env, "PATH"), _variable(env, b"PATH")
     if path is not None and path_in_bytes is not None:
         raise ValueError("env cannot contain 'PATH' and b'PATH' keys")
     return next((found for found in (path, path_in_bytes) if found is not None), os.defpath)
+
+
+def _variable(env: Mapping[Any, Any], name: str | bytes) -> Any:
+    try:
+        return env[name]
+    except (KeyError, TypeError):  # os.environ knows str alone, os.environb bytes
+        return None
 
 
 def _stream(wish: Any) -> int | os.PathLike[Any]:

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import itertools
 import os
-from typing import Any
+import weakref
 
 from governess.children import _spawn, helpers
 from governess.children.arguments import arguments_of, program_of
@@ -37,12 +37,11 @@ class Native:
 
     async def spawn(self, command: Command) -> Birth:
         """Start the child, as `Spawner.spawn` says."""
-        arguments = arguments_of(command)
         try:
             desk = _desk_of(asyncio.get_running_loop())
         except NotImplementedError:  # the loop has no add_reader
             return await helpers.spawn(command)
-        return await desk.spawn(command, arguments)
+        return await desk.spawn(command)
 
 
 class _Desk:
@@ -57,14 +56,16 @@ class _Desk:
         except BaseException:
             self._channel.close()
             raise
-        self._end = when_closed(loop, self.close)
+        # The loop can be garbage before it is closed only if nothing else holds it: neither this promise nor `_desks`.
+        self._end = when_closed(loop, functools.partial(_close_desk, weakref.ref(self)))
 
-    async def spawn(self, command: Command, arguments: tuple[Any, ...]) -> Birth:
+    async def spawn(self, command: Command) -> Birth:
         outcome: asyncio.Future[Birth] = self.loop.create_future()
         key = next(_keys)
         try:
-            self._channel.submit(key, *arguments)
+            arguments = arguments_of(command)
             self._waiting[key] = outcome, command
+            self._channel.submit(key, *arguments)
             return await outcome
         except asyncio.CancelledError:
             if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
@@ -85,6 +86,7 @@ class _Desk:
                     birth.discard()
                 else:
                     outcome.set_result(birth)
+                tell_of_spawn(birth.child)
             elif not outcome.done():
                 outcome.set_exception(_failure(command, error, step))
 
@@ -100,8 +102,8 @@ class _Desk:
 
     def close(self) -> None:
         """Give up whatever is being started."""
-        if _desks.get(self.loop) is self:
-            del _desks[self.loop]
+        if _known_desk(self.loop) is self:
+            _desks.pop(self.loop, None)
         if self._channel.fileno() >= 0 and not self.loop.is_closed():
             self.loop.remove_reader(self._channel.fileno())
         self._end.cancel()
@@ -112,19 +114,35 @@ class _Desk:
         self._channel.close()
 
 
-_desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
+# Weak on both sides: a loop keeps its desk by the reader, and a desk its loop.
+_desks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Desk]] = weakref.WeakKeyDictionary()
 _keys = itertools.count()
 
 
 def _desk_of(loop: asyncio.AbstractEventLoop) -> _Desk:
-    if (desk := _desks.get(loop)) is not None:
+    if (desk := _known_desk(loop)) is not None:
         return desk
     _prepare()
     # Of loops that were closed while children were being started, and told nobody.
-    for closed in [desk for desk in list(_desks.values()) if desk.loop.is_closed()]:
+    for closed in [desk for desk in _all_desks() if desk.loop.is_closed()]:
         closed.close()
-    desk = _desks[loop] = _Desk(loop)
+    desk = _Desk(loop)
+    _desks[loop] = weakref.ref(desk)
     return desk
+
+
+def _known_desk(loop: asyncio.AbstractEventLoop) -> _Desk | None:
+    found = _desks.get(loop)
+    return None if found is None else found()
+
+
+def _all_desks() -> list[_Desk]:
+    return [desk for found in list(_desks.values()) if (desk := found()) is not None]
+
+
+def _close_desk(reference: weakref.ref[_Desk]) -> None:
+    if (desk := reference()) is not None:
+        desk.close()
 
 
 @functools.cache
@@ -134,16 +152,14 @@ def _prepare() -> None:
 
 
 def _forget_parents_desks() -> None:
-    for desk in _desks.values():
+    for desk in _all_desks():
         desk.forget()
     _desks.clear()
 
 
 def _birth(command: Command, pid: int, pidfd: int, *pipes: int) -> Birth:
     child = Child(pid, command.argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
-    birth = Birth(child, {number: end for number, end in enumerate(pipes) if end >= 0})
-    tell_of_spawn(child)
-    return birth
+    return Birth(child, {number: end for number, end in enumerate(pipes) if end >= 0})
 
 
 def _failure(command: Command, error: int, step: str) -> OSError:

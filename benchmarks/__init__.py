@@ -1,0 +1,1 @@
+"""How fast children start, how late the loop is meanwhile, and what each costs: `python -m benchmarks --help`."""

@@ -1,0 +1,63 @@
+"""The command line: `python -m benchmarks [--quick] [QUESTION …]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from benchmarks.figures import figures_table, judge
+from benchmarks.frame import ROOT, ask
+from benchmarks.model import Found, Question
+from benchmarks.page import keep, kept, write_summary
+from benchmarks.questions import NAMES
+from benchmarks.tables import as_text, tables
+
+# Where the performance page finds what it shows; the quick form shows nothing that is worth a page.
+PAGE, SCRATCH = ROOT / "docs" / "performance", ROOT / "build" / "benchmarks"
+
+
+def main() -> int:
+    """Ask the questions, print what was found, and keep it."""
+    options = _options()
+    folder = options.into or (SCRATCH if options.quick else PAGE)
+    for name in options.questions or NAMES:
+        question: Question = importlib.import_module(f"benchmarks.questions.{name}").QUESTION
+        found = kept(folder)[name] if options.draw else _ask(question, options)
+        _print(question, found)
+        if problem := keep(question, found, folder):
+            _say(problem)
+    write_summary(folder)
+    print("\nfigures to reach\n\n" + as_text(figures_table(judge(kept(folder)))))
+    return 0
+
+
+def _ask(question: Question, options: argparse.Namespace) -> Found:
+    try:
+        return ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
+    except RuntimeError as error:
+        sys.exit(f"benchmarks: {error}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
+    parser.add_argument("questions", nargs="*", choices=[*NAMES, []], metavar="QUESTION", help=", ".join(NAMES))
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: under a minute for all")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds instead of what each question wants")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="where the results are kept")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, show again what is kept")
+    return parser.parse_args()
+
+
+def _print(question: Question, found: Found) -> None:
+    for case, table in tables(question, found):
+        print(f"\n{question.title}: {case}\n\n{as_text(table)}")
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

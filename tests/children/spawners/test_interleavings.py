@@ -1,0 +1,284 @@
+"""Starts that are given up in every state: no child, no descriptor and no hang is left.
+
+A child whose stdin is a FIFO stays between birth and exec until the test opens the other end.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from governess.children import popen, spawn
+from governess.children.spawn import Spawner
+from spawning import birth, command, end, spawner_by
+
+PIPE = subprocess.PIPE
+PIPES = {"stdout": PIPE, "stderr": PIPE}
+
+
+@pytest.fixture(params=["clone with a pidfd"])
+def stoppable(request: pytest.FixtureRequest):
+    """The native spawner where it can kill a child that has not exec'ed."""
+    with spawner_by(request.param) as spawner:
+        yield spawner
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+def children() -> set[str]:
+    found: set[str] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            found.update(task.read_text().split())
+    return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_cancelled_while_starting(stoppable: Spawner, fifo: Path, loop_factory: Callable) -> None:
+    """A child that has not exec'ed yet is killed and reaped by the cancel; the next start is served."""
+
+    async def main() -> None:
+        before = children()
+        tasks = [asyncio.create_task(stoppable.spawn(command(["cat"], stdin=fifo, **PIPES))) for _ in range(20)]
+        await until(lambda: len(children() - before) == 4)  # as many as there are threads; the others are queued
+        for task in tasks:
+            task.cancel()
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*tasks, return_exceptions=True)
+        )
+        await until(lambda: children() == before)
+        assert end((await stoppable.spawn(command(["true"]))).claim()).returncode == 0
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Callable) -> None:
+    """What waits in the queue is dropped by the cancel; those before it go on."""
+
+    async def main() -> None:
+        before = children()
+        first = [asyncio.create_task(native.spawn(command(["cat"], stdin=fifo, stdout=PIPE))) for _ in range(4)]
+        await until(lambda: len(children() - before) == 4)
+        queued = asyncio.create_task(native.spawn(command(["touch", fifo.parent / "made"], **PIPES)))
+        await asyncio.sleep(0)
+        queued.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await queued
+        with open(fifo, "w"):
+            births = [birth.claim() for birth in await asyncio.gather(*first)]
+        assert [end(birth).returncode for birth in births] == [0] * 4
+        assert not (fifo.parent / "made").exists()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+def test_cancelled_when_it_is_done(spawner: Spawner, loop_factory: Callable) -> None:
+    """A child that lives, but whose start has not been taken yet, is killed and reaped."""
+
+    async def main() -> None:
+        before = children()
+        task = asyncio.create_task(spawner.spawn(command(["sleep", "600"], **PIPES)))
+        await asyncio.sleep(0)
+        patience = time.monotonic() + 10
+        while not any(is_sleep(pid) for pid in children() - before):  # without the loop, which would take it
+            assert time.monotonic() < patience
+            time.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: children() == before)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+def is_sleep(pid: str) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    return False
+
+
+def test_cancelled_at_any_time(spawner: Spawner, loop_factory: Callable) -> None:
+    """Wherever the cancel falls, each start ends in a child that somebody has, or in none."""
+
+    async def one(number: int) -> None:
+        task = asyncio.create_task(spawner.spawn(command(["sleep", "600"], stdin=PIPE, **PIPES)))
+        for _ in range(number % 7):
+            await asyncio.sleep(0)
+        if number % 2:
+            await asyncio.sleep(number * 0.00005)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            (await task).discard()
+
+    async def main() -> None:
+        await asyncio.gather(*(one(number) for number in range(100)))
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["plain", "watched"])
+def test_loop_closed_while_starting(stoppable: Spawner, fifo: Path, loop_factory: Callable, watched: bool) -> None:
+    """A loop that is closed, and whose tasks are dropped, takes the children in the making with it."""
+    import governess
+
+    before = children()
+    loop = (governess.watched(loop_factory) if watched else loop_factory)()
+    coroutine = stoppable.spawn(command(["cat"], stdin=fifo, **PIPES))
+    loop.run_until_complete(some_steps(coroutine, lambda: len(children() - before) == 1))
+    loop.close()
+    coroutine.close()
+    del coroutine
+    wait_until(lambda: children() == before)
+
+
+async def some_steps(coroutine, condition: Callable[[], bool]) -> None:
+    coroutine.send(None)
+    await until(condition)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    patience = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < patience
+        time.sleep(0.001)
+
+
+def test_loop_dropped_while_starting(stoppable: Spawner, fifo: Path) -> None:
+    """A loop that nobody holds any more is garbage, in spite of its starts, and their children are killed."""
+    before = children()
+    loop = asyncio.SelectorEventLoop()
+    coroutine = stoppable.spawn(command(["cat"], stdin=fifo, **PIPES))
+    loop.run_until_complete(some_steps(coroutine, lambda: len(children() - before) == 1))
+    reference = weakref.ref(loop)
+    del coroutine, loop
+    with pytest.warns(ResourceWarning):
+        gc.collect()
+    assert reference() is None
+    wait_until(lambda: children() == before)
+
+
+def test_child_forked_while_starting(stoppable: Spawner, fifo: Path) -> None:
+    """A process that is forked meanwhile starts children of its own, and neither kills nor takes its parent's."""
+
+    async def main() -> None:
+        before = children()
+        waiting = asyncio.create_task(stoppable.spawn(command(["cat"], stdin=fifo, stdout=PIPE)))
+        await until(lambda: len(children() - before) == 1)
+        pid = os.fork()
+        if pid == 0:
+            forked_child()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        fifo.write_text("text")
+        assert end((await waiting).claim()) == (0, b"text", b"")
+
+    def forked_child() -> None:
+        signal.alarm(20)
+        try:
+            asyncio.events._set_running_loop(None)
+            ok = end(birth(stoppable, ["echo", "a"], stdout=PIPE)) == (0, b"a\n", b"")
+            links = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+            os._exit(0 if ok and not any("pidfd" in link for link in links) else 1)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        os._exit(2)
+
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads is what this is about
+        asyncio.run(main())
+
+
+def test_many_loops_at_once(spawner: Spawner, loop_factory: Callable) -> None:
+    """Loops in several threads start children at the same time, and each gets its own."""
+    wrong: list[object] = []
+
+    async def one(name: str) -> None:
+        born = (await spawner.spawn(command(["echo", name], stdout=PIPE))).claim()
+        found = await asyncio.to_thread(end, born)
+        if found != (0, f"{name}\n".encode(), b""):
+            wrong.append((name, found))
+
+    async def some(thread: int) -> None:
+        for first in range(0, 24, 8):
+            await asyncio.gather(*(one(f"{thread}/{number}") for number in range(first, first + 8)))
+
+    def run(thread: int) -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(some(thread))
+
+    threads = [threading.Thread(target=run, args=(thread,)) for thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_observers_exception_loses_no_child(native: Spawner) -> None:
+    """A child is handed over though an observer of births raises what nobody catches."""
+    from governess.children.observers import observe
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        nonlocal task
+        task = asyncio.create_task(native.spawn(command(["true"])))
+        await task
+
+    task: asyncio.Task = None
+    loop = asyncio.SelectorEventLoop()
+    with observe(on_spawn=interrupt), pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(main())
+    born = loop.run_until_complete(asyncio.wait_for(task, 10)).claim()
+    assert end(born).returncode == 0
+    loop.run_until_complete(asyncio.sleep(0))
+    for each in asyncio.all_tasks(loop):
+        each.cancel()
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(each)
+    loop.close()
+
+
+def test_preexec_fn_runs_on_the_loops_thread() -> None:
+    """preexec_fn is Python of the caller's, and Popen runs it in a fork of the caller's thread."""
+    read, write = os.pipe()
+    try:
+
+        def tell() -> None:
+            os.write(write, str(threading.get_ident()).encode())
+
+        async def main() -> None:
+            end((await spawn.spawn(command(["true"], preexec_fn=tell))).claim())
+
+        asyncio.run(main())
+        assert int(os.read(read, 100)) == threading.get_ident()
+        with pytest.raises(NotImplementedError):
+            popen.start(command(["true"], preexec_fn=tell, nice=1))
+    finally:
+        os.close(read)
+        os.close(write)
