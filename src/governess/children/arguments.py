@@ -23,6 +23,8 @@ def arguments_of(command: Command) -> tuple[Any, ...]:
     Raises:
         TypeError, ValueError, LookupError: as `subprocess.Popen` raises it.
     """
+    if unknown := command.options.keys() - _OPTIONS:
+        raise TypeError(f"a child has no option {', '.join(map(repr, sorted(unknown)))}; see subprocess.Popen")
     return _arguments(command, **command.options)
 
 
@@ -153,3 +155,6 @@ def _checked(number: int, what: str) -> int:
     if number < 0:
         raise ValueError(f"{what} ID cannot be negative, got {number}")
     return number
+
+
+_OPTIONS = frozenset(_arguments.__kwdefaults__)

@@ -1,5 +1,6 @@
 """What subprocess.Popen can do, each compared with what it does for the same arguments."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -169,8 +170,6 @@ def test_pipesize(spawner: Spawner) -> None:
 @as_root
 def test_parent_stays_traceable(native: Spawner) -> None:
     """A child under another user, with which memory is shared for a moment, does not take the parent's core dumps."""
-    import ctypes
-
     libc = ctypes.CDLL(None)
     assert libc.prctl(4, 1, 0, 0, 0) == 0  # PR_SET_DUMPABLE
     assert result(native, ["true"], user=65534, group=65534).returncode == 0
