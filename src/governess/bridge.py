@@ -13,13 +13,13 @@ from typing import Any
 
 import governess._registry as registry
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.loops.watched import WatchedLoop, attach_watcher, close_loop
 from governess.policies.default import DefaultEventLoopPolicy
 
 if sys.platform == "win32":
     from governess.policies import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
 else:
     from governess import watchers
-    from governess.loops.watched import WatchedLoop, attach_watcher, close_loop
     from governess.watchers.attached import AttachedChildWatcher
 
 __all__ = ["install", "installed", "uninstall"]
@@ -116,9 +116,8 @@ def _make_changes() -> _Changes:
         _serve_the_fork_handler(changes)
         for module, names in _names().items():
             _set_names(changes, importlib.import_module(module), names)
-        if sys.platform != "win32":
-            for loop_class in _loop_classes():
-                _graft(changes, loop_class)
+        for loop_class in _loop_classes():
+            _graft(changes, loop_class)
     except BaseException:
         changes.undo()
         raise
@@ -227,29 +226,29 @@ def _refuse_in_a_running_loop(what: str) -> None:
     raise RuntimeError(f"governess.{what}() cannot be called in a thread whose event loop runs, and {loop!r} does")
 
 
-if sys.platform != "win32":
+def _loop_classes() -> list[type[Any]]:
+    classes: list[type[Any]] = [asyncio.SelectorEventLoop]
+    if importlib.util.find_spec("uvloop") is not None:
+        with contextlib.suppress(ImportError):
+            classes.append(importlib.import_module("uvloop").Loop)
+    return classes
 
-    def _loop_classes() -> list[type[Any]]:
-        classes: list[type[Any]] = [asyncio.SelectorEventLoop]
-        if importlib.util.find_spec("uvloop") is not None:
-            with contextlib.suppress(ImportError):
-                classes.append(importlib.import_module("uvloop").Loop)
-        return classes
 
-    def _graft(changes: _Changes, loop_class: type[Any]) -> None:
-        """Give a loop class what a `WatchedLoop` has, so that loops which exist already have it too."""
-        run_forever, close = loop_class.run_forever, loop_class.close
+def _graft(changes: _Changes, loop_class: type[Any]) -> None:
+    """Give a loop class what a `WatchedLoop` has, so that loops which exist already have it too."""
+    run_forever, close = loop_class.run_forever, loop_class.close
 
-        def run_forever_watched(self: Any) -> None:
-            attach_watcher(self)
-            run_forever(self)
+    def run_forever_watched(self: Any) -> None:
+        attach_watcher(self)
+        run_forever(self)
 
-        def close_watched(self: Any) -> None:
-            close_loop(self, lambda: close(self))
+    def close_watched(self: Any) -> None:
+        close_loop(self, lambda: close(self))
 
-        for name in ("governess_policy", "_on_close", "_has_run", "_is_closing", "call_on_close", *_STARTERS):
-            changes.set(loop_class, name, vars(WatchedLoop)[name])
-        changes.set(loop_class, "run_forever", run_forever_watched)
-        changes.set(loop_class, "close", close_watched)
+    for name in ("governess_policy", "_on_close", "_has_run", "_is_closing", "call_on_close", *_STARTERS):
+        changes.set(loop_class, name, vars(WatchedLoop)[name])
+    changes.set(loop_class, "run_forever", run_forever_watched)
+    changes.set(loop_class, "close", close_watched)
 
-    _STARTERS = ("subprocess_exec", "subprocess_shell")
+
+_STARTERS = ("subprocess_exec", "subprocess_shell")

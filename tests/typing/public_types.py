@@ -173,7 +173,6 @@ async def asyncio_names() -> None:
 if sys.platform == "win32":
     assert_type(governess.WindowsSelectorEventLoopPolicy().new_event_loop(), AbstractEventLoop)
     assert_type(governess.WindowsProactorEventLoopPolicy().new_event_loop(), AbstractEventLoop)
-    assert_type(governess.SelectorEventLoop(), asyncio.SelectorEventLoop)
 else:
     import resource
 
@@ -192,6 +191,8 @@ else:
         assert_type(child.pidfd, int | None)
         assert_type(child.reap(), Exit | None)
         assert_type(child.signal(15), None)
+        assert_type(child.terminate(), None)
+        assert_type(child.kill(), None)
         assert_type(child.wait_for_exit(1.5), bool)
 
     def on_spawn(child: Child) -> None: ...

@@ -2,14 +2,14 @@
 
 import sys
 
+from governess.children.child import Child, adopt, children
 from governess.children.exit import Exit
 from governess.children.observers import observe
+from governess.children.spawn import Spawner
 
-__all__ = ["Exit", "observe"]
+__all__ = ["Child", "Exit", "Spawner", "adopt", "children", "observe"]
 
 if sys.platform != "win32":
-    from governess.children.child import Child, adopt, children
     from governess.children.group import end_group
-    from governess.children.spawn import Spawner
 
-    __all__ += ["Child", "Spawner", "adopt", "children", "end_group"]
+    __all__ += ["end_group"]

@@ -79,6 +79,14 @@ class Child:
                 self._check_unreaped()
                 os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """Ask the child to end, by SIGTERM; on Windows, end it. Errors as `signal`."""
+        self.signal(signals.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child, by SIGKILL; on Windows, where there is none, as `terminate`. Errors as `signal`."""
+        self.signal(signals.SIGKILL)
+
     def signal_group(self, number: int) -> None:
         """Send the signal `number` to every process of the group that the child leads.
 

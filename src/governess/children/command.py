@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, Any
@@ -93,7 +92,7 @@ class Birth:
         for descriptor in self.pipes.values():
             os.close(descriptor)
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            self.child.signal(signal.SIGKILL)
+            self.child.kill()
         entrust(self.child)
 
     def __del__(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -129,6 +130,9 @@ def _without_sigchld() -> Iterator[None]:
     Linux gives it to the thread that started the child, unless that one blocks it. While it starts another, it must
     not: the child inherits the mask.
     """
+    if sys.platform == "win32":  # which has neither
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
         yield

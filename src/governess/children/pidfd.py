@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import array
 import errno
-import fcntl
 import os
 import select
 import struct
 import sys
 import time
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["has_exited", "lost_status", "open_pidfd", "unavailable"]
 

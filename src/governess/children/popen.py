@@ -1,17 +1,20 @@
-"""Starting a child by `subprocess.Popen`: what works on every POSIX system."""
+"""Starting a child by `subprocess.Popen`: what works on every system."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import subprocess
+import sys
 from typing import Any
 
 from governess.children.child import Child
 from governess.children.command import Birth, Command
 from governess.children.observers import tell_of_spawn
 from governess.children.pidfd import open_pidfd
+from governess.children.stdio import Pipes
+
+if sys.platform == "win32":
+    from governess.children.windows import WindowsChild
 
 __all__ = ["is_replaced", "start"]
 
@@ -29,7 +32,7 @@ def start(command: Command) -> Birth:
             f"{', '.join(beyond)}: only the native spawner can do this before the program starts, "
             "and it is not in use (`governess info` says why; with preexec_fn it never is)"
         )
-    with _Pipes(options.pop("pipesize", -1)) as pipes:
+    with Pipes(options.pop("pipesize", -1)) as pipes:
         process = (subprocess.Popen if is_replaced() else _Popen)(
             command.args,
             shell=command.shell,
@@ -38,9 +41,7 @@ def start(command: Command) -> Birth:
             stderr=pipes.for_child(2, command.stderr),
             **options,
         )
-        child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
-        # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
-        process.returncode = 0
+        child = _child_of(process, command)
         birth = Birth(child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
@@ -49,6 +50,15 @@ def start(command: Command) -> Birth:
 def is_replaced() -> bool:
     """Return whether something else stands in the place of `subprocess.Popen`: a mock in somebody's test."""
     return subprocess.Popen is not _Popen.__base__
+
+
+def _child_of(process: Any, command: Command) -> Child:
+    if sys.platform == "win32":
+        return WindowsChild(process, command.argv)
+    child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
+    # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
+    process.returncode = 0
+    return child
 
 
 _BEYOND_POPEN = frozenset({"controlling_terminal", "nice", "parent_death_signal", "rlimits"})
@@ -75,51 +85,3 @@ class _Popen(subprocess.Popen[bytes]):
         super().__setattr__(name, value)
         if name == "pid" and value:
             self.pidfd = open_pidfd(value)
-
-
-class _Pipes:
-    """The pipes between us and a child in the making: the child's ends are closed at the end, ours after a failure.
-
-    They are made here and not by Popen, whose file objects cannot be parted from their descriptors.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._ours: dict[int, int] = {}
-        self._cleanup = contextlib.ExitStack()
-        self._keep = False
-
-    def __enter__(self) -> _Pipes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cleanup.close()
-
-    def for_child(self, number: int, wish: Any) -> Any:
-        """Return what the child gets as its descriptor `number`."""
-        if isinstance(wish, os.PathLike):
-            return self._open(number, wish)
-        if wish != subprocess.PIPE or isinstance(wish, bool):
-            return wish
-        ends = os.pipe()
-        ours, theirs = reversed(ends) if number == 0 else ends
-        self._cleanup.callback(os.close, theirs)
-        self._cleanup.callback(self._close_ours, ours)
-        self._ours[number] = ours
-        if self._size > 0 and hasattr(fcntl, "F_SETPIPE_SZ"):
-            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, self._size)
-        return theirs
-
-    def _open(self, number: int, path: os.PathLike[Any]) -> int:
-        descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._cleanup.callback(os.close, descriptor)
-        return descriptor
-
-    def keep_ours(self) -> dict[int, int]:
-        """Return our ends, which stay open."""
-        self._keep = True
-        return self._ours
-
-    def _close_ours(self, descriptor: int) -> None:
-        if not self._keep:
-            os.close(descriptor)

@@ -85,6 +85,9 @@ def _is_done_with(child: Child) -> bool:
 
 def _sleep_until_an_exit(charges: list[Child], timeout: float) -> set[Child]:
     """Sleep; return the children whose exit is to be seen, but that cannot be reaped."""
+    if sys.platform == "win32":
+        charges[0].wait_for_exit(timeout)
+        return set()
     poller = select.poll()
     pidfds = {pidfd: child for child in charges if (pidfd := child.pidfd) is not None}
     for pidfd in pidfds:

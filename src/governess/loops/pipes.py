@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
+
+if sys.platform == "win32":
+    import msvcrt
 
 __all__ = ["PipeEnd"]
 
@@ -18,6 +23,7 @@ class PipeEnd:
         """Own the descriptor."""
         self._descriptor = descriptor
         self._identity = _identity(descriptor)
+        self._ask_user: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"<PipeEnd {'closed' if self.closed else self._descriptor}>"
@@ -28,17 +34,30 @@ class PipeEnd:
         return self._descriptor < 0
 
     def fileno(self) -> int:
-        """Return the descriptor.
+        """Return the descriptor; on Windows, the handle, as of asyncio's pipes there.
 
         Raises:
             ValueError: it is closed.
         """
         if self.closed:
             raise ValueError("I/O operation on a closed pipe")
+        if sys.platform == "win32":
+            return msvcrt.get_osfhandle(self._descriptor)
         return self._descriptor
+
+    def lend(self, ask: Callable[[], object]) -> None:
+        """Let another thread use it: until `take_back`, `close` only calls `ask`, which asks to end that."""
+        self._ask_user = ask
+
+    def take_back(self) -> None:
+        """Let nobody use it any more but its owner."""
+        self._ask_user = None
 
     def close(self) -> None:
         """Close the descriptor, unless it is closed already."""
+        if (ask_user := self._ask_user) is not None:
+            ask_user()
+            return
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0 and _identity(descriptor) == self._identity:
             os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import time
 from typing import Any
@@ -68,9 +67,11 @@ class PopenView:
             self._child.signal(signal)
 
     def terminate(self) -> None:
-        """Ask the child to end, by SIGTERM."""
-        self.send_signal(signal.SIGTERM)
+        """Ask the child to end, as `Child.terminate`; nothing happens if it has exited."""
+        with contextlib.suppress(ProcessLookupError):
+            self._child.terminate()
 
     def kill(self) -> None:
-        """End the child, by SIGKILL."""
-        self.send_signal(signal.SIGKILL)
+        """End the child, as `Child.kill`; nothing happens if it has exited."""
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()

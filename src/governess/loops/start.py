@@ -162,7 +162,7 @@ def _finish_with_pipes(loop: asyncio.AbstractEventLoop) -> None:
     """Let the loop close its pipes, which it does in its next round; not where that would run somebody's task."""
     if running_loop() is None and not asyncio.all_tasks(loop):
         loop.call_soon(loop.stop)
-        loop.run_forever()
+        type(loop).run_forever(loop)  # a policy that closes the loop has taken its own `run_forever` away
 
 
 _residents_of: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Residents] = weakref.WeakKeyDictionary()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 from governess.children.child import Child
 from governess.children.exit import Exit
+from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
 from governess.loops.stdin import StdinTransport
@@ -76,8 +76,14 @@ class ChildTransport(asyncio.SubprocessTransport):
         await connected
 
     async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
-        connect = self._loop.connect_write_pipe if number == 0 else self._loop.connect_read_pipe
-        _, protocol = await connect(lambda: _PipeProtocol(self, number), end)
+        def new_protocol() -> _PipeProtocol:
+            return _PipeProtocol(self, number)
+
+        loop = self._loop
+        try:
+            _, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
+        except NotImplementedError:
+            _, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
         return protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -117,12 +123,18 @@ class ChildTransport(asyncio.SubprocessTransport):
             self._child.signal(signal)
 
     def terminate(self) -> None:
-        """Ask the child to end, by SIGTERM; errors as `send_signal`."""
-        self.send_signal(signal.SIGTERM)
+        """Ask the child to end, as `Child.terminate`; errors as `send_signal`."""
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.terminate()
 
     def kill(self) -> None:
-        """End the child, by SIGKILL; errors as `send_signal`."""
-        self.send_signal(signal.SIGKILL)
+        """End the child, as `Child.kill`; errors as `send_signal`."""
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
 
     def close(self) -> None:
         """Close the pipes, and kill the child if it lives."""
@@ -193,7 +205,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     def _kill(self) -> None:
         # PermissionError: the child runs setuid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            self._child.signal(signal.SIGKILL)
+            self._child.kill()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""

@@ -13,7 +13,7 @@ __all__ = ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 
 
 class WindowsSelectorEventLoopPolicy(DefaultEventLoopPolicy):
-    """Makes selector loops, which have `add_reader` and no child processes."""
+    """Makes selector loops, which have `add_reader`, and whose children governess starts: threads serve their pipes."""
 
     _loop_factory = asyncio.SelectorEventLoop
 

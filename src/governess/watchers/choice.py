@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -74,4 +75,6 @@ def _obstacle(name: str) -> str | None:
         return unavailable()
     if name == "kqueue" and not hasattr(select, "kqueue"):
         return "this platform has no kqueue"
+    if name in ("multiloop", "safe", "fast") and not hasattr(signal, "SIGCHLD"):
+        return "this platform has no SIGCHLD"
     return None
