@@ -555,9 +555,7 @@ def test_nothing_is_kept(run: Callable[..., Any]) -> None:
     assert run(main) == []
 
 
-@pytest.mark.parametrize(
-    ("max_tasks", "error"), [(0, ValueError), (-3, ValueError), ("2", TypeError), (1.5, TypeError)]
-)
+@pytest.mark.parametrize(("max_tasks", "error"), [(0, ValueError), (-3, ValueError), ("2", TypeError), (1.5, TypeError)])
 def test_bad_limit(loop_factory: LoopFactory, max_tasks: Any, error: type[Exception]) -> None:
     """A limit that nothing can start under, or that is no number, is refused at once."""
     with pytest.raises(error, match="max_tasks"):
