@@ -10,7 +10,7 @@ WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
 
-.PHONY: help demo test test-all lint types docs matrix conformance windows campaign all clean
+.PHONY: help demo test test-all lint types docs matrix conformance peers windows campaign all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,6 +53,9 @@ docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extension; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
 
+peers: $(VENV)/.dev ## anyio's and pytest-asyncio's own tests of child processes, on governess
+	@$(BIN)/nox -s peers -- $(ARGS)
+
 conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
 	@$(PYTHON) -m conformance $(ARGS)
 
@@ -60,7 +63,7 @@ windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the pyt
 	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
 	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
 
-all: lint types docs demo test-all matrix conformance windows ## everything
+all: lint types docs demo test-all matrix conformance peers windows ## everything
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info

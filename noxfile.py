@@ -1,5 +1,11 @@
-"""The tests on every supported Python: with uvloop, without, without the extension; and on a simulated 3.16."""
+"""The tests on every supported Python: with uvloop, without, without the extension; and on a simulated 3.16.
 
+And the frameworks of others in governess's loops, and others' own tests there.
+"""
+
+import shutil
+import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
@@ -28,3 +34,40 @@ def simulated(session: nox.Session) -> None:
     folder = Path("tests/simulated_316").resolve()  # Python finds its sitecustomize there, and so do the children
     simulation = {"PYTHONPATH": str(folder), "GOVERNESS_SIMULATED": "3.16"}
     session.run("pytest", *session.posargs, env={"GOVERNESS_REQUIRE_UVLOOP": "1", **simulation})
+
+
+@nox.session(python=["3.13", "3.14", "3.15"])
+def frameworks(session: nox.Session) -> None:
+    """Run real servers, kernels, clusters and GUI loops over governess; what follows `--` goes to pytest."""
+    session.install("-e", ".[frameworks]")
+    session.run("pytest", "tests/frameworks", *session.posargs, env={"GOVERNESS_REQUIRE_FRAMEWORKS": "1"})
+
+
+# Each one's tests of child processes, and what else its pytest needs here.
+PEERS = {
+    "anyio": (["tests/test_subprocesses.py", "tests/test_to_process.py"], ["-p", "peers.anyio_backends"]),
+    "pytest-asyncio": (["tests/test_subprocess.py"], ["-p", "no:anyio"]),
+}
+
+
+@nox.session(python="3.13", default=False)
+def peers(session: nox.Session) -> None:
+    """Run anyio's and pytest-asyncio's own tests of child processes in governess's loops, from their newest sdists."""
+    session.install("-e", ".[uvloop]", "pytest")
+    matrix = ["--governess-policies=default,uvloop,context,priority", "--governess-watchers=pidfd,threaded,safe"]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, (tests, options) in PEERS.items():
+            folder = _unpacked_sdist(session, name, Path(temporary))
+            needs = tomllib.loads((folder / "pyproject.toml").read_text())["dependency-groups"]["test"]
+            session.install(str(folder), *(" ".join(need.split()) for need in needs))
+            words = ["-q", "-ra", "-p", "no:cacheprovider", *matrix, *options, *tests, *session.posargs]
+            with session.chdir(folder):
+                session.run("pytest", *words, env={"PYTHONPATH": str(Path(__file__).parent)})
+
+
+def _unpacked_sdist(session: nox.Session, name: str, temporary: Path) -> Path:
+    folder = temporary / name
+    session.run("pip", "download", "-qq", "--no-deps", "--no-binary", name, "--dest", str(folder), name)
+    (archive,) = folder.glob("*.tar.gz")
+    shutil.unpack_archive(archive, folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")

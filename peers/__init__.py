@@ -1,0 +1,1 @@
+"""Other packages' own tests of child processes, run in governess's loops (`make peers`)."""
