@@ -10,7 +10,7 @@ WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
 
-.PHONY: help demo test test-all lint types docs matrix conformance peers windows campaign all clean
+.PHONY: help demo test test-all lint types docs matrix conformance frameworks peers windows campaign all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -52,6 +52,9 @@ docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 
 matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extension; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
+
+frameworks: $(VENV)/.dev ## real servers, kernels, clusters and GUI loops over governess
+	@$(BIN)/nox -s frameworks-3.13 -- $(ARGS)
 
 peers: $(VENV)/.dev ## anyio's and pytest-asyncio's own tests of child processes, on governess
 	@$(BIN)/nox -s peers -- $(ARGS)

@@ -27,7 +27,7 @@ def run_console(example: Example) -> str | None:
 def _run_step(step: str, folder: str) -> str | None:
     lines = step.rstrip().splitlines()
     command = [lines.pop(0)]
-    while lines and lines[0].startswith("> "):
+    while lines and (lines[0] == ">" or lines[0].startswith("> ")):
         command.append(lines.pop(0)[2:])
     status = 0
     if lines and (told := re.fullmatch(r"# exit (\d+)", lines[-1])):
