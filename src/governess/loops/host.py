@@ -45,6 +45,7 @@ class Host:
         self._process = os.getpid()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stand_in: int | None = None
         self._job: Callable[[], object] | None = None
         self._works = False  # the thread is with the loop
         self._works_loose = False
@@ -58,8 +59,9 @@ class Host:
 
     @property
     def is_here(self) -> bool:
-        """Whether this is the loop's own thread."""
-        return self._thread is not None and self._thread.ident == threading.get_ident()
+        """Whether this is the loop's own thread, or stands in for it."""
+        here = threading.get_ident()
+        return here == self._stand_in or (self._thread is not None and self._thread.ident == here)
 
     @property
     def is_loose(self) -> bool:
@@ -95,7 +97,13 @@ class Host:
         Interrupted, it stops the loop.
         """
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-        job = functools.partial(_fulfil, outcome, functools.partial(contextvars.copy_context().run, function))
+        is_done = threading.Event()  # unlike concurrent.futures.wait, an interrupt does not leave its locks locked
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            _fulfil(outcome, functools.partial(context.run, function))
+            is_done.set()
+
         try:
             with self._change:
                 self._check()
@@ -103,23 +111,29 @@ class Host:
                     raise RuntimeError("This event loop is already running")
                 self._job = job
                 self._wake()
-            while not concurrent.futures.wait([outcome], tick()).done:
+            while not is_done.wait(tick()):
                 pass
         except BaseException:
             if self._interrupt(job):
-                concurrent.futures.wait([outcome], PATIENCE)
+                is_done.wait(PATIENCE)
             raise
         return outcome.result()
 
     def perform(self, function: Callable[[], T]) -> T:
-        """Call the function, which does something to the loop, when and where that is safe; return what it returns."""
+        """Call the function, which does something to the loop, in the thread; return or raise what it does.
+
+        For a task it matters: asyncio.all_tasks of 3.14 sees, inside a loop, only those made in its thread.
+        """
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         with self._change:
             loop = self._loop()
-            if not self._works or loop is None or self._is_elsewhere():
+            if self._is_over or loop is None or self._is_elsewhere():
                 return function()
-            outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
             self._errands.append((outcome, functools.partial(contextvars.copy_context().run, function)))
-        loop.call_soon_threadsafe(self._do_errands)
+            self._wake()
+            works = self._works
+        if works:
+            loop.call_soon_threadsafe(self._do_errands)
         try:
             return outcome.result()
         except BaseException:
@@ -172,7 +186,13 @@ class Host:
             if self._works_loose:
                 self._is_over = True
                 self._stop_loose()
-            close()
+            if self._works:
+                raise RuntimeError("Cannot close a running event loop")
+            self._stand_in = threading.get_ident()  # the thread is idle, or was never needed
+            try:
+                close()
+            finally:
+                self._stand_in = None
             self._is_over = True
             self._dismiss_visitors()
             self._change.notify_all()
@@ -242,9 +262,9 @@ class Host:
             if self._works:
                 self._works = self._works_loose = False
                 self._job = None
-            self._do_errands()
             self._change.notify_all()
             while not self._is_over:
+                self._do_errands()
                 if self._job is not None:
                     self._works = True
                     return self._job
@@ -252,6 +272,7 @@ class Host:
                     self._works = self._works_loose = True
                     return self._run_loose
                 self._change.wait(self._time_to_decide())
+            self._do_errands()
             return None
 
     def _time_to_decide(self) -> float | None:

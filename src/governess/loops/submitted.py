@@ -40,7 +40,7 @@ class Submitted(concurrent.futures.Future[T]):
         self._has_ended = threading.Event()
 
     def hand_over(self) -> None:
-        """Have the loop start the coroutine.
+        """Have the loop start the coroutine; asked for again, nothing more happens.
 
         Raises:
             RuntimeError: the loop is closed.
@@ -59,12 +59,16 @@ class Submitted(concurrent.futures.Future[T]):
                 pass
         except BaseException:
             self.cancel()
-            self._has_ended.wait(PATIENCE)
+            self.wait_for_end(PATIENCE)
             raise
         try:
             return self.result()
         except concurrent.futures.CancelledError:
             raise asyncio.CancelledError from None
+
+    def wait_for_end(self, timeout: float) -> None:
+        """Wait until the coroutine, cancelled or not, has come to its end; at the most `timeout` seconds."""
+        self._has_ended.wait(timeout)
 
     def abandon(self) -> None:
         """End without an outcome, since the loop is closed."""
@@ -100,7 +104,7 @@ class Submitted(concurrent.futures.Future[T]):
             )
 
     def _begin(self) -> None:
-        if self._has_ended.is_set():
+        if self._has_ended.is_set() or self._task is not None:
             return
         if self.cancelled():
             self.abandon()

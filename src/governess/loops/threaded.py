@@ -63,6 +63,18 @@ class ThreadedLoop(_Base):
         """Whether this is the loop's own thread."""
         return self._host.is_here
 
+    def prepare(self, coroutine: Coroutine[Any, Any, T]) -> Submitted[T]:
+        """Return what `submit` does, before the coroutine is handed over; interrupted then, the caller can cancel it.
+
+        Raises:
+            TypeError: this is no coroutine.
+        """
+        if not asyncio.iscoroutine(coroutine):
+            raise TypeError(f"a coroutine is required, not {coroutine!r}")
+        submitted = Submitted(self, coroutine, self._host.remove_guest)
+        self._host.add_guest(submitted)
+        return submitted
+
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Submitted[T]:
         """Run a coroutine in the loop, in a copy of the caller's context; return its `concurrent.futures.Future`.
 
@@ -70,7 +82,7 @@ class ThreadedLoop(_Base):
             TypeError: this is no coroutine.
             RuntimeError: the loop is closed.
         """
-        submitted = self._prepare(coroutine)
+        submitted = self.prepare(coroutine)
         submitted.hand_over()
         return submitted
 
@@ -88,14 +100,7 @@ class ThreadedLoop(_Base):
             raise RuntimeError(
                 f"this thread runs {self!r}, and would wait for itself for ever: await the coroutine instead"
             )
-        return self._prepare(coroutine).run()
-
-    def _prepare(self, coroutine: Coroutine[Any, Any, T]) -> Submitted[T]:
-        if not asyncio.iscoroutine(coroutine):
-            raise TypeError(f"a coroutine is required, not {coroutine!r}")
-        submitted = Submitted(self, coroutine, self._host.remove_guest)
-        self._host.add_guest(submitted)
-        return submitted
+        return self.prepare(coroutine).run()
 
     def run_forever(self) -> None:
         """Run, or wait, until `stop` is called."""
@@ -169,9 +174,7 @@ class ThreadedLoop(_Base):
         if self._host.is_here:
             return super().create_task(coroutine, **options)
         options.pop("eager_start", None)
-        make = functools.partial(super().create_task, coroutine, **options)
-        # A factory may start the task at once, which is for the loop's thread to do.
-        return make() if self.get_task_factory() is None else self._do(make)
+        return self._do(functools.partial(super().create_task, coroutine, **options))
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call the callback in the loop's thread when the descriptor can be read."""

@@ -12,14 +12,16 @@ __all__ = ["PATIENCE", "tick"]
 PATIENCE = 5.0
 
 
-def tick() -> float | None:
-    """Return how long this thread may wait for a lock at a stretch, in seconds; None is without a limit.
+# Python's signal handlers run in the main thread, and not every signal wakes it while it waits for a lock: not one that
+# has come in the instant before, and not one that another thread has received, as the thread that has started a child
+# does with SIGCHLD. On Windows none does. So it looks now and then, and oftener where somebody handles SIGCHLD.
+SLOW, BRISK = 0.25, 0.02
 
-    Python's signal handlers run in the main thread, and a signal that another thread has received does not wake it:
-    SIGCHLD goes to the thread that has started the child. On Windows no signal wakes a thread that waits for a lock.
-    """
+
+def tick() -> float | None:
+    """Return how long this thread may wait for a lock at a stretch, in seconds; None is without a limit."""
     if threading.current_thread() is not threading.main_thread():
         return None
-    if sys.platform == "win32":
-        return 0.1
-    return 0.02 if callable(signal.getsignal(signal.SIGCHLD)) else None
+    if sys.platform != "win32" and callable(signal.getsignal(signal.SIGCHLD)):
+        return BRISK
+    return SLOW

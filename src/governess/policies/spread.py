@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import contextlib
+import queue
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from governess.loops.submitted import Submitted
 from governess.loops.threaded import ThreadedLoop
 from governess.loops.waiting import PATIENCE, tick
 
@@ -41,9 +44,13 @@ def spread(
             results[index] = await function(item)
 
     hands = min(at_once, -(-total // len(loops)))  # so that no loop takes all before another one has begun
-    crews = [loop.submit(_together(take_one_after_the_other, hands)) for loop in loops[:total]]
+    crews = [loop.prepare(_together(take_one_after_the_other, hands)) for loop in loops[:total]]
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
     try:
-        _wait(crews)
+        for crew in crews:
+            crew.add_done_callback(ended.put)
+            crew.hand_over()
+        _wait(crews, ended)
     except BaseException:
         work.clear()
         _cancel(crews)
@@ -61,16 +68,24 @@ async def _together(work: Callable[[], Awaitable[None]], hands: int) -> None:
         await asyncio.wait(tasks)
 
 
-def _wait(crews: Sequence[concurrent.futures.Future[Any]]) -> None:
+def _wait(crews: Sequence[Submitted[Any]], ended: queue.SimpleQueue[Submitted[Any]]) -> None:
     """Wait for all; raise the first error."""
-    left = set(crews)
-    while left:
-        done, left = concurrent.futures.wait(left, tick(), concurrent.futures.FIRST_EXCEPTION)
-        for crew in done:
-            crew.result()
+    for _ in crews:
+        _next(ended).result()
 
 
-def _cancel(crews: Sequence[concurrent.futures.Future[Any]]) -> None:
+def _next(ended: queue.SimpleQueue[Submitted[Any]]) -> Submitted[Any]:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ended.get(timeout=tick())
+
+
+def _cancel(crews: Sequence[Submitted[Any]]) -> None:
+    """Cancel them, those too that were not handed over yet, and give them a few seconds."""
     for crew in crews:
         crew.cancel()
-    concurrent.futures.wait(crews, PATIENCE)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            crew.hand_over()
+    deadline = time.monotonic() + PATIENCE
+    for crew in crews:
+        crew.wait_for_end(max(deadline - time.monotonic(), 0))
