@@ -19,9 +19,14 @@ class ReadyHandle(asyncio.Handle):
     """One callback that waits for its turn.
 
     One is made for each `call_soon`, so it leaves out asyncio's `__init__`, and has fields and methods of its own.
+
+    Attributes:
+        due: what the line orders it by; None when it is not in line any more.
     """
 
     __slots__ = ("args", "callback", "context", "due")
+
+    due: int | None
 
     def __init__(
         self,
@@ -32,7 +37,6 @@ class ReadyHandle(asyncio.Handle):
         self.callback: Callable[..., object] | None = callback
         self.args = args
         self.context = context
-        self.due: int | None = None
 
     def cancel(self) -> None:
         """Do not call it; what it was to be called with is let go at once."""

@@ -37,6 +37,7 @@ class PrioritizedLoop(_Base):
     """
 
     _line: Ready
+    _turn_context: Context
     _relays: dict[tuple[str, int], Relay]
     _handle_class: type[ReadyHandle] = ReadyHandle
     _turn_is_near = False
@@ -155,7 +156,7 @@ class PrioritizedLoop(_Base):
         debugs = self._handle_class is DebugHandle
         if debugs:
             _check(callback, "call_soon")
-        super().call_soon(self._next_turn(), context=Context())
+        super().call_soon(self._next_turn(), context=self._turn_context)
         self._turn_is_near = not debugs
 
     def _next_turn(self) -> Callable[[], None]:
@@ -169,14 +170,14 @@ class PrioritizedLoop(_Base):
             # In this order: a signal handler or a thread may add to the line between any two steps.
             self._turn_is_near = False
             if line and not self.is_closed():
-                super().call_soon(self._take_turn, context=Context())
+                super().call_soon(self._take_turn, context=self._turn_context)
                 self._turn_is_near = True
 
     def _call_next(self, count: int) -> ReadyHandle | None:
         """Call so many of those in line, or what there is; return the last."""
-        handle = None
+        handle, take = None, self._line.take
         for _ in range(count):
-            if (handle := self._line.take()) is None:
+            if (handle := take()) is None:
                 break
             try:
                 handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
@@ -270,6 +271,7 @@ def _prioritized(loop_class: type[Any]) -> type[Any]:
 
 def _begin(loop: Any) -> None:
     loop._line = Ready()
+    loop._turn_context = Context()
     loop._relays = {}
 
 

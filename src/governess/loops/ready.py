@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 from governess.loops.handles import ReadyHandle
@@ -50,23 +51,28 @@ class Ready:
         return None
 
     def _next_level(self) -> deque[ReadyHandle] | None:
-        levels = self._least_urgent_first
-        if len(levels) != len(self.levels):
-            levels = self._least_urgent_first = tuple(self.levels[it] for it in sorted(self.levels, reverse=True))
+        levels = self._in_order()
         if len(levels) == 1:
             return levels[0] or None
-        waiting = [level for level in levels if level]
-        # Of two that are due together, the first here is the one that has waited longer.
-        return min(waiting, key=_due_of_first) if waiting else None
+        least, next_level = sys.maxsize, None
+        for level in levels:
+            # Of two that are due together, the first here is the one that has waited longer.
+            if level and (due := level[0].due) < least:  # type: ignore[operator]
+                least, next_level = due, level  # type: ignore[assignment]
+        return next_level
+
+    def _in_order(self) -> tuple[deque[ReadyHandle], ...]:
+        if len(self._least_urgent_first) != len(self.levels):
+            self._least_urgent_first = tuple(self.levels[it] for it in sorted(self.levels, reverse=True))
+        return self._least_urgent_first
 
     def __len__(self) -> int:
-        return sum(map(len, tuple(self.levels.values())))
+        return sum(map(len, self._in_order()))
+
+    def __bool__(self) -> bool:
+        return any(self._in_order())
 
     def clear(self) -> None:
         """Forget them all."""
-        for level in tuple(self.levels.values()):
+        for level in self._in_order():
             level.clear()
-
-
-def _due_of_first(level: deque[ReadyHandle]) -> int:
-    return level[0].due  # type: ignore[return-value]
