@@ -70,7 +70,7 @@ class TestStreams:
         assert run(main) == (10 * MEGABYTE, b"read 10000000", 3)
 
     def test_dialogue(self, run: Run) -> None:
-        """Lines go to and fro; when its stdin is closed, the child ends."""
+        """Lines go in and come out again; when its stdin is closed, the child ends."""
 
         async def main() -> int:
             process = await python(ECHO, stdin=PIPE, stdout=PIPE)

@@ -43,8 +43,8 @@ def _loops() -> Iterator[tuple[str, str]]:
 
 def _watchers() -> Iterator[tuple[str, str]]:
     if sys.platform == "win32":
-        yield "watchers", "none: Windows has no child watchers, its loop waits for a process by itself"
-        yield "spawner", "asyncio's own"
+        yield "watchers", "none to choose: a thread waits for each child of a selector loop"
+        yield "spawner", "subprocess.Popen in helper threads; in a proactor loop, asyncio's own"
     else:
         from governess import watchers
         from governess.children import spawn
