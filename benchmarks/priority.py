@@ -47,7 +47,7 @@ def main() -> None:
 
 def settings() -> list[tuple[str, type[Any], str, type[Any], str, Measure]]:
     """Return each combination of a loop, a class made of it, and what is measured."""
-    whats: dict[str, Measure] = {
+    measures: dict[str, Measure] = {
         "call_soon": call_soon,
         "call_soon and run": call_soon_and_run,
         "4 priorities, call_soon and run": four_priorities,
@@ -60,7 +60,7 @@ def settings() -> list[tuple[str, type[Any], str, type[Any], str, Measure]]:
             "passing on": type("Loop", (PassingOn, loop_class), {}),
         }
         for class_name, other_class in classes.items():
-            for what, function in whats.items():
+            for what, function in measures.items():
                 if class_name == "prioritized" or function is not four_priorities:
                     combinations.append((loop_name, loop_class, class_name, other_class, what, function))
     return combinations

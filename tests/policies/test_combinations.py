@@ -12,6 +12,7 @@ import pytest
 
 import governess
 from governess import DefaultEventLoopPolicy, LimitedEventLoopPolicy, PriorityEventLoopPolicy, limited, prioritized
+from governess.loops.priority import current_priority
 
 Change = Callable[[Any], Any]
 
@@ -110,3 +111,22 @@ def test_limit_by_priority(loop_factory: Callable[[], AbstractEventLoop]) -> Non
 
     with asyncio.Runner(loop_factory=prioritized(limited(loop_factory, 1))) as runner:
         assert runner.run(main()) == ["urgent", "normal", "normal", "normal"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for sh")
+def test_children_are_nobodys(loop_factory: Callable[[], AbstractEventLoop]) -> None:
+    """What governess has the loop watch for all children does not take the priority of who starts the first."""
+    priorities: list[int] = []
+
+    class Loop(prioritized(loop_factory)):  # type: ignore[misc]
+        def add_reader(self, *args: Any) -> None:
+            priorities.append(current_priority.get())
+            super().add_reader(*args)
+
+    async def main() -> None:
+        with governess.priority(19):
+            assert await exit_of_a_child() == 3
+
+    with DefaultEventLoopPolicy(Loop) as policy, asyncio.Runner(loop_factory=policy.loop_factory) as runner:
+        runner.run(main())
+    assert set(priorities) <= {0}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from concurrent.futures import Future
 from signal import Signals
 from typing import Any, assert_type
 
@@ -14,16 +15,22 @@ from governess import (
     AbstractEventLoopPolicy,
     DefaultEventLoopPolicy,
     Exit,
+    LimitedEventLoopPolicy,
+    PriorityEventLoopPolicy,
 )
 from governess.children import children
 from governess.loops import LoopChoice, available, choose_loop
-from governess.policies import Scope, ThreadScope
+from governess.policies import ContextScope, ProcessScope, Scope, ThreadScope
 
 assert_type(governess.__version__, str)
 
 
 async def answer() -> int:
     return 42
+
+
+async def double(text: str) -> int:
+    return 2 * int(text)
 
 
 def one_loop() -> AbstractEventLoop:
@@ -76,6 +83,23 @@ with DefaultEventLoopPolicy() as policy:
     policy.loop_factory = one_loop  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+# Policies and loop classes that do something else.
+
+LimitedEventLoopPolicy(asyncio.SelectorEventLoop, ThreadScope(), None, max_tasks=3, loop=None)
+LimitedEventLoopPolicy(max_tasks="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+with LimitedEventLoopPolicy(max_tasks=3) as limited_policy:
+    assert_type(limited_policy.new_event_loop(), AbstractEventLoop)
+
+with PriorityEventLoopPolicy(one_loop) as priority_policy, governess.priority(-5) as nothing:
+    assert_type(priority_policy.new_event_loop(), AbstractEventLoop)
+    assert_type(nothing, None)
+
+assert_type(governess.limited(asyncio.SelectorEventLoop, max_tasks=3), type[asyncio.SelectorEventLoop])
+assert_type(governess.prioritized(governess.limited(asyncio.SelectorEventLoop)), type[asyncio.SelectorEventLoop])
+governess.priority("high")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 class MyPolicy(DefaultEventLoopPolicy):
     """As asyncio's documentation shows it."""
 
@@ -113,7 +137,36 @@ DefaultEventLoopPolicy(scope=MyScope())
 DefaultEventLoopPolicy(scope=object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+# One loop for all, a thread for each, a loop for a context.
+
+with governess.SharedEventLoopPolicy(asyncio.SelectorEventLoop, watcher=None) as shared:
+    assert_type(shared, governess.SharedEventLoopPolicy)
+    assert_type(shared.call(answer()), int)
+    assert_type(shared.submit(answer()), Future[int])
+    shared.call(answer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+with governess.ThreadedEventLoopPolicy(2, one_loop, ThreadScope()) as in_threads:
+    assert_type(in_threads, governess.ThreadedEventLoopPolicy)
+    assert_type(in_threads.map(double, ["1", "2"]), list[int])
+    assert_type(in_threads.map(double, ["1"], at_once=5), list[int])
+    in_threads.map(double, [1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+with governess.ContextEventLoopPolicy(one_loop, governess.get_child_watcher) as in_contexts:
+    assert_type(in_contexts, governess.ContextEventLoopPolicy)
+DefaultEventLoopPolicy(scope=ContextScope())
+DefaultEventLoopPolicy(scope=ProcessScope())
+assert_type(governess.threaded(asyncio.SelectorEventLoop), type[asyncio.SelectorEventLoop])
+
+
 # The name of a loop.
+
+assert_type(governess.run(answer(), loop="auto"), int)
+governess.Runner(loop="uvloop")
+DefaultEventLoopPolicy(loop="asyncio")
+governess.SharedEventLoopPolicy(loop="auto")
+governess.ThreadedEventLoopPolicy(loop="auto")
+governess.ContextEventLoopPolicy(loop="auto")
+DefaultEventLoopPolicy(loop=one_loop)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 assert_type(choose_loop(), LoopChoice)
 assert_type(choose_loop("uvloop").name, str)

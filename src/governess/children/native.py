@@ -9,6 +9,7 @@ import functools
 import itertools
 import os
 import weakref
+from contextvars import Context
 
 from governess.children import _spawn, helpers
 from governess.children.arguments import arguments_of, program_of
@@ -52,7 +53,8 @@ class _Desk:
         self._waiting: dict[int, tuple[asyncio.Future[Birth], Command]] = {}
         self._channel = _spawn.Channel()
         try:
-            loop.add_reader(self._channel.fileno(), self._take_all)
+            # In a context of its own: it serves others too, whatever priority this one has.
+            Context().run(loop.add_reader, self._channel.fileno(), self._take_all)
         except BaseException:
             self._channel.close()
             raise

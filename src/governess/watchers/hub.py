@@ -7,6 +7,7 @@ import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from contextvars import Context
 from typing import Protocol
 
 from governess.children.child import Child
@@ -106,7 +107,8 @@ class _Hub:
         self._children: set[Child] = set()
         self._closed = False
         try:
-            loop.add_reader(queue.fileno(), self._handle_exits)
+            # In a context of its own: it serves others too, whatever priority this one has.
+            Context().run(loop.add_reader, queue.fileno(), self._handle_exits)
         except BaseException:
             queue.close()
             raise
