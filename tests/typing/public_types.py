@@ -149,7 +149,7 @@ with governess.ThreadedEventLoopPolicy(2, one_loop, ThreadScope()) as in_threads
     assert_type(in_threads, governess.ThreadedEventLoopPolicy)
     assert_type(in_threads.map(double, ["1", "2"]), list[int])
     assert_type(in_threads.map(double, ["1"], at_once=5), list[int])
-    in_threads.map(double, [1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    in_threads.map(double, [1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 with governess.ContextEventLoopPolicy(one_loop, governess.get_child_watcher) as in_contexts:
     assert_type(in_contexts, governess.ContextEventLoopPolicy)

@@ -174,7 +174,8 @@ class ThreadedLoop(_Base):
         if self._host.is_here:
             return super().create_task(coroutine, **options)
         options.pop("eager_start", None)
-        return self._do(functools.partial(super().create_task, coroutine, **options))
+        make: Callable[[], asyncio.Task[T]] = functools.partial(super().create_task, coroutine, **options)
+        return self._do(make)
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call the callback in the loop's thread when the descriptor can be read."""
