@@ -1,14 +1,15 @@
 """Runs of pytest with the plugin, and with no other plugin but those that a test asks for."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 
 import pytest
 
 Run = Callable[..., pytest.RunResult]
 
 #: Where governess is on the path only, and not installed, nothing has told pytest of the plugin.
-PLUGIN = () if entry_points(group="pytest11", name="governess") else ("-p", "governess.pytest_plugin")
+HAS_ENTRY_POINT = any(found.entry_points.select(group="pytest11", name="governess") for found in distributions())
+PLUGIN = () if HAS_ENTRY_POINT else ("-p", "governess.pytest_plugin")
 
 
 @pytest.fixture

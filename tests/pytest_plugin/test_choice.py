@@ -151,7 +151,7 @@ def test_own_policy(ids: Ids, pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ("--governess-policies=defualt", "there is no policy 'defualt'; there are default, *"),
+        ("--governess-policies=nosuch", "there is no policy 'nosuch'; there are default, *"),
         ("--governess-policies=default+", "there is no policy 'default+'; there are default, *"),
         ("--governess-policies=no:such", "the policy 'no:such' cannot be imported: No module named 'no'"),
         ("--governess-policies=sys:path", "the policy 'sys:path' is not callable"),
@@ -185,7 +185,7 @@ def test_unavailable_by_mark(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("policies=['defualt']", "there is no policy 'defualt'; there are default, *"),
+        ("policies=['nosuch']", "there is no policy 'nosuch'; there are default, *"),
         ("'default'", "mark.governess takes policies, watchers, may_leave_children, each by its name"),
         ("policy='default'", "mark.governess takes policies, watchers, may_leave_children, each by its name"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import governess.policies
 from governess.abc import AbstractChildWatcher
-from governess.loops.choose import choose_loop
+from governess.loops.choose import available, choose_loop
 
 if sys.platform != "win32":
     from governess import watchers
@@ -26,8 +26,9 @@ class UnknownName(ValueError):
 
 
 def policy_names() -> list[str]:
-    """Return the names that there are, but for ``kind+loop`` and ``module:factory``."""
-    return [kind for kind in _KINDS if _policy_class(kind) is not None] + list(_LOOPS)
+    """Return the names that work here, but for ``kind+loop`` and ``module:factory``."""
+    kinds = [kind for kind in _KINDS if _policy_class(kind) is not None]
+    return kinds + [loop for loop, _, works in available() if works and loop in _LOOPS]
 
 
 def policy_maker(name: str) -> Callable[..., Any]:
