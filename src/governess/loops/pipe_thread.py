@@ -118,5 +118,4 @@ class PipeThread:
             pipe, self._pipe = self._pipe, None
         if pipe is not None:
             pipe.close()
-        self._end.take_back()
-        self._end.close()
+        self._end.close_lent()

@@ -30,7 +30,7 @@ class PipeEnd:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """Whether the descriptor is closed."""
         return self._descriptor < 0
 
     def fileno(self) -> int:
@@ -46,18 +46,18 @@ class PipeEnd:
         return self._descriptor
 
     def lend(self, ask: Callable[[], object]) -> None:
-        """Let another thread use it: until `take_back`, `close` only calls `ask`, which asks to end that."""
+        """Let another thread use it, which calls `close_lent` in the end: `close` only calls `ask`, to hasten that."""
         self._ask_user = ask
-
-    def take_back(self) -> None:
-        """Let nobody use it any more but its owner."""
-        self._ask_user = None
 
     def close(self) -> None:
         """Close the descriptor, unless it is closed already."""
         if (ask_user := self._ask_user) is not None:
             ask_user()
-            return
+        else:
+            self.close_lent()
+
+    def close_lent(self) -> None:
+        """Close the descriptor, as the one to whom it is lent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0 and _identity(descriptor) == self._identity:
             os.close(descriptor)
