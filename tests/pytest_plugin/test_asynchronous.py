@@ -105,6 +105,17 @@ class TestPytestAsyncio:
         found = ids(tests, plugins=("asyncio",))
         assert found == ["test_other", "test[default-safe]", "test[default-fast]", "test_one"]
 
+    def test_fixture(self, ids: Ids) -> None:
+        """A test that asks for the fixture runs once with each policy, in a loop of it, asked for or not."""
+        tests = f"""
+            {CHILD}
+            @pytest.mark.asyncio
+            async def test(event_loop_policy_matrix):
+                assert (await child()).governess_policy is event_loop_policy_matrix
+            """.replace("\n            ", "\n")
+        assert ids(tests, plugins=("asyncio",)) == ["test[default]"]
+        assert ids(tests, *OPTIONS, plugins=("asyncio",)) == [f"test[{name}]" for name in COMBINATIONS]
+
     def test_loop_of_module(self, ids: Ids, pytester: pytest.Pytester) -> None:
         """A loop of a wider scope serves all its tests, with its watcher and that watcher's handler of SIGCHLD."""
         end = "import signal\ndef test_end(): assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from governess._registry import new_event_loop
 from governess.abc import AbstractEventLoopPolicy
 from governess.pytest_plugin import options
-from governess.pytest_plugin.asyncio_hook import loop_factories_offered
+from governess.pytest_plugin.asyncio_hook import LoopFactories, loop_factories_offered
 from governess.pytest_plugin.combination import Combination
 from governess.pytest_plugin.leftovers import Child, ChildrenOfFixtures, living_children, report_new
 from governess.pytest_plugin.restore import current_policy, restored
@@ -74,8 +75,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     for fixture in (POLICY_FIXTURE, ANYIO_FIXTURE):
         if fixture in metafunc.fixturenames:
             _parametrize(metafunc, fixture, chosen or options.default(metafunc.config))
-    with loop_factories_offered(metafunc.config, chosen):
+    with loop_factories_offered(metafunc.config, _loop_factories(metafunc, chosen)):
         return (yield)
+
+
+def _loop_factories(metafunc: pytest.Metafunc, chosen: list[Combination] | None) -> LoopFactories | None:
+    if POLICY_FIXTURE in metafunc.fixturenames:
+        return {"policy": new_event_loop}  # of the policy that the fixture makes the current one
+    return None if chosen is None else {each.id: each for each in chosen}
 
 
 def _is_plain(metafunc: pytest.Metafunc) -> bool:
@@ -95,7 +102,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Keep the policy of a test's loop current from its first fixture to its last one's end."""
     if (combination := _combination_of(item)) is None or POLICY_FIXTURE in getattr(item, "fixturenames", ()):
         return (yield)
-    with loop_factories_offered(item.config, [combination]), combination.kept_current():
+    with loop_factories_offered(item.config, {combination.id: combination}), combination.kept_current():
         return (yield)
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from governess.pytest_plugin.combination import Combination
-
-__all__ = ["loop_factories_offered"]
+__all__ = ["LoopFactories", "loop_factories_offered"]
 
 # pytest-asyncio has the hook from 1.4 on.
 HOOK = "pytest_asyncio_loop_factories"
 
+LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
 
 @contextlib.contextmanager
-def loop_factories_offered(config: pytest.Config, chosen: Sequence[Combination] | None) -> Iterator[None]:
-    """Let pytest-asyncio take its loops from these combinations inside the block.
+def loop_factories_offered(config: pytest.Config, factories: LoopFactories | None) -> Iterator[None]:
+    """Let pytest-asyncio take these factories inside the block; None leaves it as it is.
 
     Whoever implements the hook has to answer it for every test. So it is implemented only while it is asked for a test
-    for which combinations were chosen.
+    that has factories.
     """
-    if chosen is None or not hasattr(config.hook, HOOK):
+    if factories is None or not hasattr(config.hook, HOOK):
         yield
         return
-    answer = _Answer(chosen)
+    answer = _Answer(factories)
     config.pluginmanager.register(answer)
     try:
         yield
@@ -34,9 +35,9 @@ def loop_factories_offered(config: pytest.Config, chosen: Sequence[Combination] 
 
 
 class _Answer:
-    def __init__(self, chosen: Sequence[Combination]) -> None:
-        self._factories = {combination.id: combination for combination in chosen}
+    def __init__(self, factories: LoopFactories) -> None:
+        self._factories = factories
 
     @pytest.hookimpl(trylast=True)  # the hook of a conftest.py comes first
-    def pytest_asyncio_loop_factories(self) -> Mapping[str, Combination]:
+    def pytest_asyncio_loop_factories(self) -> LoopFactories:
         return self._factories
