@@ -157,4 +157,4 @@ def _checked(number: int, what: str) -> int:
     return number
 
 
-_OPTIONS = frozenset(_arguments.__kwdefaults__)
+_OPTIONS = frozenset(_arguments.__kwdefaults__ or ())
