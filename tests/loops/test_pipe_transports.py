@@ -315,7 +315,7 @@ class TestShortage:
         run(main)
 
     def test_no_descriptor(self, run: Run, ends: tuple[int, int]) -> None:
-        """Without a descriptor to be had, connecting is an OSError."""
+        """Without a descriptor to be had, connecting is an OSError, and the end is closed."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
         async def main() -> None:
@@ -325,6 +325,7 @@ class TestShortage:
                     await reading(ends[0])
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            _write_until_broken(ends[1])
 
         run(main)
 

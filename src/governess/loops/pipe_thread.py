@@ -43,7 +43,7 @@ class PipeThread:
             ended: called in the loop after it, with the error that it has raised.
 
         Raises:
-            OSError: no descriptor is free.
+            OSError: no descriptor is free; then the end is closed.
         """
         self._loop = loop
         self._end = end
@@ -55,7 +55,7 @@ class PipeThread:
         self._started = False
         self._process = os.getpid()
         self.stopped = False
-        self._pipe: BlockingPipe | None = BlockingPipe(end)
+        self._pipe: BlockingPipe | None = _blocking(end)
         end.lend(self.stop)
 
     def start(self) -> None:
@@ -119,3 +119,11 @@ class PipeThread:
         if pipe is not None:
             pipe.close()
         self._end.close_lent()
+
+
+def _blocking(end: PipeEnd) -> BlockingPipe:
+    try:
+        return BlockingPipe(end)
+    except OSError:
+        end.close()
+        raise
