@@ -495,10 +495,10 @@ def test_debug_mode(loop_name: str) -> None:
     """In asyncio's debug mode, which checks the thread of every call, nothing complains."""
     run_fresh(
         f"""
-import asyncio, governess
+import asyncio, sys, governess
 
 async def child():
-    process = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "raise SystemExit(7)")
     return await process.wait()
 
 with governess.SharedEventLoopPolicy(loop="{loop_name}") as policy:

@@ -7,7 +7,7 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from governess.loops.host import Host
 from governess.loops.submitted import Submitted
@@ -174,8 +174,8 @@ class ThreadedLoop(_Base):
         if self._host.is_here:
             return super().create_task(coroutine, **options)
         options.pop("eager_start", None)
-        make: Callable[[], asyncio.Task[T]] = functools.partial(super().create_task, coroutine, **options)
-        return self._do(make)
+        make: Callable[[], Any] = functools.partial(super().create_task, coroutine, **options)
+        return cast("asyncio.Task[T]", self._do(make))
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call the callback in the loop's thread when the descriptor can be read."""
