@@ -315,7 +315,8 @@ def test_no_starvation(loop: AbstractEventLoop) -> None:
     deadline = time.monotonic() + 10
     while not called and time.monotonic() < deadline:
         run_round(loop)
-    assert called == [pytest.approx(3 * STEP, abs=1)]
+    # A proactor loop has callbacks of its own.
+    assert called == [pytest.approx(3 * STEP, abs=1 if sys.platform != "win32" else STEP)]
 
 
 def test_timers_and_descriptors_are_looked_after(loop: AbstractEventLoop) -> None:
@@ -473,9 +474,8 @@ def test_debug_mode(loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture) -
         loop.call_soon(called.append, number)
     run_round(loop, 5)
     assert called == list(range(20))
-    slow_ones = [record.getMessage() for record in caplog.records if "took" in record.getMessage()]
-    assert len(slow_ones) == 1
-    assert "slow()" in slow_ones[0]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len([it for it in messages if "took" in it and "slow()" in it]) == 1
     assert reports[0]["source_traceback"][-1].filename == __file__
     assert f"created at {__file__}" in repr(handle)
 

@@ -15,7 +15,8 @@ __all__ = ["Gate"]
 class Gate(Coroutine[Any, Any, Any]):
     """Lets the coroutine take its first step when its task has a place, and tells the places how it goes on.
 
-    It looks like the coroutine: name, frame, code and the like are the coroutine's.
+    It looks like the coroutine: name, frame, code and the like are the coroutine's. So is its state, in which anyio,
+    which cancels no task that has not begun, sees that one in line has not.
     """
 
     __slots__ = ("__weakref__", "_coroutine", "_is_open", "_loop", "_places", "_queueing", "claim")
@@ -48,11 +49,6 @@ class Gate(Coroutine[Any, Any, Any]):
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()
-
-    @property
-    def cr_suspended(self) -> bool:
-        """Whether it waits, in line or after that."""
-        return self._queueing is not None or self._coroutine.cr_suspended  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._coroutine, name)
