@@ -24,7 +24,7 @@ def main() -> int:
     folder = options.into or (SCRATCH if options.quick else PAGE)
     for name in options.questions or NAMES:
         question: Question = importlib.import_module(f"benchmarks.questions.{name}").QUESTION
-        found = kept(folder)[name] if options.draw else _ask(question, options)
+        found = _look_up(name, folder) if options.draw else _ask(question, options)
         _print(question, found)
         if problem := keep(question, found, folder):
             _say(problem)
@@ -38,6 +38,13 @@ def _ask(question: Question, options: argparse.Namespace) -> Found:
         return ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
     except RuntimeError as error:
         sys.exit(f"benchmarks: {error}")
+
+
+def _look_up(name: str, folder: Path) -> Found:
+    try:
+        return kept(folder)[name]
+    except KeyError:
+        sys.exit(f"benchmarks: nothing is kept of {name} in {folder}; ask it first, without --draw")
 
 
 def _options() -> argparse.Namespace:

@@ -18,7 +18,7 @@ COLUMNS = 3
 
 
 def draw(question: Question, found: Found, path: Path) -> None:
-    """Draw the first measure: a panel a case, a bar a contestant, from the fastest to the slowest round a line.
+    """Draw the first measure: a panel a case, a bar or dot a contestant, a line from its lowest to its highest round.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -39,7 +39,9 @@ def draw(question: Question, found: Found, path: Path) -> None:
     shared = len({tuple(each) for each in names.values()}) == 1
     with pyplot.rc_context(style):
         size = (3.1 * columns + 1.4, rows * (0.26 * tallest + 0.9))
-        figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, sharey=shared, layout="constrained")
+        figure, axes = pyplot.subplots(
+            rows, columns, figsize=size, squeeze=False, sharex=True, sharey=shared, layout="constrained"
+        )
         for panel in axes.flat[len(cases) :]:
             panel.set_visible(False)
         for panel, case in zip(axes.flat, cases, strict=False):
@@ -55,9 +57,12 @@ def _draw_case(panel: Any, question: Question, found: Found, case: str, names: l
     middles = [each.median * measure.scale for each in spreads]
     below = [(each.median - each.low) * measure.scale for each in spreads]
     above = [(each.high - each.median) * measure.scale for each in spreads]
-    if question.logarithmic:
+    colors = [_color(name) for name in names]
+    if question.logarithmic:  # where the length of a bar means nothing
         panel.set_xscale("log")
-    panel.barh(range(len(names)), middles, color=[_color(name) for name in names], height=0.7)
+        panel.scatter(middles, range(len(names)), color=colors, s=36, zorder=3)
+    else:
+        panel.barh(range(len(names)), middles, color=colors, height=0.7)
     panel.errorbar(middles, range(len(names)), xerr=[below, above], fmt="none", ecolor=INK, elinewidth=1, capsize=2)
     panel.set_yticks(range(len(names)), names)
     panel.set_title(case, fontsize=9)
