@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.figures import figures_table, judge
@@ -34,10 +35,13 @@ def main() -> int:
 
 
 def _ask(question: Question, options: argparse.Namespace) -> Found:
+    began = time.monotonic()
     try:
-        return ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
+        found = ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
     except RuntimeError as error:
         sys.exit(f"benchmarks: {error}")
+    _say(f"{question.name} has taken {time.monotonic() - began:.0f} s")
+    return found
 
 
 def _look_up(name: str, folder: Path) -> Found:
