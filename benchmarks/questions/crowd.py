@@ -115,10 +115,10 @@ QUESTION = Question(
     title="Many living children",
     base="asyncio + pidfd",
     measures=(
-        Measure("cpu_of_all", "all exit: CPU, µs a child", scale=1e6),
-        Measure("time_of_all", "time, µs a child", scale=1e6),
         Measure("cpu_of_one", "one exits: CPU, µs", scale=1e6),
         Measure("latency", "seen after, µs", scale=1e6),
+        Measure("cpu_of_all", "all exit: CPU, µs a child", scale=1e6),
+        Measure("time_of_all", "time, µs a child", scale=1e6),
         Measure("memory", "memory, bytes a child"),
     ),
     answer=answer,

@@ -109,5 +109,6 @@ QUESTION = Question(
     ),
     answer=answer,
     cases=cases,
+    rounds=3,
     logarithmic=True,
 )
