@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import time
 from pathlib import Path
 
 from benchmarks.figures import figures_table, judge
@@ -24,7 +25,7 @@ def main() -> int:
     folder = options.into or (SCRATCH if options.quick else PAGE)
     for name in options.questions or NAMES:
         question: Question = importlib.import_module(f"benchmarks.questions.{name}").QUESTION
-        found = kept(folder)[name] if options.draw else _ask(question, options)
+        found = _look_up(name, folder) if options.draw else _ask(question, options)
         _print(question, found)
         if problem := keep(question, found, folder):
             _say(problem)
@@ -34,10 +35,20 @@ def main() -> int:
 
 
 def _ask(question: Question, options: argparse.Namespace) -> Found:
+    began = time.monotonic()
     try:
-        return ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
+        found = ask(question, options.quick, options.rounds or (1 if options.quick else question.rounds), _say)
     except RuntimeError as error:
         sys.exit(f"benchmarks: {error}")
+    _say(f"{question.name} has taken {time.monotonic() - began:.0f} s")
+    return found
+
+
+def _look_up(name: str, folder: Path) -> Found:
+    try:
+        return kept(folder)[name]
+    except KeyError:
+        sys.exit(f"benchmarks: nothing is kept of {name} in {folder}; ask it first, without --draw")
 
 
 def _options() -> argparse.Namespace:

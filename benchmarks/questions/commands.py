@@ -51,4 +51,5 @@ QUESTION = Question(
     measures=(Measure("seconds", "s"),),
     answer=answer,
     cases=cases,
+    rounds=3,
 )

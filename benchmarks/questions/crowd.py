@@ -20,7 +20,8 @@ AT_ONCE = 64
 # Time for everyone who waits to fall asleep, in seconds.
 SETTLE = 0.2
 
-BY_TABLE = ("multiloop", "safe", "fast")
+# Each exit makes these ask for every child, or each child takes a thread.
+DEAR = {"threaded", "multiloop", "safe"}
 
 
 def answer(contestant: str, living: int, singles: int) -> Answers:
@@ -89,7 +90,7 @@ def _resident() -> int:
 
 
 def cases(quick: bool) -> list[Case]:
-    """100, 1,000 and 10,000; a thread a child, and tables that are searched for each exit, up to 1,000."""
+    """100, 1,000 and 10,000, as far as a watcher gets in reasonable time."""
     return [
         Case(f"{living:,} living", {"living": living, "singles": 20 if quick else 50}, _contestants(living))
         for living in ((100,) if quick else (100, 1000, 10_000))
@@ -97,11 +98,13 @@ def cases(quick: bool) -> list[Case]:
 
 
 def _contestants(living: int) -> tuple[str, ...]:
-    watchers = WATCHERS if living <= 1000 else ("pidfd", "fast")
+    """Leave out the dear ones at 10,000; asyncio's multiloop, which its own signals interrupt, hangs at 1,000."""
+    watchers = [watcher for watcher in WATCHERS if living <= 1000 or watcher not in DEAR]
+    asyncios = [watcher for watcher in watchers if living <= 100 or watcher != "multiloop"]
     return (
         *(f"governess + {watcher}" for watcher in watchers),
         "governess + uvloop",
-        *(f"asyncio + {watcher}" for watcher in watchers),
+        *(f"asyncio + {watcher}" for watcher in asyncios),
         "uvloop",
         "trio",
     )
@@ -112,10 +115,10 @@ QUESTION = Question(
     title="Many living children",
     base="asyncio + pidfd",
     measures=(
-        Measure("cpu_of_all", "all exit: CPU, µs a child", scale=1e6),
-        Measure("time_of_all", "time, µs a child", scale=1e6),
         Measure("cpu_of_one", "one exits: CPU, µs", scale=1e6),
         Measure("latency", "seen after, µs", scale=1e6),
+        Measure("cpu_of_all", "all exit: CPU, µs a child", scale=1e6),
+        Measure("time_of_all", "time, µs a child", scale=1e6),
         Measure("memory", "memory, bytes a child"),
     ),
     answer=answer,

@@ -23,7 +23,7 @@ def answer(contestant: str, times: int) -> Answers:
 
 def cases(quick: bool) -> list[Case]:
     """The import alone, in a fresh interpreter each time."""
-    return [Case("import", {"times": 3 if quick else 7}, ("governess", "asyncio", "uvloop", "trio", "anyio"))]
+    return [Case("import", {"times": 3 if quick else 5}, ("governess", "asyncio", "uvloop", "trio", "anyio"))]
 
 
 QUESTION = Question(
@@ -33,5 +33,5 @@ QUESTION = Question(
     measures=(Measure("seconds", "ms", scale=1e3),),
     answer=answer,
     cases=cases,
-    rounds=7,
+    rounds=5,
 )

@@ -60,7 +60,7 @@ def cases(quick: bool) -> list[Case]:
     return [
         Case(
             f"{at_once} at once{', reading the output' if output else ''}",
-            {"count": 200 if quick else 800, "at_once": at_once, "output": output},
+            {"count": 200 if quick else 600, "at_once": at_once, "output": output},
             (*EVERYONE, *FLOORS),
         )
         for output in (False, True)
