@@ -69,7 +69,8 @@
 
 extern char **environ;
 
-#define THREADS 4
+#define THREADS 16
+#define STALL 0.02 /* seconds */
 #define CHILD_STACK (64 * 1024)
 #define THREAD_STACK (256 * 1024)
 
@@ -653,6 +654,9 @@ static struct {
     Channel *channels;
     int threads;
     int idle;
+    int busy;
+    int is_watched;   /* whether an idle thread looks for a stall */
+    double last_step; /* when a thread last took a request or came back from one */
     unsigned generation; /* how many forks this process is away from the first one that had a pool */
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -661,22 +665,77 @@ static struct {
     .queue_end = &pool.queue,
 };
 
-static void
-enqueue(Request *request)
+static double
+seconds_of(clockid_t clock)
 {
-    request->next = NULL;
-    *pool.queue_end = request;
-    pool.queue_end = &request->next;
-    pthread_cond_signal(&pool.work);
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What pthread_cond_timedwait() takes. */
+static struct timespec
+moment_in(double seconds)
+{
+    double until = seconds_of(CLOCK_REALTIME) + seconds;
+    struct timespec moment = {.tv_sec = (time_t)until};
+    moment.tv_nsec = (long)((until - (double)moment.tv_sec) * 1e9);
+    return moment;
+}
+
+/* So many children are started at a time: one a processor. More would only make everybody else wait for one, the event
+   loop too. */
+static int
+starters(void)
+{
+    static int count = 0;
+    if (count == 0) {
+#ifdef __linux__
+        cpu_set_t set;
+        count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 4;
+#else
+        count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+        count = count < 1 ? 1 : count > THREADS / 2 ? THREADS / 2 : count;
+    }
+    return count;
+}
+
+/* Waits until there is a request, and this thread may take it: if not all starters are busy, or if they are, but none
+   has got anywhere for a while. Then an exec is slow, and the next one need not be. */
+static void
+await_turn(void)
+{
+    pool.idle++;
+    for (;;) {
+        if (pool.queue != NULL && pool.busy < starters())
+            break;
+        if (pool.queue == NULL || pool.is_watched) {
+            pthread_cond_wait(&pool.work, &pool.lock);
+            continue;
+        }
+        double left = pool.last_step + STALL - seconds_of(CLOCK_MONOTONIC);
+        if (left <= 0)
+            break;
+        struct timespec stall = moment_in(left);
+        pool.is_watched = 1;
+        pthread_cond_timedwait(&pool.work, &pool.lock, &stall);
+        pool.is_watched = 0;
+    }
+    pool.idle--;
 }
 
 static Request *
-dequeue(void)
+take_request(void)
 {
     Request *request = pool.queue;
     pool.queue = request->next;
     if (pool.queue == NULL)
         pool.queue_end = &pool.queue;
+    request->next = pool.running;
+    pool.running = request;
+    pool.busy++;
+    pool.last_step = seconds_of(CLOCK_MONOTONIC);
     return request;
 }
 
@@ -689,6 +748,8 @@ unlink_running(Request *request)
             break;
         }
     }
+    pool.busy--;
+    pool.last_step = seconds_of(CLOCK_MONOTONIC);
     if (pool.running == NULL && pool.queue == NULL)
         pthread_cond_broadcast(&pool.rest);
 }
@@ -708,19 +769,17 @@ report(Request *request)
     }
 }
 
+static int see_to_a_thread(void);
+
 static void *
 work(void *stack)
 {
     pthread_mutex_lock(&pool.lock);
     for (;;) {
-        while (pool.queue == NULL) {
-            pool.idle++;
-            pthread_cond_wait(&pool.work, &pool.lock);
-            pool.idle--;
-        }
-        Request *request = dequeue();
-        request->next = pool.running;
-        pool.running = request;
+        await_turn();
+        Request *request = take_request();
+        if (pool.queue != NULL)
+            see_to_a_thread();
         int is_wanted = !request->cancelled;
         pthread_mutex_unlock(&pool.lock);
 
@@ -773,13 +832,24 @@ start_thread(void)
     return error;
 }
 
+/* Wakes one if it may take a request, or has to look for a stall; there is always one that can. */
 static int
-is_enough_threads(void)
+see_to_a_thread(void)
 {
-    int waiting = 1;
-    for (Request *request = pool.queue; request != NULL && waiting <= pool.idle; request = request->next)
-        waiting++;
-    return pool.threads >= THREADS || waiting <= pool.idle;
+    if (pool.idle == 0)
+        return pool.threads < THREADS ? start_thread() : 0;
+    if (pool.busy < starters() || !pool.is_watched)
+        pthread_cond_signal(&pool.work);
+    return 0;
+}
+
+static int
+enqueue(Request *request)
+{
+    request->next = NULL;
+    *pool.queue_end = request;
+    pool.queue_end = &request->next;
+    return see_to_a_thread();
 }
 
 /* Nobody waits for it any more: it is dropped, or killed as soon as it can be. Under the lock. */
@@ -871,7 +941,7 @@ after_fork_in_child(void)
     pool.running = pool.queue = NULL;
     pool.channels = NULL;
     pool.queue_end = &pool.queue;
-    pool.threads = pool.idle = 0;
+    pool.threads = pool.idle = pool.busy = pool.is_watched = 0;
     pool.generation++;
     pthread_cond_init(&pool.work, NULL);
     pthread_cond_init(&pool.rest, NULL);
@@ -1308,13 +1378,9 @@ channel_submit(Channel *self, PyObject *arguments)
     request->channel = self;
     int error = 0;
     pthread_mutex_lock(&pool.lock);
-    if (!is_enough_threads()) {
-        error = start_thread();
-        if (pool.threads > 0)
-            error = 0; /* the others will do */
-    }
+    error = pool.threads == 0 ? start_thread() : 0;
     if (error == 0)
-        enqueue(request);
+        enqueue(request); /* if there can be no further thread, the others will do */
     pthread_mutex_unlock(&pool.lock);
     if (error != 0) {
         free_request(request);
@@ -1426,11 +1492,7 @@ finish(PyObject *Py_UNUSED(module), PyObject *argument)
         PyErr_SetString(PyExc_ValueError, "the timeout must be a number of seconds");
         return NULL;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    long long nanoseconds = until.tv_nsec + (long long)(timeout * 1e9);
-    until.tv_sec += nanoseconds / 1000000000;
-    until.tv_nsec = nanoseconds % 1000000000;
+    struct timespec until = moment_in(timeout);
     int is_at_rest;
     Py_BEGIN_ALLOW_THREADS
     pthread_mutex_lock(&pool.lock);

@@ -57,7 +57,7 @@ def test_cancelled_while_starting(stoppable: Spawner, fifo: Path, loop_factory: 
     async def main() -> None:
         before = children()
         tasks = [asyncio.create_task(stoppable.spawn(command(["cat"], stdin=fifo, **PIPES))) for _ in range(20)]
-        await until(lambda: len(children() - before) == 4)  # as many as there are threads; the others are queued
+        await until(lambda: len(children() - before) >= 4)  # the others are queued
         for task in tasks:
             task.cancel()
         assert all(
@@ -75,8 +75,8 @@ def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Calla
 
     async def main() -> None:
         before = children()
-        first = [asyncio.create_task(native.spawn(command(["cat"], stdin=fifo, stdout=PIPE))) for _ in range(4)]
-        await until(lambda: len(children() - before) == 4)
+        first = [asyncio.create_task(native.spawn(command(["cat"], stdin=fifo, stdout=PIPE))) for _ in range(16)]
+        await until(lambda: len(children() - before) == 16)  # as many as there can be threads
         queued = asyncio.create_task(native.spawn(command(["touch", fifo.parent / "made"], **PIPES)))
         await asyncio.sleep(0)
         queued.cancel()
@@ -84,7 +84,7 @@ def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Calla
             await queued
         with open(fifo, "w"):
             births = [birth.claim() for birth in await asyncio.gather(*first)]
-        assert [end(birth).returncode for birth in births] == [0] * 4
+        assert [end(birth).returncode for birth in births] == [0] * 16
         assert not (fifo.parent / "made").exists()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -150,6 +150,22 @@ def test_loop_closed_while_starting(stoppable: Spawner, fifo: Path, loop_factory
     coroutine.close()
     del coroutine
     wait_until(lambda: children() == before)
+
+
+def test_slow_execs_do_not_hold_up_others(native: Spawner, fifo: Path, loop_factory: Callable) -> None:
+    """Behind more slow starts than there are processors, a quick one comes to its end before them."""
+
+    async def main() -> None:
+        slow = [asyncio.create_task(native.spawn(command(["true"], stdin=fifo))) for _ in range(10)]
+        quick = await native.spawn(command(["true"]))
+        assert not any(task.done() for task in slow)
+        writer = os.open(fifo, os.O_RDWR)
+        births = await asyncio.gather(*slow)
+        os.close(writer)
+        assert {end(birth.claim()).returncode for birth in (quick, *births)} == {0}
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 async def some_steps(coroutine, condition: Callable[[], bool]) -> None:
