@@ -8,7 +8,7 @@ copyright = f"2026, {author}"
 version = release = installed_version("governess")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance"] # what performance.md includes
+exclude_patterns = ["_build", "performance"]  # what performance.md includes
 html_theme = "furo"
 html_title = f"governess {release}"
 
