@@ -32,5 +32,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(bool|bytes|int|float|str|list|dict|tuple|set|frozenset|type|object|None|Callable|Any)"),
     ("py:obj", r".*"),  # see default_role
     ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
-    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|LoopT|LoopFactory)"),  # private names, type variables, aliases
+    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|Item|LoopT|LoopFactory|Submitted)"),  # private names, type variables, aliases
 ]
