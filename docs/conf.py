@@ -8,7 +8,7 @@ copyright = f"2026, {author}"
 version = release = installed_version("governess")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "performance"] # what performance.md includes
+exclude_patterns = ["_build", "performance"]  # what performance.md includes
 html_theme = "furo"
 html_title = f"governess {release}"
 
@@ -32,5 +32,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(bool|bytes|int|float|str|list|dict|tuple|set|frozenset|type|object|None|Callable|Any)"),
     ("py:obj", r".*"),  # see default_role
     ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
-    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|LoopT|LoopFactory)"),  # private names, type variables, aliases
+    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|Item|LoopT|LoopFactory|Submitted)"),  # private names, type variables, aliases
 ]
