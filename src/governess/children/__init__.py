@@ -9,7 +9,7 @@ __all__ = ["Exit", "observe"]
 
 if sys.platform != "win32":
     from governess.children.child import Child, adopt, children
-    from governess.children.group import end_group
+    from governess.children.group import Group, end_group
     from governess.children.spawn import Spawner
 
-    __all__ += ["Child", "Spawner", "adopt", "children", "end_group"]
+    __all__ += ["Child", "Group", "Spawner", "adopt", "children", "end_group"]
