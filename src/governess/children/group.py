@@ -42,14 +42,15 @@ class Group:
     def __init__(self, leader: Child) -> None:
         """Stand for the group of the child `leader`."""
         self.leader = leader
-        self._pidfd = _group_pidfd(leader)
         self._hold = contextlib.ExitStack()
+        self._pidfd = _group_pidfd(leader)
         # Where a held child cannot be seen to have exited, it is held while the group is being ended alone.
         if self._pidfd is None and CAN_PEEK:
             self._hold.enter_context(leader.held())
 
     def __del__(self) -> None:
-        self.close()
+        if not sys.is_finalizing():  # when a frozen thread may hold any lock
+            self.close()
 
     def close(self) -> None:
         """Give the group up: its leader is reaped if it has exited."""

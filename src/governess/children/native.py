@@ -141,7 +141,7 @@ def _forget_parents_desks() -> None:
 
 def _birth(command: Command, pid: int, pidfd: int, *pipes: int) -> Birth:
     child = Child(pid, command.argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
-    birth = Birth(child, {number: end for number, end in enumerate(pipes) if end >= 0})
+    birth = Birth(command, child, {number: end for number, end in enumerate(pipes) if end >= 0})
     tell_of_spawn(child)
     return birth
 

@@ -41,7 +41,7 @@ def start(command: Command) -> Birth:
         child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
         # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
         process.returncode = 0
-        birth = Birth(child, pipes.keep_ours())
+        birth = Birth(command, child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
 

@@ -189,6 +189,9 @@ class Job(asyncio.SubprocessProtocol):
             await self._end_group(grace)
         finally:
             self._group_is_ending = False
+        self._finish_or_give_up()
+
+    def _finish_or_give_up(self) -> None:
         if self._exited:
             self._finish_soon()
         else:

@@ -52,7 +52,7 @@ async def start_child(
             )
         birth = await spawn(command)
         try:
-            transport = ChildTransport(loop, protocol, command.args, birth.child, birth.pipes)
+            transport = ChildTransport(loop, protocol, command.args, birth)
         except BaseException:
             birth.discard()
             raise

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from governess.children.child import Child
+from governess.children.command import Birth
 from governess.children.exit import Exit
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
@@ -25,7 +25,8 @@ logger = logging.getLogger("governess")
 class ChildTransport(asyncio.SubprocessTransport):
     """Connects a child's pipes and its end with a `asyncio.SubprocessProtocol`.
 
-    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, and ``'child'``, the `Child`.
+    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, ``'child'``, the `Child`, and
+    ``'group'``, the `Group` that it leads, if its command wants that kept.
     """
 
     def __init__(
@@ -33,16 +34,17 @@ class ChildTransport(asyncio.SubprocessTransport):
         loop: asyncio.AbstractEventLoop,
         protocol: asyncio.SubprocessProtocol,
         args: Any,
-        child: Child,
-        pipes: dict[int, int],
+        birth: Birth,
     ) -> None:
-        """Own the child, which was started with `args`, and our descriptors of its pipes."""
+        """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
+        child, pipes = birth.child, birth.pipes
         self._given: set[int] = set()  # the pipes that the loop has, or is about to have
         self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
-        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child})
+        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child, "group": birth.group})
         self._loop = loop
         self._protocol: Any = protocol
         self._child = child
+        self._group = birth.group
         self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
         self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
         self._waiters: set[asyncio.Future[int]] = set()
@@ -125,21 +127,29 @@ class ChildTransport(asyncio.SubprocessTransport):
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Close the pipes, and kill the child if it lives."""
+        """Close the pipes, and kill the child if it lives; everyone in its group, if that is kept."""
         if self._closed:
             return
-        self._closed = True
-        if not self._loop.is_closed():
-            for pipe in self._pipes.values():
-                if pipe is not None and pipe.transport is not None:
-                    pipe.transport.close()
-        self.release_pipes()
+        if self._group is not None:
+            self._group.kill()
+        self.detach()
         popen = self.get_extra_info("subprocess")
         if self._returncode is None and popen.poll() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
             with contextlib.suppress(PermissionError):  # the child runs setuid
                 popen.kill()
+
+    def detach(self) -> None:
+        """Close the pipes, and let the child live, and its group."""
+        self._closed = True
+        if self._group is not None:
+            self._group.close()
+        if not self._loop.is_closed():
+            for pipe in self._pipes.values():
+                if pipe is not None and pipe.transport is not None:
+                    pipe.transport.close()
+        self.release_pipes()
 
     def abort_pipes(self) -> bool:
         """Have the loop close the pipes in its next round, unwritten data or not; return whether there were any."""
@@ -194,6 +204,8 @@ class ChildTransport(asyncio.SubprocessTransport):
         # PermissionError: the child runs setuid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self._child.signal(signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""

@@ -1,0 +1,32 @@
+"""Children as people need them, over any running loop: asyncio's names with their meaning, and more above them."""
+
+import sys
+
+if sys.platform == "win32":
+    raise ImportError("governess.subprocess needs process groups and signals, which Windows does not have")
+
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+
+from governess.subprocess.completed import Completed, ProcessError, ProcessTimeout
+from governess.subprocess.create import create_subprocess_exec, create_subprocess_shell
+from governess.subprocess.lines import Line
+from governess.subprocess.process import Process
+from governess.subprocess.reader import Reader
+from governess.subprocess.run import run
+from governess.subprocess.start import start
+
+__all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "Completed",
+    "Line",
+    "Process",
+    "ProcessError",
+    "ProcessTimeout",
+    "Reader",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "run",
+    "start",
+]
