@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from governess.subprocess.orphans import reap_orphans
+from governess.subprocess import reap_orphans
 
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -31,7 +31,7 @@ def run_as_pid_1(script: str) -> None:
 
 SETUP = """
     import asyncio, os, subprocess, threading, time
-    from governess.subprocess.orphans import reap_orphans
+    from governess.subprocess import reap_orphans
 
     assert os.getpid() == 1
 
@@ -155,7 +155,7 @@ def test_a_subreaper_gets_orphans_too() -> None:
     """A process that is not PID 1 may call it if it is a subreaper."""
     script = """
         import ctypes, os, subprocess, threading
-        from governess.subprocess.orphans import reap_orphans
+        from governess.subprocess import reap_orphans
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         reaped = threading.Event()
         with reap_orphans(interval=0.02, on_exit=lambda pid, exit: reaped.set()):

@@ -15,7 +15,7 @@ from governess import Exit
 from governess.children import children, pidfd
 from governess.children.command import Command
 from governess.loops.start import start_child
-from governess.subprocess.watch import watch
+from governess.subprocess import watch
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "waitid"), reason="this Python cannot look at a child")
 

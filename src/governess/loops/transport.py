@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import warnings
@@ -16,6 +17,7 @@ from governess.children.exit import Exit
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
 from governess.loops.stdin import StdinTransport
+from governess.loops.terminal import TerminalWriter, is_terminal
 
 __all__ = ["ChildTransport"]
 
@@ -78,6 +80,10 @@ class ChildTransport(asyncio.SubprocessTransport):
         await connected
 
     async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
+        if number == 0 and is_terminal(end):
+            protocol = _PipeProtocol(self, number)
+            TerminalWriter(self._loop, protocol, end)
+            return protocol
         connect = self._loop.connect_write_pipe if number == 0 else self._loop.connect_read_pipe
         _, protocol = await connect(lambda: _PipeProtocol(self, number), end)
         return protocol
@@ -259,6 +265,8 @@ class _PipeProtocol(asyncio.Protocol):
         self._owner.pipe_data_received(self._fd, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and exc.errno == errno.EIO:
+            exc = None  # how a terminal says that nobody has the other end any more
         self.disconnected = True
         self._owner.pipe_connection_lost(self._fd, exc)
 

@@ -9,24 +9,32 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from governess.subprocess.completed import Completed, ProcessError, ProcessTimeout
 from governess.subprocess.create import create_subprocess_exec, create_subprocess_shell
+from governess.subprocess.limits import Limits
 from governess.subprocess.lines import Line
+from governess.subprocess.orphans import reap_orphans
 from governess.subprocess.process import Process
+from governess.subprocess.pty import WindowSize
 from governess.subprocess.reader import Reader
 from governess.subprocess.run import run
 from governess.subprocess.start import start
+from governess.subprocess.watch import watch
 
 __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
     "Completed",
+    "Limits",
     "Line",
     "Process",
     "ProcessError",
     "ProcessTimeout",
     "Reader",
+    "WindowSize",
     "create_subprocess_exec",
     "create_subprocess_shell",
+    "reap_orphans",
     "run",
     "start",
+    "watch",
 ]

@@ -9,7 +9,9 @@ from typing import Any
 from governess.children.command import Command, Program, Stdio
 from governess.loops.commands import command_of, shell_command_of
 from governess.loops.start import start_child
+from governess.subprocess.limits import child_options
 from governess.subprocess.process import Process
+from governess.subprocess.pty import in_terminal
 from governess.subprocess.streams import LIMIT, Output, Streams
 from governess.subprocess.taps import Tap
 
@@ -34,15 +36,17 @@ async def create_subprocess_exec(
         stdout: likewise.
         stderr: likewise, or STDOUT for the same place.
         limit: how many bytes a reader buffers before the child has to wait.
-        **options: the other arguments of `subprocess.Popen`, but for those that make text of bytes; and `rlimits`,
-            `nice`, `parent_death_signal` and `controlling_terminal`, which only the native spawner can do.
+        **options: the other arguments of `subprocess.Popen`, but for those that make text of bytes; and, in force
+            before the program's first instruction, which only the native spawner can do: `limits`, the `Limits` of what
+            it may use; ``die_with_parent=True``, which kills it when this process ends (Linux); ``pty=True`` or
+            ``pty=(rows, columns)``, which gives it a terminal in place of pipes, DEVNULL and the parent's streams.
 
     Raises:
         OSError: as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes.
         NotImplementedError: an option needs the native spawner, which is not in use here.
     """
-    return await create(command_of((program, *args), stdin, stdout, stderr, options), limit)
+    return await create(command_of((program, *args), stdin, stdout, stderr, child_options(options)), limit)
 
 
 async def create_subprocess_shell(
@@ -54,7 +58,7 @@ async def create_subprocess_shell(
     **options: Any,
 ) -> Process:
     """Start a line of the shell in the running loop; arguments and errors as in `create_subprocess_exec`."""
-    return await create(shell_command_of(cmd, stdin, stdout, stderr, options), limit)
+    return await create(shell_command_of(cmd, stdin, stdout, stderr, child_options(options)), limit)
 
 
 async def create(
@@ -62,5 +66,6 @@ async def create(
 ) -> Process:
     """Start a command in the running loop."""
     loop = asyncio.get_running_loop()
-    transport, streams = await start_child(loop, lambda: Streams(loop, limit, output, taps), command)
+    with in_terminal(command) as (command, ends):
+        transport, streams = await start_child(loop, lambda: Streams(loop, limit, output, taps), command, ends)
     return Process(transport, streams, loop)

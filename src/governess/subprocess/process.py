@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal as signals
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -13,9 +14,11 @@ from typing import Any, overload
 from governess.children.child import Child
 from governess.children.exit import Exit
 from governess.children.group import Group
+from governess.children.reaper import entrust
 from governess.loops.transport import ChildTransport
 from governess.subprocess.lines import Line
 from governess.subprocess.merged import MergedLines
+from governess.subprocess.pty import set_window_size
 from governess.subprocess.reader import Reader
 from governess.subprocess.streams import Streams
 
@@ -105,6 +108,18 @@ class Process(asyncio.subprocess.Process):
         except ProcessLookupError:
             self._child.signal(signal)
 
+    def set_window_size(self, rows: int, columns: int) -> None:
+        """Set the size of the window of its terminal (``pty=True``); what runs in that gets SIGWINCH.
+
+        Raises:
+            ValueError: it is no size; it has no terminal, or that is closed.
+        """
+        pipes = [pipe for number in (1, 2) if (pipe := self._connection.get_pipe_transport(number)) is not None]
+        descriptors = [pipe.get_extra_info("pipe").fileno() for pipe in pipes]
+        if not (terminals := [descriptor for descriptor in descriptors if os.isatty(descriptor)]):
+            raise ValueError(f"{self!r} has no terminal: it was not started with pty=True")
+        set_window_size(terminals[0], rows, columns)
+
     def detach(self) -> None:
         """Let it go: our ends of its pipes are closed, and it runs on, whatever becomes of us.
 
@@ -112,6 +127,7 @@ class Process(asyncio.subprocess.Process):
         """
         self._is_detached = True
         self._connection.detach()
+        entrust(self._child)  # since a loop need not tell when it is closed
 
     async def communicate(self, input: bytes | bytearray | memoryview | None = None) -> tuple[Any, Any]:
         """Write the input, read both outputs to their ends, and wait for the exit; return (stdout, stderr).

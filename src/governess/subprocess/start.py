@@ -11,6 +11,7 @@ from typing import Any
 from governess.children.command import Command, Program, Stdio
 from governess.loops.commands import command_of
 from governess.subprocess.create import create
+from governess.subprocess.limits import child_options
 from governess.subprocess.process import Process
 from governess.subprocess.streams import LIMIT, Output
 from governess.subprocess.taps import BinaryFile, LineListener, Tap, taps_of
@@ -78,7 +79,8 @@ def group_command(
         raise TypeError("there is no program to start")
     if taken := sorted({"process_group", "start_new_session"} & options.keys()):
         raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
-    has_terminal = options.get("controlling_terminal") is not None
+    options = child_options(options)
+    has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
     own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
     command = command_of(argv, stdin, stdout, stderr, {**options, **own})
     command.keeps_group = True
