@@ -40,4 +40,4 @@ class MergedLines:
         if not size:
             del self._open[fd]
         stream: Literal["stdout", "stderr"] = "stdout" if fd == 1 else "stderr"
-        self._ready += [(stream, line) for line in lines]
+        self._ready.extend((stream, line) for line in lines)

@@ -36,8 +36,8 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     """
 
     stdin: asyncio.StreamWriter | None
-    stdout: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
-    stderr: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
+    stdout: Reader | None
+    stderr: Reader | None
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limit: int, output: Output = Output.READ, taps: Sequence[Tap] = ()
@@ -54,8 +54,8 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     def connection_made(self, transport: Any) -> None:
         """Make the streams."""
         super().connection_made(transport)
-        self.stdout = self._reader(transport.get_pipe_transport(1))
-        self.stderr = self._reader(transport.get_pipe_transport(2))
+        self.stdout = self._reader(transport.get_pipe_transport(1))  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.stderr = self._reader(transport.get_pipe_transport(2))  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Give the data to the reader, and to those who listen."""
