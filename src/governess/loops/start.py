@@ -75,6 +75,7 @@ async def start_child(
         await transport.connect()
     except BaseException:
         transport.close()
+        entrust(birth.child)  # the loop may end before it
         raise
     return transport, protocol
 

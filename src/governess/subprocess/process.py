@@ -189,7 +189,7 @@ class Process(asyncio.subprocess.Process):
                 await self.output_ended(drain)
             finally:
                 self._connection.abort_pipes()
-                self._connection.close()
+                self.abandon()
         return self.exit
 
     async def output_ended(self, timeout: float) -> bool:
@@ -203,8 +203,10 @@ class Process(asyncio.subprocess.Process):
         return True
 
     def abandon(self) -> None:
-        """Kill it, with its group, and close its pipes, without waiting for anything."""
+        """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
         self._connection.close()
+        if self.exit is None:
+            entrust(self._child)
 
     async def _terminate(self, grace: float) -> None:
         if self._group is not None:
