@@ -12,7 +12,15 @@ import struct
 import sys
 import time
 
-__all__ = ["can_signal_group", "has_exited", "lost_status", "open_pidfd", "reaped_status", "signal_group", "unavailable"]
+__all__ = [
+    "can_signal_group",
+    "has_exited",
+    "lost_status",
+    "open_pidfd",
+    "reaped_status",
+    "signal_group",
+    "unavailable",
+]
 
 # include/uapi/linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info), whose first version has 64 bytes
 _PIDFD_GET_INFO = 0xC040FF0B
@@ -57,7 +65,7 @@ def has_exited(pidfd: int, timeout: float | None = 0) -> bool:
 
 
 def signal_group(pidfd: int, number: int) -> None:
-    """Send a signal to the process group that the process leads, or has led: it may be reaped, and its number another's.
+    """Send a signal to the group that the process leads, or has led: it may be reaped, and its number another's.
 
     Raises:
         ProcessLookupError: there is nobody in that group.
