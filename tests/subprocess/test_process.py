@@ -162,11 +162,11 @@ class TestLines:
         """A line whose reading was cut off in its middle comes whole the next time."""
 
         async def main() -> None:
-            process = await create_subprocess_shell("printf begun; read x; echo ended", stdin=PIPE, stdout=PIPE, limit=2)
+            process = await create_subprocess_shell(
+                "printf begun; read x; echo ended", stdin=PIPE, stdout=PIPE, limit=2
+            )
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    async for _ in process.stdout.lines():
-                        pass
+                await asyncio.wait_for(anext(process.stdout.lines()), 0.1)
             process.feed(b"\n")
             assert [line async for line in process.stdout.lines("utf-8")] == ["begunended"]
             await process.wait()

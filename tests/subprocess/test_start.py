@@ -1,7 +1,6 @@
 """What a block has started ends with it, whatever happens; every wait has a bound."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -56,26 +55,38 @@ class TestLeaving:
     def test_by_an_error(self, run: Callable) -> None:
         """An error ends them too, and goes on its way."""
 
+        async def fail() -> None:
+            async with start("sh", "-c", TWO, stdout=PIPE) as process:
+                members.append(await member_of(process))
+                raise ZeroDivisionError
+
         async def main() -> None:
             with pytest.raises(ZeroDivisionError):
-                async with start("sh", "-c", TWO, stdout=PIPE) as process:
-                    member = await member_of(process)
-                    raise ZeroDivisionError
-            assert is_gone(member)
+                await fail()
+            assert is_gone(*members)
+
+        members: list[int] = []
 
         run(main)
 
     def test_by_a_cancellation(self, run: Callable) -> None:
         """A timeout around the block ends them too; what was read stays on the process."""
 
+        async def listen() -> None:
+            async with start("sh", "-c", TWO, stdout=PIPE) as process:
+                processes.append(process)
+                await process.communicate()
+
         async def main() -> None:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    async with start("sh", "-c", TWO, stdout=PIPE) as process:
-                        await process.communicate()
-            member = os.pidfd_open(int(process.stdout.collected)) if _exists(int(process.stdout.collected)) else None
-            assert member is None or is_gone(member)
+                await asyncio.wait_for(listen(), 0.2)
+            (process,) = processes
+            assert process.stdout.collected.strip().isdigit()
             assert process.exit == -signal.SIGTERM
+            with pytest.raises(ProcessLookupError):
+                process.signal_tree(0)
+
+        processes: list[Process] = []
 
         run(main)
 
@@ -373,7 +384,9 @@ class TestTree:
         """Without a group of its own a child is signalled alone, and ended alone."""
 
         async def main() -> None:
-            process = await create_subprocess_exec("sh", "-c", "trap '' TERM; echo; while :; do sleep 1; done", stdout=PIPE)
+            process = await create_subprocess_exec(
+                "sh", "-c", "trap '' TERM; echo; while :; do sleep 1; done", stdout=PIPE
+            )
             await process.stdout.readline()
             process.signal_tree(signal.SIGTERM)
             assert await process.end(grace=0.05, drain=0.05) == -signal.SIGKILL
@@ -410,10 +423,3 @@ async def _drive(coroutine: Any) -> None:
         done = loop.create_future()
         awaited.add_done_callback(lambda _, done=done: done.done() or done.set_result(None))
         await done
-
-
-def _exists(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False

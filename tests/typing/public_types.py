@@ -231,3 +231,65 @@ else:
     assert_type(choose().reason, str)
     DefaultEventLoopPolicy(watcher=choose().factory)
     DefaultEventLoopPolicy(watcher=named("pidfd"))
+
+    # Children as people need them: bytes or text as the encoding says.
+
+    from governess.subprocess import (
+        PIPE,
+        Completed,
+        Line,
+        Process,
+        ProcessError,
+        ProcessTimeout,
+        Reader,
+        Usage,
+        create_subprocess_exec,
+        create_subprocess_shell,
+    )
+    from governess.subprocess import run as run_program
+    from governess.subprocess import start as start_program
+
+    async def programs() -> None:
+        assert_type(await run_program("true"), Completed[bytes])
+        assert_type(await run_program("true", encoding=None, check=True), Completed[bytes])
+        assert_type(await run_program("cat", input="text", encoding="utf-8", timeout=5), Completed[str])
+        assert_type(await run_program("true", capture=False), Completed[None])
+        assert_type((await run_program("true")).stdout, bytes)
+        assert_type((await run_program("true", encoding="utf-8")).stderr, str)
+        assert_type((await run_program("true")).exit, Exit)
+        assert_type((await run_program("true")).rusage, resource.struct_rusage | None)
+        await run_program("cat", input=b"", encoding="utf-8")  # type: ignore[call-overload]  # pyright: ignore
+        await run_program("cat", input="")  # type: ignore[call-overload]  # pyright: ignore
+
+        process = await create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+        assert_type(process, Process)
+        asyncios: asyncio.subprocess.Process = await create_subprocess_shell("true")
+        assert_type(process.stdout, Reader | None)
+        assert_type(process.stdin, asyncio.StreamWriter | None)
+        assert_type(process.exit, Exit | None)
+        assert_type(await process.wait(), Exit)
+        assert_type(process.poll(), Exit | None)
+        assert_type(await process.end(grace=1.5), Exit | None)
+        assert_type(process.usage(), Usage)
+        assert process.stdout is not None
+        async for line in process.stdout.lines():
+            assert_type(line, bytes)
+        async for text in process.stdout.lines("utf-8"):
+            assert_type(text, str)
+        async for merged in process.merged_lines():
+            assert_type(merged, Line[bytes])
+        async for merged_text in process.merged_lines("utf-8", errors="replace"):
+            assert_type(merged_text.text, str)
+
+        async with start_program("sleep", "60", stdout=PIPE, session=True, grace=1, umask=0o77) as started:
+            assert_type(started, Process)
+            assert_type(started.detach(), None)
+
+        try:
+            await run_program("false", check=True)
+        except ProcessError as error:
+            called: subprocess.CalledProcessError = error
+            assert_type(error.exit, Exit)
+        except ProcessTimeout as late:
+            timeout: TimeoutError = late
+            assert_type(late.exit, Exit | None)

@@ -17,6 +17,7 @@ from governess.subprocess.pty import WindowSize
 from governess.subprocess.reader import Reader
 from governess.subprocess.run import run
 from governess.subprocess.start import start
+from governess.subprocess.usage import Usage
 from governess.subprocess.watch import watch
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ProcessError",
     "ProcessTimeout",
     "Reader",
+    "Usage",
     "WindowSize",
     "create_subprocess_exec",
     "create_subprocess_shell",

@@ -8,7 +8,7 @@ import logging
 import os
 import signal as signals
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, overload
 
 from governess.children.child import Child
@@ -21,6 +21,7 @@ from governess.subprocess.merged import MergedLines
 from governess.subprocess.pty import set_window_size
 from governess.subprocess.reader import Reader
 from governess.subprocess.streams import Streams
+from governess.subprocess.usage import Usage, UsageWatch, usage_of
 
 __all__ = ["Process"]
 
@@ -120,6 +121,41 @@ class Process(asyncio.subprocess.Process):
             raise ValueError(f"{self!r} has no terminal: it was not started with pty=True")
         set_window_size(terminals[0], rows, columns)
 
+    def usage(self) -> Usage:
+        """Return what it uses now, with its group and its session: CPU seconds, resident bytes, processes.
+
+        Raises:
+            NotImplementedError: this is not Linux.
+        """
+        if not self._is_anybody_left():
+            return Usage(0.0, 0, 0)
+        return usage_of(self.pid)
+
+    def on_usage(
+        self,
+        callback: Callable[[Usage], object],
+        *,
+        memory: int | None = None,
+        cpu: float | None = None,
+        interval: float = 0.5,
+    ) -> UsageWatch:
+        """Call ``callback(usage)`` once, in the loop, when it uses more than it should.
+
+        Args:
+            callback: what is called, with the `Usage` of that moment.
+            memory: resident bytes.
+            cpu: seconds of CPU time.
+            interval: how many seconds go by between two looks.
+
+        Returns:
+            What is looking, with a `cancel`.
+        """
+
+        def is_too_much(usage: Usage) -> bool:
+            return (memory is not None and usage.memory > memory) or (cpu is not None and usage.cpu > cpu)
+
+        return UsageWatch(asyncio.get_running_loop(), self.usage, is_too_much, callback, interval)
+
     def detach(self) -> None:
         """Let it go: our ends of its pipes are closed, and it runs on, whatever becomes of us.
 
@@ -207,6 +243,17 @@ class Process(asyncio.subprocess.Process):
         self._connection.close()
         if self.exit is None:
             entrust(self._child)
+
+    def _is_anybody_left(self) -> bool:
+        if self._group is None:
+            return self.poll() is None
+        try:
+            self._group.signal(0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
 
     async def _terminate(self, grace: float) -> None:
         if self._group is not None:
