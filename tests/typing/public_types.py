@@ -263,7 +263,8 @@ else:
 
         process = await create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
         assert_type(process, Process)
-        asyncios: asyncio.subprocess.Process = await create_subprocess_shell("true")
+        asyncios: list[asyncio.subprocess.Process] = [await create_subprocess_shell("true")]
+        assert asyncios
         assert_type(process.stdout, Reader | None)
         assert_type(process.stdin, asyncio.StreamWriter | None)
         assert_type(process.exit, Exit | None)
@@ -288,8 +289,10 @@ else:
         try:
             await run_program("false", check=True)
         except ProcessError as error:
-            called: subprocess.CalledProcessError = error
+            errors: list[subprocess.CalledProcessError] = [error]
+            assert errors
             assert_type(error.exit, Exit)
         except ProcessTimeout as late:
-            timeout: TimeoutError = late
+            timeouts: list[TimeoutError] = [late]
+            assert timeouts
             assert_type(late.exit, Exit | None)
