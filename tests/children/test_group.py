@@ -105,3 +105,18 @@ def test_cheap_when_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         child.reap()
         monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("searched"))
         asyncio.run(group.end(grace=60))
+
+
+def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without os.waitid (macOS before Python 3.13) a group is ended too, and its leader's end is told after that."""
+    for module in ("state", "child", "group"):
+        monkeypatch.setattr(f"governess.children.{module}.CAN_PEEK", False)
+    monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
+    child, number = start("(trap '' TERM; sleep 60) & echo $!; wait")
+    member = os.pidfd_open(number)
+    with contextlib.closing(Group(child)) as group:
+        asyncio.run(group.end(grace=0.1))
+    assert ended(member)
+    while child.reap() is None:
+        child.wait_for_exit(0.01)
+    assert child.exit in (-signal.SIGTERM, -signal.SIGKILL)
