@@ -8,10 +8,14 @@ if sys.platform == "win32":
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from governess.subprocess.completed import Completed, ProcessError, ProcessTimeout
+from governess.subprocess.completed_pipeline import CompletedPipeline
 from governess.subprocess.create import create_subprocess_exec, create_subprocess_shell
+from governess.subprocess.flow import Flow
 from governess.subprocess.limits import Limits
 from governess.subprocess.lines import Line
 from governess.subprocess.orphans import reap_orphans
+from governess.subprocess.pipeline import Cmd, Pipeline, cmd, pipeline
+from governess.subprocess.pool import PoolExit, ProcessPool
 from governess.subprocess.process import Process
 from governess.subprocess.pty import WindowSize
 from governess.subprocess.reader import Reader
@@ -24,17 +28,25 @@ __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "Cmd",
     "Completed",
+    "CompletedPipeline",
+    "Flow",
     "Limits",
     "Line",
+    "Pipeline",
+    "PoolExit",
     "Process",
     "ProcessError",
+    "ProcessPool",
     "ProcessTimeout",
     "Reader",
     "Usage",
     "WindowSize",
+    "cmd",
     "create_subprocess_exec",
     "create_subprocess_shell",
+    "pipeline",
     "reap_orphans",
     "run",
     "start",
