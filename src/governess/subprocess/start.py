@@ -49,7 +49,8 @@ def start(
         grace: seconds between TERM and KILL.
         patience: seconds after KILL in which the child is waited for.
         drain: seconds for what is left in the pipes, if somebody outside of the group holds them.
-        tee: a file, opened for bytes, that gets a copy of what comes from its pipes.
+        tee: a file, opened for bytes, that gets a copy of what comes from its pipes. Somebody has to read these all the
+            same: the child waits when the readers' buffers are full.
         on_line: called with each `Line` from its pipes while it runs; or a mapping from patterns (`re.search`) to what
             is called with each line that matches. An exception that it raises is raised for whoever reads.
         limit: how many bytes a reader buffers before the child has to wait.
