@@ -296,3 +296,50 @@ else:
             timeouts: list[TimeoutError] = [late]
             assert timeouts
             assert_type(late.exit, Exit | None)
+
+    from governess.files import FileWatcher
+    from governess.subprocess import (
+        CompletedPipeline,
+        Flow,
+        Limits,
+        Pipeline,
+        PoolExit,
+        ProcessPool,
+        cmd,
+        pipeline,
+        reap_orphans,
+        watch,
+    )
+
+    async def many_programs() -> None:
+        assert_type(cmd("ls") | ["cat"], Pipeline)
+        assert_type(["ls"] | cmd("cat"), Pipeline)
+        line = pipeline(["ls"], cmd("cat", cwd="/")) | cmd("wc")
+        assert_type(await line.run(), CompletedPipeline[bytes])
+        assert_type((await line.run(encoding="utf-8", input="")).stdout, str)
+        assert_type((await line.run(capture=False, grace=1)).stdout, None)
+        assert_type((await line.run()).exits, tuple[Exit, ...])
+        async with line.start(stdout=PIPE) as flow:
+            assert_type(flow, Flow)
+            assert_type(flow.stdout, Reader | None)
+            assert_type(await flow.wait(), Exit)
+
+        async with ProcessPool(max_children=2) as pool:
+            assert_type(await pool.start("true", limits=Limits(memory=1 << 30, nice=1), die_with_parent=True), Process)
+            async for told in pool.as_exited():
+                assert_type(told, PoolExit)
+                assert_type(told.process, Process)
+
+        assert_type(await watch(1, reap=False, patience=0.5), Exit)
+
+    def on_orphan(pid: int, exit: Exit) -> None: ...
+
+    with reap_orphans(interval=0.5, on_exit=on_orphan):
+        pass
+
+    def on_change(path: object, changes: set[Any], number: int) -> None: ...
+
+    with FileWatcher(recursive=False) as files:
+        files.add_handler("here", on_change, 5)
+        files.add_handler("here", on_change, "5")  # type: ignore[arg-type]  # pyright: ignore
+        assert_type(files.remove_handler("here"), bool)
