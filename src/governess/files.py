@@ -11,8 +11,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
-from governess.watchers.base import running_loop
-
 if TYPE_CHECKING:
     from typing import Self
 
@@ -167,7 +165,7 @@ class _Handler:
         self._path = path
         self._callback = callback
         self._args = args
-        self._loop = running_loop()
+        self._loop = _running_loop()
 
     def tell(self, changes: Changes, watch: _Watch) -> None:
         """Call the callback in its loop; RuntimeError if that is closed."""
@@ -190,3 +188,11 @@ def _name_of(path: Path) -> str:
     if os.path.isdir(name):
         return os.path.realpath(name)
     return os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    # As in governess.watchers, which Windows does not have.
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
