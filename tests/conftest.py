@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
@@ -35,6 +36,8 @@ def loop_factory(loop_name: str) -> Callable[[], AbstractEventLoop]:
 
 
 def pytest_configure() -> None:
-    """Fail, if the extension that these tests are to run with is not built."""
+    """Take SIGINT, which a shell without job control lets its background ignore; insist on the extension if asked to."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of the tests inherit either
     if os.environ.get("GOVERNESS_REQUIRE_NATIVE") == "1":
         import governess.children._spawn  # noqa: F401

@@ -361,10 +361,10 @@ class TestByItself:
 
         assert loop.run_until_complete(main()) is not loop.run_until_complete(where())
 
-    def test_close(self, loop: ThreadedLoop) -> None:
+    def test_close(self, threaded: ThreadedEventLoopPolicy, loop: ThreadedLoop) -> None:
         """close stops it, and ends its thread; afterwards it is an ordinary closed loop."""
         thread = loop.run_until_complete(where())
-        other = loop.governess_policy.new_event_loop()
+        other = threaded.new_event_loop()
         other.start()
         other_thread = other.run_until_complete(where())
         for closed in loop, other, loop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import signal as signals
+import sys
 
 from governess.children import pidfd as pidfds
 from governess.children.exit import Exit
@@ -22,6 +23,8 @@ def stolen_exit(pidfd: int | None) -> Exit:
 
 def warn_of_theft(pid: int, exit: Exit) -> None:
     """Log what is lost of a child that somebody else has reaped."""
+    if sys.platform == "win32":  # where nobody can take the status from who holds the handle
+        return
     if signals.getsignal(signals.SIGCHLD) is signals.SIG_IGN:
         _warn_of_ignored_sigchld()
     if exit.lost:
