@@ -112,7 +112,7 @@ class Job(asyncio.SubprocessProtocol):
 
     def end(self, grace: float) -> None:
         """End the process and its group: TERM, a grace, KILL. The second call does not wait for the grace."""
-        if self._exited or self.done.done():
+        if self.done.done() or (self._exited and not self._group_is_ending):
             return
         if self._ending is None:
             self._grace = grace
