@@ -77,7 +77,7 @@ class TestStreams:
             for number in range(3):
                 process.stdin.write(b"%d\n" % number)
                 assert (await process.stdout.readline()).rstrip() == b"%d" % number
-            await process.communicate()
+            await process.communicate(b"")  # without it, asyncio of 3.11 leaves stdin open
             return process.returncode
 
         assert run(main) == 0
@@ -331,7 +331,7 @@ class TestBesideReaders:
                 theirs.send(await process.stdout.readline())
                 said = await heard
                 loop.remove_reader(ours)
-                await process.communicate()
+                await process.communicate(b"")
                 assert process.returncode == 0
             return said.rstrip()
 

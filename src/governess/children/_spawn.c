@@ -953,6 +953,13 @@ after_fork_in_child(void)
 
 /* ---- from Python's objects ---- */
 
+/* Not Py_RETURN_NONE: the headers of 3.12 and later take None for immortal, which it is not in 3.11. */
+static PyObject *
+none(void)
+{
+    return Py_NewRef(Py_None);
+}
+
 static char *
 copy_bytes(Request *request, PyObject *bytes)
 {
@@ -1387,7 +1394,7 @@ channel_submit(Channel *self, PyObject *arguments)
         PyErr_SetString(PyExc_RuntimeError, "can't start new thread");
         return NULL;
     }
-    Py_RETURN_NONE;
+    return none();
 }
 
 PyDoc_STRVAR(take_doc,
@@ -1409,7 +1416,7 @@ channel_take(Channel *self, PyObject *Py_UNUSED(ignored))
     }
     pthread_mutex_unlock(&pool.lock);
     if (request == NULL)
-        Py_RETURN_NONE;
+        return none();
     PyObject *outcome = Py_BuildValue("Kiiiiiiz", request->key, (int)request->pid, request->pidfd,
                                       request->pipes[0][1], request->pipes[1][0], request->pipes[2][0],
                                       request->error, request->step);
@@ -1440,7 +1447,7 @@ channel_cancel(Channel *self, PyObject *key)
             drain(self);
     }
     pthread_mutex_unlock(&pool.lock);
-    Py_RETURN_NONE;
+    return none();
 }
 
 PyDoc_STRVAR(close_doc, "close()\n--\n\nCancel everything that is left, and close the descriptor.");
@@ -1449,7 +1456,7 @@ static PyObject *
 channel_close(Channel *self, PyObject *Py_UNUSED(ignored))
 {
     shut(self);
-    Py_RETURN_NONE;
+    return none();
 }
 
 static PyMethodDef channel_methods[] = {
@@ -1531,7 +1538,7 @@ set_way(PyObject *Py_UNUSED(module), PyObject *name)
             break;
 #endif
         way = number;
-        Py_RETURN_NONE;
+        return none();
     }
     PyErr_Format(PyExc_ValueError, "there is no way %R to start a child here", name);
     return NULL;
