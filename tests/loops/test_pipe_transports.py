@@ -71,6 +71,9 @@ def ends() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()
     identity = {end: os.fstat(end).st_ino for end in (reader, writer)}
     yield reader, writer
+    for thread in threading.enumerate():
+        if thread.name.startswith("governess-pipe-"):  # it may still be about to close its end
+            thread.join()
     for end, inode in identity.items():
         try:
             if os.fstat(end).st_ino == inode:

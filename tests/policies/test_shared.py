@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import signal
 import sys
@@ -414,11 +415,9 @@ class TestClose:
 
         async def stay() -> None:
             has_begun.set()
-            for _ in range(2):
-                try:
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    continue
 
         loop = shared.get_event_loop()
         future = shared.submit(stay())
