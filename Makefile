@@ -2,6 +2,8 @@ PYTHON ?= python3
 # The last one whose asyncio has child watchers to compare with, where it is there.
 BENCH_PYTHON ?= $(shell python3.13 -c "import sys; print(sys.executable)" 2>/dev/null || echo $(PYTHON))
 WINDOWS_PYTHON ?= python-windows
+# The newest one that is there: what hurts with the other libraries changes with the versions.
+PAINS_PYTHON ?= $(shell for python in python3.15 python3.14 $(PYTHON); do command -v $$python && break; done)
 ARGS ?=
 
 VENV := .venv
@@ -10,7 +12,8 @@ WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
 
-.PHONY: help demo test test-all lint types docs matrix conformance frameworks peers windows campaign all clean
+.PHONY: help demo test test-all bench bench-quick campaign sanitize lint types docs matrix
+.PHONY: frameworks peers pains conformance windows all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +62,9 @@ frameworks: $(VENV)/.dev ## real servers, kernels, clusters and GUI loops over g
 peers: $(VENV)/.dev ## anyio's and pytest-asyncio's own tests of child processes, on governess
 	@$(BIN)/nox -s peers -- $(ARGS)
 
+pains: $(VENV)/pains/.done ## each public pain with governess and with its peers (ARGS=--write makes docs/pains.md)
+	@PYTHONPATH=tests $(VENV)/pains/bin/python -m pains $(ARGS)
+
 conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
 	@$(PYTHON) -m conformance $(ARGS)
 
@@ -91,6 +97,11 @@ $(VENV)/.dev: $(VENV)/.venv $(PACKAGE)
 $(VENV)/bench/.done: $(PACKAGE)
 	$(BENCH_PYTHON) -m venv $(VENV)/bench
 	$(VENV)/bench/bin/python -m pip --disable-pip-version-check -qq install -e '.[bench]'
+	@touch $@
+
+$(VENV)/pains/.done: $(PACKAGE)
+	$(PAINS_PYTHON) -m venv $(VENV)/pains
+	$(VENV)/pains/bin/python -m pip --disable-pip-version-check -qq install -e '.[pains]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.venv $(PACKAGE)

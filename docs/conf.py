@@ -27,10 +27,13 @@ napoleon_numpy_docstring = False
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(asyncio|collections|concurrent|contextvars|io|os|pathlib|resource|signal|subprocess|types|typing)\..*",
+        r"(asyncio|collections|concurrent|contextvars|io|os|pathlib|re|resource|signal|subprocess|types|typing)\..*",
     ),
     ("py:.*", r"(bool|bytes|int|float|str|list|dict|tuple|set|frozenset|type|object|None|Callable|Any)"),
     ("py:obj", r".*"),  # see default_role
     ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
-    ("py:.*", r"(.*\.)?(_[A-Za-z]\w*|T|Ts|Item|LoopT|LoopFactory|Submitted)"),  # private names, type variables, aliases
+    (
+        "py:.*",
+        r"(.*\.)?(_[A-Za-z]\w*|T|Ts|Item|LoopT|LoopFactory|OutputT|Submitted)",
+    ),  # private names, type variables, aliases
 ]

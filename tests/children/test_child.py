@@ -92,13 +92,65 @@ class TestChild:
             assert f"process pid {process.pid}" in caplog.text
 
     def test_held(self) -> None:
-        """A held child stays a zombie, and is reaped when it is released."""
+        """A held child stays a zombie whose end is told, and is reaped when the last hold is released."""
+        heard = []
         child, process = start("true")
+        child.subscribe(lambda child, exit: heard.append(exit))
+        with child.held():
+            with child.held():
+                child.wait_for_exit()
+                exit = child.reap()
+                assert exit == 0
+                assert heard == [exit]
+                assert exit.rusage is None
+            assert child.reap() is child.exit is exit
+            assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_pid == process.pid
+            assert children() == [child]
+        assert child.exit is exit
+        assert exit.rusage is not None
+        assert heard == [exit]
+        assert children() == []
+
+    def test_held_and_signalled(self) -> None:
+        """The end by a signal is told of a held child too, and so is its core dump."""
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            child, _ = start("sleep", "60")
+            with child.held():
+                child.signal(number)
+                child.wait_for_exit()
+                told = child.reap()
+                assert told.signal == number
+                core_dumped = told.core_dumped
+            assert child.exit is told
+            assert told.core_dumped == core_dumped
+
+    def test_stolen_while_held(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A held child whose end was told, and that somebody else reaps, has that end, and no signal reaches it."""
+        child, process = start("sh", "-c", "exit 5")
         with child.held():
             child.wait_for_exit()
-            assert child.reap() is None
-            assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_pid == process.pid
-        assert child.exit == 0
+            assert child.reap() == 5
+            os.waitpid(process.pid, 0)
+            with pytest.raises(ProcessLookupError):
+                child.signal(signal.SIGKILL)
+            with pytest.raises(ProcessLookupError):
+                child.signal_group(signal.SIGKILL)
+        assert child.exit == 5
+        assert not child.exit.lost
+        assert children() == []
+        assert caplog.text == ""
+
+    def test_observers_hear_of_a_held_child_when_it_is_reaped(self) -> None:
+        """Observers are told of the reap, when the resources are known."""
+        rusages = []
+        with governess.observe(on_exit=lambda child, exit: rusages.append(exit.rusage)):
+            child, _ = start("true")
+            with child.held():
+                child.wait_for_exit()
+                child.reap()
+                assert rusages == []
+        assert len(rusages) == 1
+        assert rusages[0] is not None
 
     def test_subscribers_hear_once(self) -> None:
         """Each subscriber is called once, a late one at once, an unsubscribed one never."""

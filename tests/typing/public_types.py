@@ -285,3 +285,115 @@ else:
     assert_type(choose().reason, str)
     DefaultEventLoopPolicy(watcher=choose().factory)
     DefaultEventLoopPolicy(watcher=named("pidfd"))
+
+    # Children as people need them: bytes or text as the encoding says.
+
+    from governess.subprocess import (
+        PIPE,
+        Completed,
+        Line,
+        Process,
+        ProcessError,
+        ProcessTimeout,
+        Reader,
+        Usage,
+        create_subprocess_exec,
+        create_subprocess_shell,
+    )
+    from governess.subprocess import run as run_program
+    from governess.subprocess import start as start_program
+
+    async def programs() -> None:
+        assert_type(await run_program("true"), Completed[bytes])
+        assert_type(await run_program("true", encoding=None, check=True), Completed[bytes])
+        assert_type(await run_program("cat", input="text", encoding="utf-8", timeout=5), Completed[str])
+        assert_type(await run_program("true", capture=False), Completed[None])
+        assert_type((await run_program("true")).stdout, bytes)
+        assert_type((await run_program("true", encoding="utf-8")).stderr, str)
+        assert_type((await run_program("true")).exit, Exit)
+        assert_type((await run_program("true")).rusage, resource.struct_rusage | None)
+        await run_program("cat", input=b"", encoding="utf-8")  # type: ignore[call-overload]  # pyright: ignore
+        await run_program("cat", input="")  # type: ignore[call-overload]  # pyright: ignore
+
+        process = await create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+        assert_type(process, Process)
+        asyncios: list[asyncio.subprocess.Process] = [await create_subprocess_shell("true")]
+        assert asyncios
+        assert_type(process.stdout, Reader | None)
+        assert_type(process.stdin, asyncio.StreamWriter | None)
+        assert_type(process.exit, Exit | None)
+        assert_type(await process.wait(), Exit)
+        assert_type(process.poll(), Exit | None)
+        assert_type(await process.end(grace=1.5), Exit | None)
+        assert_type(process.usage(), Usage)
+        assert process.stdout is not None
+        async for line in process.stdout.lines():
+            assert_type(line, bytes)
+        async for text in process.stdout.lines("utf-8"):
+            assert_type(text, str)
+        async for merged in process.merged_lines():
+            assert_type(merged, Line[bytes])
+        async for merged_text in process.merged_lines("utf-8", errors="replace"):
+            assert_type(merged_text.text, str)
+
+        async with start_program("sleep", "60", stdout=PIPE, session=True, grace=1, umask=0o77) as started:
+            assert_type(started, Process)
+            assert_type(started.detach(), None)
+
+        try:
+            await run_program("false", check=True)
+        except ProcessError as error:
+            errors: list[subprocess.CalledProcessError] = [error]
+            assert errors
+            assert_type(error.exit, Exit)
+        except ProcessTimeout as late:
+            timeouts: list[TimeoutError] = [late]
+            assert timeouts
+            assert_type(late.exit, Exit | None)
+
+    from governess.files import FileWatcher
+    from governess.subprocess import (
+        CompletedPipeline,
+        Flow,
+        Limits,
+        Pipeline,
+        PoolExit,
+        ProcessPool,
+        cmd,
+        pipeline,
+        reap_orphans,
+        watch,
+    )
+
+    async def many_programs() -> None:
+        assert_type(cmd("ls") | ["cat"], Pipeline)
+        assert_type(["ls"] | cmd("cat"), Pipeline)
+        line = pipeline(["ls"], cmd("cat", cwd="/")) | cmd("wc")
+        assert_type(await line.run(), CompletedPipeline[bytes])
+        assert_type((await line.run(encoding="utf-8", input="")).stdout, str)
+        assert_type((await line.run(capture=False, grace=1)).stdout, None)
+        assert_type((await line.run()).exits, tuple[Exit, ...])
+        async with line.start(stdout=PIPE) as flow:
+            assert_type(flow, Flow)
+            assert_type(flow.stdout, Reader | None)
+            assert_type(await flow.wait(), Exit)
+
+        async with ProcessPool(max_children=2) as pool:
+            assert_type(await pool.start("true", limits=Limits(memory=1 << 30, nice=1), die_with_parent=True), Process)
+            async for told in pool.as_exited():
+                assert_type(told, PoolExit)
+                assert_type(told.process, Process)
+
+        assert_type(await watch(1, reap=False, patience=0.5), Exit)
+
+    def on_orphan(pid: int, exit: Exit) -> None: ...
+
+    with reap_orphans(interval=0.5, on_exit=on_orphan):
+        pass
+
+    def on_change(path: object, changes: set[Any], number: int) -> None: ...
+
+    with FileWatcher(recursive=False) as files:
+        files.add_handler("here", on_change, 5)
+        files.add_handler("here", on_change, "5")  # type: ignore[arg-type]  # pyright: ignore
+        assert_type(files.remove_handler("here"), bool)

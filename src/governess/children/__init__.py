@@ -10,6 +10,6 @@ from governess.children.spawn import Spawner
 __all__ = ["Child", "Exit", "Spawner", "adopt", "children", "observe"]
 
 if sys.platform != "win32":
-    from governess.children.group import end_group
+    from governess.children.group import Group, end_group
 
-    __all__ += ["end_group"]
+    __all__ += ["Group", "end_group"]

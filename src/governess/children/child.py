@@ -1,13 +1,12 @@
 """One child process: its descriptor, its signals, and its reaping, which happens once.
 
 Everything hard about reaping stands here. The reap and every signal happen under one lock, so that no signal can reach
-a stranger that got the child's number after it.
+a stranger that got the child's number after it. A child that is held is told of when it has exited, and reaped later.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
 import os
@@ -21,8 +20,10 @@ from typing import Any
 from governess.children import pidfd as pidfds
 from governess.children.exit import Exit
 from governess.children.fork import in_forked_child
+from governess.children.living import children, find, forget_all, list_child, unlist
 from governess.children.observers import tell_of_exit, tell_of_spawn
-from governess.children.state import CAN_PEEK, State, state_of
+from governess.children.state import CAN_PEEK, State, exit_of, state_of
+from governess.children.theft import stolen_exit, warn_of_theft
 
 __all__ = ["Child", "adopt", "children", "find"]
 
@@ -37,7 +38,7 @@ class Child:
         argv: what was started, as given to the spawner; empty for an adopted child.
         adopted: whether somebody else started it.
         started: when it was born or adopted, in seconds of `time.monotonic`.
-        exit: how it ended; None until it is reaped.
+        exit: how it ended; None until that is known. Its `rusage` is known after the reap.
     """
 
     def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
@@ -52,9 +53,10 @@ class Child:
         self._lock = threading.RLock()  # a finalizer may send a signal while this very thread reaps
         self._holds = 0
         self._reap_is_due = False
+        self._is_reaped = False
         self._let_go = False
         self._subscribers: list[Callable[[Child, Exit], None]] = []
-        _living[pid] = self
+        list_child(self)
 
     def __repr__(self) -> str:
         state = "running" if self.exit is None else self.exit.describe()
@@ -97,40 +99,51 @@ class Child:
             self._check_unreaped()
             os.killpg(self.pid, number)
 
+    def duplicate_pidfd(self) -> int | None:
+        """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
+        with self._lock, contextlib.suppress(OSError):  # no descriptor is left
+            return None if self._pidfd is None else os.dup(self._pidfd)
+        return None
+
     def reap(self) -> Exit | None:
-        """Reap the child if it has exited; return how it ended, or None while it lives or is held.
+        """Reap the child if it has exited; return how it ended, or None while it lives.
 
         The subscribers are told by the thread that reaps. A status that somebody else reaped is asked of the kernel
         (`PIDFD_INFO_EXIT`, Linux 6.15 and later); where it cannot tell, the Exit is `lost` and a warning is logged.
+
+        While the child is held, its end is told all the same, and the reap comes when the last hold is released. (Not
+        on macOS before Python 3.13, where the end of a child cannot be seen without a reap: it is told then.)
         """
         with self._lock:
-            if self.exit is not None:
+            if self._is_reaped or self._let_go:
                 return self.exit
-            state = State.ALIVE if self._let_go else self._state()
+            state = self._state()
             if state is State.ALIVE:
-                return None
-            if self._holds:
+                return self.exit
+            if is_only_seen := self._holds > 0 and state is State.ZOMBIE:
                 self._reap_is_due = True
-                return None
-            found = self._stolen_exit() if state is State.GONE else self._take_status()
+                found = exit_of(self.pid, self._pidfd) if self.exit is None else None
+            else:
+                found = stolen_exit(self._pidfd) if state is State.GONE else self._take_status()
             if found is None:
-                return None
-            self.exit = found
-        if found.rusage is None:
-            self._warn_of_theft(found)
-        self._bury(found)
-        return found
+                return self.exit
+            is_stolen = self.exit is None and not is_only_seen and found.rusage is None
+            exit = self._know(found, is_reaped=not is_only_seen)
+        if is_stolen:
+            warn_of_theft(self.pid, exit)
+        self._tell_all(exit, is_reaped=not is_only_seen)
+        return exit
 
     def settle(self, exit: Exit) -> None:
         """Accept the end of the child from somebody else, who reaped it without us."""
         with self._lock:
-            if self.exit is not None:
+            if self._is_reaped:
                 return
-            self.exit = exit
-        self._bury(exit)
+            exit = self._know(exit, is_reaped=True)
+        self._tell_all(exit, is_reaped=True)
 
     def subscribe(self, subscriber: Callable[[Child, Exit], None]) -> None:
-        """Call ``subscriber(child, exit)`` once, right after the reap; at once if that has been."""
+        """Call ``subscriber(child, exit)`` once, when the end is known; at once if it is."""
         with self._lock:
             if self.exit is None:
                 self._subscribers.append(subscriber)
@@ -145,7 +158,10 @@ class Child:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Put off the reap inside this block: for so long a dead child keeps its number, and that of its group."""
+        """Put off the reap inside this block: for so long a dead child keeps its number, and that of its group.
+
+        Somebody else, or the kernel where SIGCHLD is ignored, may reap it all the same.
+        """
         with self._lock:
             self._holds += 1
         try:
@@ -167,7 +183,7 @@ class Child:
             if self._subscribers or self.exit is not None:
                 return
             self._let_go = True
-        self._unlist()
+        unlist(self)
         self._close_pidfd()
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
@@ -215,38 +231,35 @@ class Child:
         try:
             pid, status, rusage = os.wait4(self.pid, os.WNOHANG)
         except ChildProcessError:
-            return self._stolen_exit()
+            return stolen_exit(self._pidfd)
         return Exit.from_status(status, rusage) if pid else None
 
-    def _stolen_exit(self) -> Exit:
-        status = None if self._pidfd is None else pidfds.lost_status(self._pidfd)
-        return Exit.unknown() if status is None else Exit.from_status(status)
-
-    def _warn_of_theft(self, exit: Exit) -> None:
-        """Log it; never under the lock, since a finalizer that wants it may run inside the logging, under its lock."""
-        if signals.getsignal(signals.SIGCHLD) is signals.SIG_IGN:
-            _warn_of_ignored_sigchld()
-        if exit.lost:
-            logger.warning(
-                "Unknown child process pid %d, will report returncode 255: somebody else reaped it, its status is lost",
-                self.pid,
-            )
-
     def _check_unreaped(self) -> None:
-        if self.exit is not None or (CAN_PEEK and self._state() is State.GONE):
+        if self._is_reaped or (CAN_PEEK and self._state() is State.GONE):
             raise ProcessLookupError(f"process {self.pid} has exited and is reaped")
 
-    def _bury(self, exit: Exit) -> None:
+    def _know(self, found: Exit, *, is_reaped: bool) -> Exit:
+        self._is_reaped = is_reaped
+        if self.exit is None:
+            self.exit = found
+        else:
+            self.exit.rusage = found.rusage
+        return self.exit
+
+    def _tell_all(self, exit: Exit, *, is_reaped: bool) -> None:
+        """Tell the subscribers of the end, and everybody else of the reap if that has been."""
         with self._lock:
             subscribers, self._subscribers = self._subscribers, []
-        self._unlist()
+        if is_reaped:
+            unlist(self)
         try:
             self._tell_each(iter(subscribers), exit)
         finally:
-            try:
-                self._close_pidfd()
-            finally:
-                tell_of_exit(self, exit)
+            if is_reaped:
+                try:
+                    self._close_pidfd()
+                finally:
+                    tell_of_exit(self, exit)
 
     def _tell_each(self, subscribers: Iterator[Callable[[Child, Exit], None]], exit: Exit) -> None:
         try:
@@ -262,26 +275,11 @@ class Child:
         except Exception:
             logger.exception("the end of %r was not taken by %r", self, subscriber)
 
-    def _unlist(self) -> None:
-        with self._lock:
-            if _living.get(self.pid) is self:
-                del _living[self.pid]
-
     def _close_pidfd(self) -> None:
         with self._lock:
             descriptor, self._pidfd = self._pidfd, None
         if descriptor is not None:
             os.close(descriptor)
-
-
-def children() -> list[Child]:
-    """Return the children that live, or wait to be reaped: those that governess started or was told to watch."""
-    return list(_living.values())
-
-
-def find(pid: int) -> Child | None:
-    """Return the Child of `pid` if it is one of `children()`."""
-    return _living.get(pid)
 
 
 def adopt(pid: int) -> Child:
@@ -293,20 +291,14 @@ def adopt(pid: int) -> Child:
     if pid <= 0:
         raise ValueError(f"a child has a positive pid, not {pid!r}")
     with _adoption:
-        if (known := _living.get(pid)) is not None:
+        if (known := find(pid)) is not None:
             return known
         child = Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
     tell_of_spawn(child)
     return child
 
 
-_living: dict[int, Child] = {}
 _adoption = threading.RLock()  # a signal handler or a finalizer may adopt while this very thread does
-
-
-@functools.cache
-def _warn_of_ignored_sigchld() -> None:
-    logger.warning("SIGCHLD is ignored in this process, so the kernel reaps its children: their rusage is unknown")
 
 
 def _forget_parents_children() -> None:
@@ -317,4 +309,4 @@ def _forget_parents_children() -> None:
         descriptor, child._pidfd = child._pidfd, None
         if descriptor is not None:
             os.close(descriptor)
-    _living.clear()
+    forget_all()

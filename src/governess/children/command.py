@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from governess.children.child import Child
+from governess.children.group import Group
 from governess.children.reaper import entrust
 
 __all__ = ["Birth", "Command"]
@@ -31,9 +32,11 @@ class Command:
             program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard); `nice`, added to
             the parent's; `parent_death_signal`, which comes when the parent dies (Linux); `controlling_terminal`, the
             descriptor of a terminal, which implies `start_new_session`.
+        keeps_group: whether the group that the child leads (by ``process_group=0`` or ``start_new_session=True``) is to
+            stay within reach when the child is gone: the `Birth` has a `Group` then.
     """
 
-    __slots__ = ("args", "options", "shell", "stderr", "stdin", "stdout")
+    __slots__ = ("args", "keeps_group", "options", "shell", "stderr", "stdin", "stdout")
 
     def __init__(
         self,
@@ -43,6 +46,8 @@ class Command:
         stdout: Stdio = None,
         stderr: Stdio = None,
         options: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        keeps_group: bool = False,
     ) -> None:
         self.args = args
         self.shell = shell
@@ -50,6 +55,7 @@ class Command:
         self.stdout = stdout
         self.stderr = stderr
         self.options = options
+        self.keeps_group = keeps_group
 
     def __repr__(self) -> str:
         # Without the options, since the environment may hold secrets.
@@ -71,12 +77,14 @@ class Birth:
     Attributes:
         child: the child.
         pipes: our descriptor for each of the child's 0, 1, 2 that is a pipe.
+        group: the group that the child leads, if the command wants it kept.
     """
 
-    def __init__(self, child: Child, pipes: dict[int, int]) -> None:
+    def __init__(self, command: Command, child: Child, pipes: dict[int, int]) -> None:
         """Stand for the child and the descriptors until somebody claims them."""
         self.child = child
         self.pipes = pipes
+        self.group = Group(child) if command.keeps_group else None
         self._claimed = False
 
     def claim(self) -> Birth:
@@ -85,7 +93,7 @@ class Birth:
         return self
 
     def discard(self) -> None:
-        """Kill the child, close the descriptors, and let the reaper do the rest."""
+        """Kill the child, and its group if that is kept; close the descriptors, and let the reaper do the rest."""
         if self._claimed:
             return
         self._claimed = True
@@ -93,6 +101,9 @@ class Birth:
             os.close(descriptor)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.child.kill()
+        if self.group is not None:
+            self.group.kill()
+            self.group.close()
         entrust(self.child)
 
     def __del__(self) -> None:

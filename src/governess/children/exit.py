@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import Self
+
     if sys.platform != "win32":
         import resource
 
@@ -39,7 +41,7 @@ class Exit(int):
         rusage: resource.struct_rusage | None = None,
         core_dumped: bool = False,
         lost: bool = False,
-    ) -> Exit:
+    ) -> Self:
         """Make the Exit of a known returncode."""
         self = super().__new__(cls, returncode)
         self.rusage = rusage

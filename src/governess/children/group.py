@@ -1,4 +1,4 @@
-"""Ending a child together with the process group that it leads."""
+"""The process group that a child leads, and ending it together with the child."""
 
 from __future__ import annotations
 
@@ -6,55 +6,122 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 
+from governess.children import pidfd as pidfds
 from governess.children.child import Child
+from governess.children.state import CAN_PEEK
 
-__all__ = ["end_group"]
+__all__ = ["Group", "end_group"]
 
 
 async def end_group(child: Child, *, grace: float = 5.0) -> None:
     """Send TERM to the process group that the child leads, and KILL to what is left of it after a grace.
 
-    The child is reaped at the end only, dead as it may be, so that the number of its group cannot pass to strangers
-    meanwhile. When cancelled, it sends the KILL at once.
+    The number of the group cannot pass to strangers meanwhile. When cancelled, it sends the KILL at once.
 
     Args:
         child: the leader of the group (started with ``process_group=0`` or ``start_new_session=True``).
         grace: how many seconds the group has to end by itself.
     """
-    with child.held():
+    with contextlib.closing(Group(child)) as group:
+        await group.end(grace=grace)
+
+
+class Group:
+    """The process group that a child leads: it can be signalled until `close`, its leader dead or not.
+
+    By the leader's pidfd where the kernel can do that (Linux 6.9 and later), and else by its number, which the leader
+    keeps for so long, since it is not reaped. If somebody else reaps it there, the group is left alone from then on.
+
+    Attributes:
+        leader: the child.
+    """
+
+    def __init__(self, leader: Child) -> None:
+        """Stand for the group of the child `leader`."""
+        self.leader = leader
+        self._hold = contextlib.ExitStack()
+        self._pidfd = _group_pidfd(leader)
+        # Where a held child cannot be seen to have exited, it is held while the group is being ended alone.
+        if self._pidfd is None and CAN_PEEK:
+            self._hold.enter_context(leader.held())
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():  # when a frozen thread may hold any lock
+            self.close()
+
+    def close(self) -> None:
+        """Give the group up: its leader is reaped if it has exited."""
+        descriptor, self._pidfd = self._pidfd, None
+        if descriptor is not None:
+            os.close(descriptor)
+        self._hold.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to everyone in the group.
+
+        Raises:
+            ProcessLookupError: there is nobody in it, as far as is known.
+            PermissionError: nobody in it may be signalled.
+        """
+        if self._pidfd is not None:
+            pidfds.signal_group(self._pidfd, number)
+        else:
+            self.leader.signal_group(number)
+
+    def kill(self) -> None:
+        """Send KILL to everyone who is there."""
+        self._try(signal.SIGKILL)
+
+    async def end(self, *, grace: float) -> None:
+        """Send TERM, and KILL to those who are left after a grace; when cancelled, the KILL at once."""
+        with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
+            try:
+                self._try(signal.SIGTERM)
+                await self.emptied(grace)
+            finally:
+                self.kill()
+
+    async def emptied(self, timeout: float) -> bool:
+        """Wait until nobody in the group lives; return False if that takes longer than `timeout` seconds."""
+        now = time.monotonic()
+        deadline = now + timeout
+        pause = 0.002
+        while self._lives(now):
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, 0.1)
+        return True
+
+    def _lives(self, since: float) -> bool:
+        if CAN_PEEK and not self.leader.wait_for_exit(0):
+            return True
         try:
-            _signal(child, signal.SIGTERM)
-            await _group_is_empty(child.pid, grace)
-        finally:
-            _signal(child, signal.SIGKILL)
+            self.signal(0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return sys.platform == "linux"  # on macOS there are only zombies then
+        # OSError: there is no /proc, or no descriptor is left to read it.
+        with contextlib.suppress(OSError):
+            return self.leader.pid in _snapshot.groups(since)
+        return True
+
+    def _try(self, number: int) -> None:
+        # PermissionError is how macOS says that there are only zombies in the group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self.signal(number)
 
 
-def _signal(child: Child, number: int) -> None:
-    # PermissionError is how macOS says that there are only zombies in the group.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        child.signal_group(number)
-
-
-async def _group_is_empty(group: int, timeout: float) -> None:
-    now = time.monotonic()
-    deadline = now + timeout
-    pause = 0.005
-    while _group_lives(group, now) and (left := deadline - time.monotonic()) > 0:
-        await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, 0.1)
-
-
-def _group_lives(group: int, since: float) -> bool:
-    # OSError: there is no /proc, or no descriptor is left to read it.
-    with contextlib.suppress(OSError):
-        return group in _snapshot.groups(since)
-    try:
-        os.killpg(group, 0)
-    except OSError:
-        return False
-    return True
+def _group_pidfd(leader: Child) -> int | None:
+    descriptor = leader.duplicate_pidfd()
+    if descriptor is None or pidfds.can_signal_group(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 class _Snapshot:

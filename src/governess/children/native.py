@@ -161,7 +161,7 @@ def _forget_parents_desks() -> None:
 
 def _birth(command: Command, pid: int, pidfd: int, *pipes: int) -> Birth:
     child = Child(pid, command.argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
-    return Birth(child, {number: end for number, end in enumerate(pipes) if end >= 0})
+    return Birth(command, child, {number: end for number, end in enumerate(pipes) if end >= 0})
 
 
 def _failure(command: Command, error: int, step: str) -> OSError:

@@ -6,6 +6,7 @@ import array
 import errno
 import os
 import select
+import signal
 import struct
 import sys
 import time
@@ -13,11 +14,20 @@ import time
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["has_exited", "lost_status", "open_pidfd", "unavailable"]
+__all__ = [
+    "can_signal_group",
+    "has_exited",
+    "lost_status",
+    "open_pidfd",
+    "reaped_status",
+    "signal_group",
+    "unavailable",
+]
 
 # include/uapi/linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info), whose first version has 64 bytes
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
+_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 _INFO = struct.Struct("=Q52xi")  # the mask, what is not asked for, the wait status
 
 
@@ -56,6 +66,27 @@ def has_exited(pidfd: int, timeout: float | None = 0) -> bool:
     return bool(poller.poll(None if timeout is None else max(0, int(timeout * 1000))))
 
 
+def signal_group(pidfd: int, number: int) -> None:
+    """Send a signal to the group that the process leads, or has led: it may be reaped, and its number another's.
+
+    Raises:
+        ProcessLookupError: there is nobody in that group.
+        PermissionError: nobody in it may be signalled.
+    """
+    signal.pidfd_send_signal(pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+
+
+def can_signal_group(pidfd: int) -> bool:
+    """Return whether `signal_group` works here: on Linux 6.9 and later."""
+    try:
+        signal_group(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
 def lost_status(pidfd: int) -> int | None:
     """Return the wait status of a process that is gone, reaped by whomever; None if the kernel does not tell.
 
@@ -65,8 +96,7 @@ def lost_status(pidfd: int) -> int | None:
     # Under SIG_IGN the parent can be woken an instant before the status is stored.
     deadline = time.monotonic() + (0 if _kernel_tells is False else _PATIENCE)
     while True:
-        mask, status = _ask(pidfd)
-        if mask & _PIDFD_INFO_EXIT:
+        if (status := reaped_status(pidfd)) is not None:
             _kernel_tells = True
             return status
         if time.monotonic() >= deadline:
@@ -79,6 +109,12 @@ def lost_status(pidfd: int) -> int | None:
 
 _PATIENCE = 0.02  # seconds
 _kernel_tells: bool | None = None  # None: not seen yet
+
+
+def reaped_status(pidfd: int) -> int | None:
+    """Return the wait status of a process that is reaped by now; None if it is not, or the kernel does not tell."""
+    mask, status = _ask(pidfd)
+    return status if mask & _PIDFD_INFO_EXIT else None
 
 
 def _ask(pidfd: int) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def start(command: Command) -> Birth:
             **options,
         )
         child = _child_of(process, command)
-        birth = Birth(child, pipes.keep_ours())
+        birth = Birth(command, child, pipes.keep_ours())
     tell_of_spawn(child)
     return birth
 

@@ -53,6 +53,3 @@ class WindowsChild(Child):
 
     def _take_status(self) -> Exit | None:
         return Exit(self._process.returncode)
-
-    def _warn_of_theft(self, exit: Exit) -> None:
-        """Nobody can take the status from who holds the handle."""

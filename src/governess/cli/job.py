@@ -45,6 +45,7 @@ class Job(asyncio.SubprocessProtocol):
         "_ending",
         "_exited",
         "_grace",
+        "_group_is_ending",
         "_loop",
         "_on_trouble",
         "_open",
@@ -85,6 +86,7 @@ class Job(asyncio.SubprocessProtocol):
         self._exited = False
         self._grace: float | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._group_is_ending = False
 
     async def start(self, timeout: float | None, grace: float) -> None:
         """Start the process.
@@ -110,7 +112,7 @@ class Job(asyncio.SubprocessProtocol):
 
     def end(self, grace: float) -> None:
         """End the process and its group: TERM, a grace, KILL. The second call does not wait for the grace."""
-        if self._exited or self.done.done():
+        if self.done.done() or (self._exited and not self._group_is_ending):
             return
         if self._ending is None:
             self._grace = grace
@@ -149,10 +151,7 @@ class Job(asyncio.SubprocessProtocol):
         """Wait for the rest of what it wrote, but not long."""
         self._exited = True
         self._wall = self._loop.time() - self._started
-        if not self._open:
-            self._finish()
-        else:
-            self._drain = self._loop.call_later(DRAIN, self._drained)
+        self._finish_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Accept the end."""
@@ -165,6 +164,12 @@ class Job(asyncio.SubprocessProtocol):
         if not self._exited:
             self.timed_out = True
             self.end(grace)
+
+    def _finish_soon(self) -> None:
+        if not self._open:
+            self._finish()
+        elif self._drain is None and not self._group_is_ending:
+            self._drain = self._loop.call_later(DRAIN, self._drained)
 
     def _drained(self) -> None:
         seen = sum(block.size for block in self.blocks if block)
@@ -179,6 +184,22 @@ class Job(asyncio.SubprocessProtocol):
         grace, self._grace = self._grace or 0.0, None
         if self._process is None or self._exited:
             return
+        self._group_is_ending = True
+        try:
+            await self._end_group(grace)
+        finally:
+            self._group_is_ending = False
+        self._finish_or_give_up()
+
+    def _finish_or_give_up(self) -> None:
+        if self._exited:
+            self._finish_soon()
+        else:
+            self._give_up_later()
+
+    async def _end_group(self, grace: float) -> None:
+        if self._process is None:
+            return
         if sys.platform == "win32":
             await asyncio.to_thread(_end_tree, self._process.get_pid())
             with contextlib.suppress(ProcessLookupError):
@@ -189,7 +210,6 @@ class Job(asyncio.SubprocessProtocol):
             child = self._process.get_extra_info("child")
             with contextlib.suppress(asyncio.CancelledError):
                 await end_group(child, grace=grace)
-        self._give_up_later()
 
     def _give_up_later(self) -> None:
         if not self._exited and not self.done.done():
@@ -197,7 +217,7 @@ class Job(asyncio.SubprocessProtocol):
             self._timer = self._loop.call_later(AFTER_KILL, self._finish)
 
     def _finish(self) -> None:
-        if self.done.done():
+        if self.done.done() or self._group_is_ending:  # the leader is gone, others of the group may not be
             return
         self._cancel_timers()
         self.done.set_result(self._outcome())

@@ -30,11 +30,21 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 
 async def start_child(
-    loop: asyncio.AbstractEventLoop, protocol_factory: Callable[[], ProtocolT], command: Command
+    loop: asyncio.AbstractEventLoop,
+    protocol_factory: Callable[[], ProtocolT],
+    command: Command,
+    ends: dict[int, int] | None = None,
 ) -> tuple[ChildTransport, ProtocolT]:
     """Start a child, have the watcher of the loop's policy watch it, and connect it with a new protocol.
 
     Cancelled at whichever point, it leaves nothing behind.
+
+    Args:
+        loop: the loop, which runs.
+        protocol_factory: makes the protocol.
+        command: what is started.
+        ends: our descriptors of what the child has as 0, 1 or 2, if that is no pipe but a terminal; those of a child
+            that was born are taken out, and are not the caller's any more.
 
     Raises:
         RuntimeError: the watcher is not active; then there is no child.
@@ -51,8 +61,11 @@ async def start_child(
                 "or use one that needs none (subprocess support is not installed)"
             )
         birth = await spawn(command)
+        if ends:
+            birth.pipes.update(ends)
+            ends.clear()
         try:
-            transport = ChildTransport(loop, protocol, command.args, birth.child, birth.pipes)
+            transport = ChildTransport(loop, protocol, command.args, birth)
         except BaseException:
             birth.discard()
             raise
@@ -62,6 +75,7 @@ async def start_child(
         await transport.connect()
     except BaseException:
         transport.close()
+        entrust(birth.child)  # the loop may end before it
         raise
     return transport, protocol
 

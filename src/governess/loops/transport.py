@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import warnings
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from governess.children.child import Child
+from governess.children.command import Birth
 from governess.children.exit import Exit
 from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
 from governess.loops.stdin import StdinTransport
+from governess.loops.terminal import TerminalWriter, is_terminal
 
 __all__ = ["ChildTransport"]
 
@@ -25,7 +27,8 @@ logger = logging.getLogger("governess")
 class ChildTransport(asyncio.SubprocessTransport):
     """Connects a child's pipes and its end with a `asyncio.SubprocessProtocol`.
 
-    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, and ``'child'``, the `Child`.
+    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, ``'child'``, the `Child`, and
+    ``'group'``, the `Group` that it leads, if its command wants that kept.
     """
 
     def __init__(
@@ -33,16 +36,17 @@ class ChildTransport(asyncio.SubprocessTransport):
         loop: asyncio.AbstractEventLoop,
         protocol: asyncio.SubprocessProtocol,
         args: Any,
-        child: Child,
-        pipes: dict[int, int],
+        birth: Birth,
     ) -> None:
-        """Own the child, which was started with `args`, and our descriptors of its pipes."""
+        """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
+        child, pipes = birth.child, birth.pipes
         self._given: set[int] = set()  # the pipes that the loop has, or is about to have
         self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
-        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child})
+        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child, "group": birth.group})
         self._loop = loop
         self._protocol: Any = protocol
         self._child = child
+        self._group = birth.group
         self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
         self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
         self._waiters: set[asyncio.Future[int]] = set()
@@ -76,6 +80,11 @@ class ChildTransport(asyncio.SubprocessTransport):
         await connected
 
     async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
+        if number == 0 and is_terminal(end):
+            protocol = _PipeProtocol(self, number)
+            TerminalWriter(self._loop, protocol, end)
+            return protocol
+
         def new_protocol() -> _PipeProtocol:
             return _PipeProtocol(self, number)
 
@@ -137,21 +146,29 @@ class ChildTransport(asyncio.SubprocessTransport):
             self._child.kill()
 
     def close(self) -> None:
-        """Close the pipes, and kill the child if it lives."""
+        """Close the pipes, and kill the child if it lives; everyone in its group, if that is kept."""
         if self._closed:
             return
-        self._closed = True
-        if not self._loop.is_closed():
-            for pipe in self._pipes.values():
-                if pipe is not None and pipe.transport is not None:
-                    pipe.transport.close()
-        self.release_pipes()
+        if self._group is not None:
+            self._group.kill()
+        self.detach()
         popen = self.get_extra_info("subprocess")
         if self._returncode is None and popen.poll() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
             with contextlib.suppress(PermissionError):  # the child runs setuid
                 popen.kill()
+
+    def detach(self) -> None:
+        """Close the pipes, and let the child live, and its group."""
+        self._closed = True
+        if self._group is not None:
+            self._group.close()
+        if not self._loop.is_closed():
+            for pipe in self._pipes.values():
+                if pipe is not None and pipe.transport is not None:
+                    pipe.transport.close()
+        self.release_pipes()
 
     def abort_pipes(self) -> bool:
         """Have the loop close the pipes in its next round, unwritten data or not; return whether there were any."""
@@ -206,6 +223,8 @@ class ChildTransport(asyncio.SubprocessTransport):
         # PermissionError: the child runs setuid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self._child.kill()
+        if self._group is not None:
+            self._group.kill()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""
@@ -259,6 +278,8 @@ class _PipeProtocol(asyncio.Protocol):
         self._owner.pipe_data_received(self._fd, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and exc.errno == errno.EIO:
+            exc = None  # how a terminal says that nobody has the other end any more
         self.disconnected = True
         self._owner.pipe_connection_lost(self._fd, exc)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from governess.children.command import Command
+from governess.loops.commands import command_of, shell_command_of
 from governess.loops.start import close_descriptors, policy_of, start_child, watcher_of
 from governess.watchers.attached import AttachedChildWatcher
 from governess.watchers.base import running_loop
@@ -24,9 +24,6 @@ else:
 __all__ = ["SelectorEventLoop", "WatchedLoop", "attach_watcher", "close_loop", "watch", "watched"]
 
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
-
-# What asyncio refuses in Popen's arguments, and the value that it insists on: a child's streams are bytes.
-_FIXED = {"universal_newlines": False, "bufsize": 0, "text": False, "encoding": None, "errors": None}
 
 
 class WatchedLoop(_Base):
@@ -76,8 +73,7 @@ class WatchedLoop(_Base):
         """Start `program` with `args`; arguments, result and errors are those of asyncio's loops."""
         if shell:
             raise ValueError("shell must be False")
-        options = _popen_options(options)
-        command = Command((program, *args), False, stdin, stdout, stderr, options)
+        command = command_of((program, *args), stdin, stdout, stderr, options)
         return await start_child(self, protocol_factory, command)
 
     async def subprocess_shell(
@@ -92,12 +88,10 @@ class WatchedLoop(_Base):
         **options: Any,
     ) -> tuple[asyncio.SubprocessTransport, Any]:
         """Start the shell command `cmd`; arguments, result and errors are those of asyncio's loops."""
-        if not isinstance(cmd, (bytes, str)):
-            raise ValueError("cmd must be a string")
         if not shell:
             raise ValueError("shell must be True")
-        options = _popen_options(options)
-        return await start_child(self, protocol_factory, Command(cmd, True, stdin, stdout, stderr, options))
+        command = shell_command_of(cmd, stdin, stdout, stderr, options)
+        return await start_child(self, protocol_factory, command)
 
 
 def attach_watcher(loop: WatchedLoop) -> None:
@@ -156,10 +150,3 @@ def _watched(loop_class: type[Any]) -> type[Any]:
         return SelectorEventLoop
     namespace = {"__module__": __name__, "__doc__": f"{loop_class.__qualname__} with the children of governess."}
     return type(loop_class.__name__, (WatchedLoop, loop_class), namespace)
-
-
-def _popen_options(options: dict[str, Any]) -> dict[str, Any]:
-    for name, value in _FIXED.items():
-        if options.pop(name, value) != value:
-            raise ValueError(f"{name} must be {value}")
-    return options

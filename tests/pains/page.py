@@ -1,0 +1,74 @@
+"""docs/pains.md, made of what was seen."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from pains.cells import Cell
+from pains.contestants import CONTESTANTS
+from pains.stories import Story
+
+__all__ = ["page_of"]
+
+HEAD = """\
+# Pains, and who relieves them
+
+Made by `make pains ARGS=--write`, which plays the same scenario with every library in a process of its own: nothing
+here is from memory. On {machine}.
+
+✓ the pain is gone · ✗ it is there · – the library does not set out to do such a thing
+
+"""
+
+
+def page_of(stories: Sequence[Story], cells: Mapping[tuple[Story, str], Cell]) -> str:
+    """Return the page: a table of marks, and then each story with what was seen."""
+    columns = list(CONTESTANTS)
+    rows = [
+        [f"[{story.number}](#{_anchor(story)})", story.pain, *(cells[story, column].sign for column in columns)]
+        for story in stories
+    ]
+    table = _table(["", "The pain", *columns], rows)
+    sections = [_section(story, [(column, cells[story, column]) for column in columns]) for story in stories]
+    return HEAD.format(machine=_machine()) + table + "\n" + "\n".join(sections)
+
+
+def _section(story: Story, seen: Iterable[tuple[str, Cell]]) -> str:
+    lines = [f"- {cell.sign} {column}: {_escaped(cell.words)}" for column, cell in seen]
+    title = f"({_anchor(story)})=\n\n## {story.number}. {story.pain}\n\n"
+    return f"{title}Told in {_linked(story.told_in)}. {story.relief}\n\n" + "\n".join(lines) + "\n"
+
+
+def _anchor(story: Story) -> str:
+    return f"pain-{story.number}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+#: The repositories whose threads are quoted by their short name.
+REPOSITORIES = {"cpython": "python/cpython"}
+
+
+def _linked(told_in: str) -> str:
+    return re.sub(r"(?<![\w/])([\w.-]+/[\w.-]+|cpython)#(\d+)", _link, told_in)
+
+
+def _link(match: re.Match[str]) -> str:
+    name, number = match.groups()
+    return f"[{match.group()}](https://github.com/{REPOSITORIES.get(name, name)}/issues/{number})"
+
+
+def _escaped(words: str) -> str:
+    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+
+
+def _machine() -> str:
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("uvloop", "trio", "anyio")]
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    return f"Python {platform.python_version()} with {', '.join(versions)}, {system}, Linux {platform.release()}"
