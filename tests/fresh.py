@@ -9,6 +9,6 @@ def run_fresh(script: str, *options: str) -> str:
     """Run the script with warnings as errors; return what it printed, and fail with what it complained of."""
     command = [sys.executable, "-W", "error", *options, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.stderr == "", done.stderr
     return done.stdout

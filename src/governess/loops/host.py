@@ -12,10 +12,11 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from governess.children.fork import in_forked_child
+from governess.loops.errands import Errands, fulfil
 from governess.loops.submitted import Submitted
 from governess.loops.waiting import PATIENCE, tick
 
@@ -51,11 +52,13 @@ class Host:
         self._works_loose = False
         self._is_decided = self._is_loose = self._is_over = False
         self._handed_at: float | None = None
-        self._errands: deque[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = deque()
+        self._errands = Errands()
         self._guests: set[Submitted[Any]] = set()
         self._told: list[BaseException] = []
         self._visitors: set[threading.Event] = set()
         self._has_stopped = False
+        in_forked_child(_unlock_all)
+        _hosts.add(self)
 
     @property
     def is_here(self) -> bool:
@@ -101,7 +104,7 @@ class Host:
         context = contextvars.copy_context()
 
         def job() -> None:
-            _fulfil(outcome, functools.partial(context.run, function))
+            fulfil(outcome, functools.partial(context.run, function))
             is_done.set()
 
         try:
@@ -124,16 +127,15 @@ class Host:
 
         For a task it matters: asyncio.all_tasks of 3.14 sees, inside a loop, only those made in its thread.
         """
-        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         with self._change:
             loop = self._loop()
             if self._is_over or loop is None or self._is_elsewhere():
                 return function()
-            self._errands.append((outcome, functools.partial(contextvars.copy_context().run, function)))
+            outcome = self._errands.ask(function)
             self._wake()
             works = self._works
         if works:
-            loop.call_soon_threadsafe(self._do_errands)
+            loop.call_soon_threadsafe(self._errands.do)
         try:
             return outcome.result()
         except BaseException:
@@ -264,7 +266,7 @@ class Host:
                 self._job = None
             self._change.notify_all()
             while not self._is_over:
-                self._do_errands()
+                self._errands.do()
                 if self._job is not None:
                     self._works = True
                     return self._job
@@ -272,7 +274,7 @@ class Host:
                     self._works = self._works_loose = True
                     return self._run_loose
                 self._change.wait(self._time_to_decide())
-            self._do_errands()
+            self._errands.do()
             return None
 
     def _time_to_decide(self) -> float | None:
@@ -298,17 +300,11 @@ class Host:
         if not told and (loop := self._loop()) is not None:
             loop.call_exception_handler({"message": f"{error!r} does not end {loop!r}", "exception": error})
 
-    def _do_errands(self) -> None:
-        while self._errands:
-            outcome, function = self._errands.popleft()
-            if outcome.set_running_or_notify_cancel():
-                _fulfil(outcome, function)
+
+_hosts: weakref.WeakSet[Host] = weakref.WeakSet()
 
 
-def _fulfil(outcome: concurrent.futures.Future[T], function: Callable[[], T]) -> None:
-    try:
-        result = function()
-    except BaseException as error:
-        outcome.set_exception(error)
-    else:
-        outcome.set_result(result)
+def _unlock_all() -> None:
+    """Free, in a forked child, what threads had locked that are not there."""
+    for host in list(_hosts):
+        host._change = threading.Condition()
