@@ -494,6 +494,40 @@ policy.close()
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork on Windows")
+def test_fork_in_the_middle() -> None:
+    """A forked child is told at once, though another thread was just at work on the loop."""
+    run_fresh(
+        """
+import os, threading, governess
+
+loop = governess.ThreadedEventLoopPolicy().new_event_loop()
+taken, over = threading.Event(), threading.Event()
+
+def be_at_work():
+    with loop._host._change:
+        taken.set()
+        over.wait()
+
+thread = threading.Thread(target=be_at_work)
+thread.start()
+taken.wait()
+pid = os.fork()
+if not pid:
+    try:
+        loop.run_forever()
+    except RuntimeError as error:
+        os._exit(0 if "forked" in str(error) else 1)
+assert os.waitpid(pid, 0)[1] == 0
+over.set()
+thread.join()
+loop.close()
+""",
+        "-W",
+        "ignore:This process:DeprecationWarning",
+    )
+
+
 def test_debug_mode(loop_name: str) -> None:
     """In asyncio's debug mode, which checks the thread of every call, nothing complains."""
     run_fresh(
