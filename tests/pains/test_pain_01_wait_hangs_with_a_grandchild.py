@@ -1,0 +1,88 @@
+"""Pain 1: `wait()` hangs while a grandchild holds the pipes.
+
+Told in cpython#119710, agronholm/anyio#1174.
+"""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+
+from pains.processes import end
+from pains.verdict import Hurts
+
+#: It ends at once, with one line of output; what it has started goes on, and has its pipe.
+PROGRAM = ["sh", "-c", "sleep 30 & echo $!; exit 7"]
+
+
+async def on_governess() -> str:
+    from governess.subprocess import create_subprocess_exec
+
+    process = await create_subprocess_exec(*PROGRAM, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    grandchild = int(await process.stdout.readline())
+    try:
+        async with asyncio.timeout(2):
+            status = await process.wait()
+        assert not await process.output_ended(0.1)
+    except TimeoutError:
+        raise late() from None
+    finally:
+        process.stdout.close()
+        end([grandchild])
+    return judge(status)
+
+
+async def on_asyncio() -> str:
+    process = await asyncio.create_subprocess_exec(*PROGRAM, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    grandchild = int(await process.stdout.readline())
+    try:
+        return judge(await asyncio.wait_for(process.wait(), 2))
+    except TimeoutError:
+        raise late() from None
+    finally:
+        end([grandchild])
+
+
+async def on_trio() -> str:
+    import trio
+
+    process = await trio.lowlevel.open_process(PROGRAM, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    grandchild = int(await process.stdout.receive_some())
+    try:
+        with trio.fail_after(2):
+            return judge(await process.wait())
+    except trio.TooSlowError:
+        raise late() from None
+    finally:
+        end([grandchild])
+
+
+async def on_anyio() -> str:
+    import anyio
+
+    process = await anyio.open_process(PROGRAM, stdin=None, stderr=None)
+    assert process.stdout is not None
+    grandchild = int(await process.stdout.receive())
+    try:
+        with anyio.fail_after(2):
+            return judge(await process.wait())
+    except TimeoutError:
+        raise late() from None
+    finally:
+        end([grandchild])
+
+
+def late() -> Hurts:
+    return Hurts("wait() has not returned 2 s after the exit")
+
+
+def judge(status: int) -> str:
+    assert status == 7
+    return "wait() returns at the exit"
+
+
+def test_pain_01_wait_hangs_with_a_grandchild(relief: Callable[..., str]) -> None:
+    """`wait()` returns at the exit, whoever else holds the pipes; how long these are read on is a bound of its own."""
+    relief(on_governess)
