@@ -7,71 +7,83 @@ import asyncio
 import subprocess
 from collections.abc import Callable
 
+from pains.held import holding
 from pains.processes import end
 from pains.verdict import Hurts
 
-#: It ends at once, with one line of output; what it has started goes on, and has its pipe.
-PROGRAM = ["sh", "-c", "sleep 30 & echo $!; exit 7"]
+#: It ends with its standard input, at the soonest when it is waited for; what it has started goes on, and has its pipe.
+PROGRAM = ["sh", "-c", "sleep 30 & echo $!; read line; exit 7"]
 
 
 async def on_governess() -> str:
     from governess.subprocess import create_subprocess_exec
 
-    process = await create_subprocess_exec(*PROGRAM, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    grandchild = int(await process.stdout.readline())
-    try:
-        async with asyncio.timeout(2):
-            status = await process.wait()
-        assert not await process.output_ended(0.1)
-    except TimeoutError:
-        raise late() from None
-    finally:
-        process.stdout.close()
-        end([grandchild])
+    with holding() as (stdin, let_exit):
+        process = await create_subprocess_exec(*PROGRAM, stdin=stdin, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        grandchild = int(await process.stdout.readline())
+        asyncio.get_running_loop().call_later(0.1, let_exit)
+        try:
+            async with asyncio.timeout(2):
+                status = await process.wait()
+            assert not await process.output_ended(0.1)
+        except TimeoutError:
+            raise late() from None
+        finally:
+            process.stdout.close()
+            end([grandchild])
     return judge(status)
 
 
 async def on_asyncio() -> str:
-    process = await asyncio.create_subprocess_exec(*PROGRAM, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    grandchild = int(await process.stdout.readline())
-    try:
-        return judge(await asyncio.wait_for(process.wait(), 2))
-    except TimeoutError:
-        raise late() from None
-    finally:
-        end([grandchild])
+    with holding() as (stdin, let_exit):
+        process = await asyncio.create_subprocess_exec(*PROGRAM, stdin=stdin, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        grandchild = int(await process.stdout.readline())
+        asyncio.get_running_loop().call_later(0.1, let_exit)
+        try:
+            return judge(await asyncio.wait_for(process.wait(), 2))
+        except TimeoutError:
+            raise late() from None
+        finally:
+            end([grandchild])
 
 
 async def on_trio() -> str:
     import trio
 
-    process = await trio.lowlevel.open_process(PROGRAM, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    grandchild = int(await process.stdout.receive_some())
-    try:
-        with trio.fail_after(2):
-            return judge(await process.wait())
-    except trio.TooSlowError:
-        raise late() from None
-    finally:
-        end([grandchild])
+    with holding() as (stdin, let_exit):
+        process = await trio.lowlevel.open_process(PROGRAM, stdin=stdin, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        grandchild = int(await process.stdout.receive_some())
+        try:
+            with trio.fail_after(2):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(process.wait)
+                    await trio.sleep(0.1)
+                    let_exit()
+                return judge(await process.wait())
+        except trio.TooSlowError:
+            raise late() from None
+        finally:
+            end([grandchild])
 
 
 async def on_anyio() -> str:
     import anyio
 
-    process = await anyio.open_process(PROGRAM, stdin=None, stderr=None)
-    assert process.stdout is not None
-    grandchild = int(await process.stdout.receive())
-    try:
-        with anyio.fail_after(2):
-            return judge(await process.wait())
-    except TimeoutError:
-        raise late() from None
-    finally:
-        end([grandchild])
+    with holding() as (stdin, let_exit):
+        process = await anyio.open_process(PROGRAM, stdin=stdin, stderr=None)
+        assert process.stdout is not None
+        grandchild = int(await process.stdout.receive())
+        asyncio.get_running_loop().call_later(0.1, let_exit)
+        try:
+            with anyio.fail_after(2):
+                return judge(await process.wait())
+        except TimeoutError:
+            raise late() from None
+        finally:
+            end([grandchild])
 
 
 def late() -> Hurts:
