@@ -94,8 +94,8 @@ async def sweep(child: Child) -> str:
     if refused == list(FREE):
         raise Hurts("no child can be started")
     if not refused:
-        return "a child is watched without a free descriptor too"
-    return f"a child is watched with {len(refused)} free descriptor(s), and refused with fewer"
+        return "every child is watched"
+    return f"every child is watched, or refused (with {' or '.join(map(str, refused))} free descriptors)"
 
 
 async def is_watched(child: Child, free: int) -> bool:
