@@ -8,10 +8,11 @@ if sys.platform != "win32":
     from sybil import Sybil
 
     from asyncio_version import SIMULATED
-    from examples import PARSERS
+    from examples import PARSERS, prepare
 
     pytest_collect_file = Sybil(
         parsers=PARSERS,
+        setup=prepare,
         patterns=["README.md", "docs/*.md"],
         # pytest-asyncio 1.5 asks asyncio for its policy, in each test.
         excludes=["docs/pytest.md"] if SIMULATED else [],

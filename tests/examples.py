@@ -7,9 +7,17 @@ import sys
 import tempfile
 from doctest import ELLIPSIS
 from pathlib import Path
+from typing import Any
 
 from sybil import Example
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+from governess.children.spawn import describe
+
+
+def prepare(namespace: dict[str, Any]) -> None:
+    """Give an example's `<!-- skip: next if(…) -->` what it may ask."""
+    namespace["has_native_spawner"] = describe()[0] == "native"
 
 
 def run_console(example: Example) -> str | None:
