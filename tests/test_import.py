@@ -65,6 +65,12 @@ def test_standard_library_alone() -> None:
     assert run_fresh(script).split() == ["governess"]
 
 
+@pytest.mark.parametrize("name", ["children.native", "children.helpers", "loops.pipe_transports", "policies.spread"])
+def test_on_demand(name: str) -> None:
+    """A module that few programs need is not imported before it is needed."""
+    run_fresh(f"import sys, governess; assert 'governess.{name}' not in sys.modules")
+
+
 @pytest.mark.parametrize("name", ["click", "rich", "uvloop"])
 def test_extras(name: str) -> None:
     """A missing extra does not hinder the import, and one that is there is not imported."""

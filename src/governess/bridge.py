@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -228,9 +227,8 @@ def _refuse_in_a_running_loop(what: str) -> None:
 
 def _loop_classes() -> list[type[Any]]:
     classes: list[type[Any]] = [asyncio.SelectorEventLoop]
-    if importlib.util.find_spec("uvloop") is not None:
-        with contextlib.suppress(ImportError):
-            classes.append(importlib.import_module("uvloop").Loop)
+    with contextlib.suppress(ImportError):
+        classes.append(importlib.import_module("uvloop").Loop)
     return classes
 
 

@@ -6,12 +6,11 @@ import asyncio
 import sys
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple
 
 __all__ = ["Notice", "when_closed"]
 
 
-class Notice(NamedTuple):
+class Notice:
     """A promise to be told of a loop's end.
 
     Attributes:
@@ -19,8 +18,11 @@ class Notice(NamedTuple):
         cancel: takes the request back.
     """
 
-    is_sure: bool
-    cancel: Callable[[], object]
+    __slots__ = ("cancel", "is_sure")
+
+    def __init__(self, is_sure: bool, cancel: Callable[[], object]) -> None:
+        self.is_sure = is_sure
+        self.cancel = cancel
 
 
 def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> Notice:

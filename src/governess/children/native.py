@@ -11,7 +11,7 @@ import os
 import weakref
 from contextvars import Context
 
-from governess.children import _spawn, helpers
+from governess.children import _spawn
 from governess.children.arguments import arguments_of, program_of
 from governess.children.child import Child
 from governess.children.closing import when_closed
@@ -41,6 +41,8 @@ class Native:
         try:
             desk = _desk_of(asyncio.get_running_loop())
         except NotImplementedError:  # the loop has no add_reader
+            from governess.children import helpers
+
             return await helpers.spawn(command)
         return await desk.spawn(command)
 

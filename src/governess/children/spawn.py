@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Protocol
 
-from governess.children import helpers, popen
+from governess.children import popen
 from governess.children.command import Birth, Command
 
 __all__ = ["Spawner", "describe", "spawn"]
@@ -37,7 +38,8 @@ class Spawner(Protocol):
 
 def describe() -> tuple[str, str]:
     """Return the name of the spawner in use, and why it is that one."""
-    return _spawner.name, _spawner.reason
+    spawner = _spawner()
+    return spawner.name, spawner.reason
 
 
 async def spawn(command: Command) -> Birth:
@@ -45,18 +47,25 @@ async def spawn(command: Command) -> Birth:
     if command.options.get("preexec_fn") is not None:
         return popen.start(command)  # Python code of the caller's, who expects it in this thread
     if popen.is_replaced():
+        from governess.children import helpers
+
         return await helpers.spawn(command)
-    return await _spawner.spawn(command)
+    return await _spawner().spawn(command)
 
 
-def _choose() -> Spawner:
+@functools.cache
+def _spawner() -> Spawner:
+    # Chosen with the first child, since programs without children need nothing of what either of the two imports.
     if os.environ.get("GOVERNESS_PURE"):
-        return helpers.Helpers("GOVERNESS_PURE is set")
+        return _helpers("GOVERNESS_PURE is set")
     try:
         from governess.children import native
     except ImportError as error:
-        return helpers.Helpers(f"the extension is not built here ({error})")
+        return _helpers(f"the extension is not built here ({error})")
     return native.Native()
 
 
-_spawner = _choose()
+def _helpers(reason: str) -> Spawner:
+    from governess.children import helpers
+
+    return helpers.Helpers(reason)

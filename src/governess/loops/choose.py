@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -95,6 +94,8 @@ def _asyncio_loop() -> type[asyncio.AbstractEventLoop]:
 def _uvloop_obstacle() -> str | None:
     if sys.platform == "win32":
         return "there is none for Windows"
+    import importlib.util
+
     if importlib.util.find_spec("uvloop") is None:
         return "not installed (pip install 'governess[uvloop]')"
     return None

@@ -8,15 +8,10 @@ from typing import Any
 
 from governess.loops.pipes import PipeEnd
 
-__all__ = ["TerminalWriter", "is_terminal"]
+__all__ = ["TerminalWriter"]
 
 _HIGH, _LOW = 1 << 16, 1 << 14
 _END_OF_FILE = b"\x04"  # what Ctrl-D sends: VEOF of termios(3)
-
-
-def is_terminal(end: PipeEnd) -> bool:
-    """Return whether this is our end of a terminal."""
-    return os.isatty(end.fileno())
 
 
 class TerminalWriter(asyncio.WriteTransport):

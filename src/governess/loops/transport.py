@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -13,11 +14,9 @@ from typing import Any
 
 from governess.children.command import Birth
 from governess.children.exit import Exit
-from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
 from governess.loops.pipes import PipeEnd
 from governess.loops.popen_view import PopenView
 from governess.loops.stdin import StdinTransport
-from governess.loops.terminal import TerminalWriter, is_terminal
 
 __all__ = ["ChildTransport"]
 
@@ -80,7 +79,9 @@ class ChildTransport(asyncio.SubprocessTransport):
         await connected
 
     async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
-        if number == 0 and is_terminal(end):
+        if number == 0 and os.isatty(end.fileno()):
+            from governess.loops.terminal import TerminalWriter
+
             protocol = _PipeProtocol(self, number)
             TerminalWriter(self._loop, protocol, end)
             return protocol
@@ -92,6 +93,9 @@ class ChildTransport(asyncio.SubprocessTransport):
         try:
             _, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
         except NotImplementedError:
+            # Few loops have none of their own.
+            from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
+
             _, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
         return protocol
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import os
 import threading
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 __all__ = ["ContextScope", "ProcessScope", "Scope", "ThreadScope"]
 
@@ -132,11 +132,14 @@ class ContextScope:
         return f"this context of thread {threading.current_thread().name!r}"
 
 
-class _Kept(NamedTuple):
+class _Kept:
     """A loop, and the process that it is the current one in."""
 
-    loop: asyncio.AbstractEventLoop | None
-    process: int
+    __slots__ = ("loop", "process")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None, process: int) -> None:
+        self.loop = loop
+        self.process = process
 
     def here(self) -> asyncio.AbstractEventLoop | None:
         """The loop; a forked child sees no loop of its parent's."""

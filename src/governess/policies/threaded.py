@@ -11,7 +11,6 @@ from governess.abc import AbstractChildWatcher
 from governess.loops.threaded import ThreadedLoop, house
 from governess.policies.default import DefaultEventLoopPolicy, LoopFactory
 from governess.policies.scopes import Scope
-from governess.policies.spread import spread
 from governess.policies.winding import close_at_exit
 
 __all__ = ["ThreadedEventLoopPolicy"]
@@ -82,6 +81,8 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         """
         if at_once < 1:
             raise ValueError(f"at_once must be at least 1, not {at_once}")
+        from governess.policies.spread import spread
+
         return spread(function, items, self._loops_for_map(), at_once)
 
     def _loops_for_map(self) -> list[ThreadedLoop]:
