@@ -62,7 +62,8 @@ frameworks: $(VENV)/.dev ## real servers, kernels, clusters and GUI loops over g
 peers: $(VENV)/.dev ## anyio's and pytest-asyncio's own tests of child processes, on governess
 	@$(BIN)/nox -s peers -- $(ARGS)
 
-pains: $(VENV)/pains/.done ## each public pain with governess and with its peers (ARGS=--write makes docs/pains.md)
+pains: $(VENV)/pains/.done $(if $(shell command -v $(WINDOWS_PYTHON)),$(WINDOWS_PACKAGES)/.done)
+pains: ## each public pain with governess and with its peers (ARGS=--write makes docs/pains.md)
 	@PYTHONPATH=tests $(VENV)/pains/bin/python -m pains $(ARGS)
 
 conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
@@ -108,10 +109,10 @@ $(VENV)/.docs: $(VENV)/.venv $(PACKAGE)
 	$(PIP) install -e '.[cli,docs]'
 	@touch $@
 
-# pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (colorama) is named here. No
+# pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (cffi, colorama) is named here. No
 # hypothesis: it asks `platform.system()`, which asks WMI, which Wine does not have.
 $(WINDOWS_PACKAGES)/.done: $(VENV)/.venv pyproject.toml
 	rm -rf $(WINDOWS_PACKAGES)
 	$(PIP) install --target $(WINDOWS_PACKAGES) --platform win_amd64 --python-version 3.13 --only-binary :all: \
-		click colorama pytest pytest-timeout rich
+		anyio cffi click colorama pytest pytest-timeout rich trio
 	@touch $@

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
+
+from pains.verdict import DoesNotApply
 
 __all__ = ["CONTESTANTS", "play", "run_in_loop"]
 
@@ -33,23 +36,19 @@ def run_in_loop(scenario: Callable[..., Any], loop_factory: LoopFactory) -> str:
 
 
 def _with_governess_on_asyncio(story: ModuleType) -> str:
-    return run_in_loop(story.on_governess, asyncio.new_event_loop)
+    return run_in_loop(story.on_governess, _asyncio_loop())
 
 
 def _with_governess_on_uvloop(story: ModuleType) -> str:
-    import uvloop
-
-    return run_in_loop(story.on_governess, uvloop.Loop)
+    return run_in_loop(story.on_governess, _uvloop_loop())
 
 
 def _with_asyncio(story: ModuleType) -> str:
-    return run_in_loop(story.on_asyncio, asyncio.new_event_loop)
+    return run_in_loop(story.on_asyncio, _asyncio_loop())
 
 
 def _with_uvloop(story: ModuleType) -> str:
-    import uvloop
-
-    return run_in_loop(getattr(story, "on_uvloop", story.on_asyncio), uvloop.Loop)
+    return run_in_loop(getattr(story, "on_uvloop", story.on_asyncio), _uvloop_loop())
 
 
 def _with_trio(story: ModuleType) -> str:
@@ -66,6 +65,21 @@ def _with_anyio(story: ModuleType) -> str:
 
 def _run_with(run: Callable[[Callable[[], Awaitable[Any]]], Any], scenario: Callable[[], Any]) -> str:
     return str(run(scenario) if inspect.iscoroutinefunction(scenario) else scenario())
+
+
+def _asyncio_loop() -> LoopFactory:
+    """The class, and not `asyncio.new_event_loop`, which asks the policy that a scenario has set."""
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop
+    return asyncio.SelectorEventLoop
+
+
+def _uvloop_loop() -> LoopFactory:
+    if sys.platform == "win32":
+        raise DoesNotApply("there is no uvloop for Windows")
+    import uvloop
+
+    return uvloop.Loop
 
 
 #: By the name in the table; anyio runs on asyncio, as it does by default.

@@ -16,6 +16,7 @@ class Story:
 
     Attributes:
         module: the file's name, without its suffix.
+        is_for_windows: whether it says ``WINDOWS = True``: then a Python for Windows plays it, where there is one.
     """
 
     module: str
@@ -23,6 +24,7 @@ class Story:
     pain: str
     told_in: str
     relief: str
+    is_for_windows: bool
 
 
 def stories() -> list[Story]:
@@ -42,4 +44,5 @@ def _read(path: Path) -> Story:
         raise ValueError(f"{path.name}: needs a docstring 'Pain N: …', 'Told in …', and a test {path.stem}")
     number, pain, told_in = (" ".join(part.split()) for part in told.groups())
     relief = (ast.get_docstring(tests[0]) or "").splitlines()[0]
-    return Story(path.stem, int(number), pain, told_in, relief)
+    is_for_windows = any(ast.unparse(node) == "WINDOWS = True" for node in tree.body)
+    return Story(path.stem, int(number), pain, told_in, relief, is_for_windows)
