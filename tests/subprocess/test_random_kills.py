@@ -63,9 +63,10 @@ def test_children_and_groups(run: Callable, kills: int) -> None:
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
-def test_parent(kills: int) -> None:
+def test_parent(kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parent that is killed takes those with it that are to die with it."""
     pytest.importorskip("governess.children._spawn", reason="the native spawner is not built")
+    monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     for _ in range(kills):
         with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, process_group=0) as parent:
             members = [os.pidfd_open(int(parent.stdout.readline())) for _ in range(5)]

@@ -72,8 +72,9 @@ PARENT = """
 
 @needs_extension
 @pytest.mark.parametrize("way", WAYS)
-def test_parent_death_signal(way: str) -> None:
+def test_parent_death_signal(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Children live as long as the process that started them, whatever thread that was, and no longer."""
+    monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     script = textwrap.dedent(PARENT.format(way=way))
     with subprocess.Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE) as parent:
         pidfds = [open_pidfd(int(pid)) for pid in parent.stdout.readline().split()]

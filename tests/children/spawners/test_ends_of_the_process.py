@@ -76,6 +76,7 @@ def living(mark: str) -> list[str]:
 @pytest.mark.parametrize("way", [*WAYS, "popen"])
 def test_end(way: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ends the process, it takes no longer than a few seconds, and nobody is left between birth and exec."""
+    monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     if way == "popen":
         monkeypatch.setenv("GOVERNESS_PURE", "1")
         if end == ENDS["born and not taken"]:
