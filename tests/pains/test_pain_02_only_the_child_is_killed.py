@@ -6,6 +6,7 @@ Told in cpython#127874, python-trio/trio#3237, jupyter/jupyter_client#104.
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -28,11 +29,16 @@ def program() -> Iterator[tuple[list[str], Path]]:
 
 
 async def until_begun(path: Path, sleep: Callable[[float], Awaitable[None]]) -> None:
-    while not (path.exists() and path.read_text().endswith("\n")):
+    while not has_begun(path):
         await sleep(0.01)
 
 
+def has_begun(path: Path) -> bool:
+    return path.exists() and path.read_text().endswith("\n")
+
+
 async def on_governess() -> str:
+    await governess_with_a_cancel_in_mid_start()
     return (await asyncio.gather(governess_with_a_timeout(), governess_with_a_cancel()))[0]
 
 
@@ -53,6 +59,20 @@ async def governess_with_a_cancel() -> str:
     with program() as (command, path):
         task = asyncio.ensure_future(run(*command, grace=0.2))
         await until_begun(path, asyncio.sleep)
+        task.cancel()
+        await asyncio.wait([task])
+        return judge(path)
+
+
+async def governess_with_a_cancel_in_mid_start() -> str:
+    """The loop stands still, so the grandchild is there before the start has ended."""
+    from governess.subprocess import run
+
+    with program() as (command, path):
+        task = asyncio.ensure_future(run(*command))
+        await asyncio.sleep(0)
+        while not has_begun(path):
+            time.sleep(0.002)
         task.cancel()
         await asyncio.wait([task])
         return judge(path)

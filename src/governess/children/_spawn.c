@@ -47,6 +47,7 @@
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
+#define SIGNAL_GROUP (1U << 2) /* PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h */
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -622,12 +623,28 @@ send_kill(Request *request)
         kill(request->pid, SIGKILL);
 }
 
+/* Whoever is in the group that it leads: by its pidfd (Linux 6.9), or by its number, which it keeps until the reap. */
+static void
+kill_group(Request *request)
+{
+    siginfo_t info;
+    if (!request->new_session && request->process_group != 0)
+        return;
+#ifdef __linux__
+    if (request->pidfd >= 0 && syscall(SYS_pidfd_send_signal, request->pidfd, SIGKILL, NULL, SIGNAL_GROUP) == 0)
+        return;
+#endif
+    if (waitid(P_PID, (id_t)request->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        kill(-request->pid, SIGKILL);
+}
+
 /* A child that nobody wants any more. */
 static void
 undo(Request *request)
 {
     if (request->pid > 0 && request->step == NULL) {
         send_kill(request);
+        kill_group(request);
         reap(request->pid);
     }
 }
