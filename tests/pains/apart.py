@@ -22,7 +22,7 @@ __all__ = ["apart"]
 
 LoopFactory = Callable[[], AbstractEventLoop]
 
-PATIENCE = 10.0
+PATIENCE = 25.0
 
 
 def apart(scenario: Callable[..., Any], *words: str, loop_factory: LoopFactory | None = None) -> str:

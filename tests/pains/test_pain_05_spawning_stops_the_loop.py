@@ -12,7 +12,7 @@ from pains.native import needs_native
 from pains.slow_exec import slow_program
 from pains.verdict import Hurts
 
-EXEC = 0.6  # seconds
+EXEC = 0.8  # seconds
 TICK = 0.001
 
 
@@ -80,7 +80,7 @@ async def worst_lag(sleep: Callable[[float], Awaitable[Any]], is_over: Callable[
 
 
 def judge(worst: float) -> str:
-    if worst > EXEC / 2:
+    if worst > 0.75 * EXEC:  # a busy machine is late as well
         raise Hurts(f"stands still for {worst:.1f} s while an exec takes {EXEC} s")
     return f"goes on while an exec takes {EXEC} s"
 

@@ -16,7 +16,7 @@ from pains.verdict import Hurts
 
 CHILD = ["sh", "-c", "sleep 0.1; exit 7"]
 
-PATIENCE = 2.0
+PATIENCE = 3.0
 
 FROM_THE_START, BETWEEN = "from the start", "between two children"
 

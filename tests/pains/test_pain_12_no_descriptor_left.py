@@ -22,7 +22,7 @@ CLOSE_FDS = False
 #: How many descriptors can be had when a child is started.
 FREE = range(12)
 
-PATIENCE = 2.0
+PATIENCE = 3.0
 
 Child = Callable[[], Awaitable[int]]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

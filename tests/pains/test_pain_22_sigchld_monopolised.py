@@ -14,7 +14,7 @@ from typing import Any
 
 from pains.verdict import Hurts
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 
 Sleep = Callable[[float], Awaitable[Any]]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pains.verdict import Hurts
 
-PATIENCE = 2.0
+PATIENCE = 3.0
 
 Child = Callable[[str], Awaitable[int]]
 LoopFactory = Callable[[], AbstractEventLoop]
