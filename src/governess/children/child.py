@@ -23,11 +23,14 @@ from governess.children.fork import in_forked_child
 from governess.children.living import children, find, forget_all, list_child, unlist
 from governess.children.observers import tell_of_exit, tell_of_spawn
 from governess.children.state import CAN_PEEK, State, exit_of, state_of
-from governess.children.theft import stolen_exit, warn_of_theft
+from governess.children.status import take_exit
+from governess.children.theft import warn_of_theft
 
 __all__ = ["Child", "adopt", "children", "find"]
 
 logger = logging.getLogger("governess")
+
+Subscriber = Callable[["Child", Exit], None]
 
 
 class Child:
@@ -55,7 +58,7 @@ class Child:
         self._reap_is_due = False
         self._is_reaped = False
         self._let_go = False
-        self._subscribers: list[Callable[[Child, Exit], None]] = []
+        self._subscribers: list[Subscriber] = []
         list_child(self)
 
     def __repr__(self) -> str:
@@ -117,21 +120,15 @@ class Child:
         with self._lock:
             if self._is_reaped or self._let_go:
                 return self.exit
-            state = self._state()
-            if state is State.ALIVE:
-                return self.exit
-            if is_only_seen := self._holds > 0 and state is State.ZOMBIE:
-                self._reap_is_due = True
-                found = exit_of(self.pid, self._pidfd) if self.exit is None else None
-            else:
-                found = stolen_exit(self._pidfd) if state is State.GONE else self._take_status()
+            is_reaped = self._holds == 0 or self._state() is State.GONE
+            found = self._take_exit() if is_reaped else self._see_exit()
             if found is None:
                 return self.exit
-            is_stolen = self.exit is None and not is_only_seen and found.rusage is None
-            exit = self._know(found, is_reaped=not is_only_seen)
+            is_stolen = self.exit is None and is_reaped and found.rusage is None
+            exit, subscribers = self._know(found, is_reaped=is_reaped)
         if is_stolen:
             warn_of_theft(self.pid, exit)
-        self._tell_all(exit, is_reaped=not is_only_seen)
+        self._tell_all(subscribers, exit, is_reaped=is_reaped)
         return exit
 
     def settle(self, exit: Exit) -> None:
@@ -139,10 +136,10 @@ class Child:
         with self._lock:
             if self._is_reaped:
                 return
-            exit = self._know(exit, is_reaped=True)
-        self._tell_all(exit, is_reaped=True)
+            exit, subscribers = self._know(exit, is_reaped=True)
+        self._tell_all(subscribers, exit, is_reaped=True)
 
-    def subscribe(self, subscriber: Callable[[Child, Exit], None]) -> None:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(child, exit)`` once, when the end is known; at once if it is."""
         with self._lock:
             if self.exit is None:
@@ -151,7 +148,7 @@ class Child:
             exit = self.exit
         subscriber(self, exit)
 
-    def unsubscribe(self, subscriber: Callable[[Child, Exit], None]) -> None:
+    def unsubscribe(self, subscriber: Subscriber) -> None:
         """Do not call the subscriber any more."""
         with self._lock, contextlib.suppress(ValueError):
             self._subscribers.remove(subscriber)
@@ -227,29 +224,32 @@ class Child:
     def _state(self) -> State:
         return state_of(self.pid, self._pidfd)
 
-    def _take_status(self) -> Exit | None:
-        try:
-            pid, status, rusage = os.wait4(self.pid, os.WNOHANG)
-        except ChildProcessError:
-            return stolen_exit(self._pidfd)
-        return Exit.from_status(status, rusage) if pid else None
+    def _take_exit(self) -> Exit | None:
+        return take_exit(self.pid, self._pidfd)
+
+    def _see_exit(self) -> Exit | None:
+        """Look how a child ended that is held; None if that is no news."""
+        if self._state() is State.ALIVE:
+            return None
+        self._reap_is_due = True
+        return exit_of(self.pid, self._pidfd) if self.exit is None else None
 
     def _check_unreaped(self) -> None:
         if self._is_reaped or (CAN_PEEK and self._state() is State.GONE):
             raise ProcessLookupError(f"process {self.pid} has exited and is reaped")
 
-    def _know(self, found: Exit, *, is_reaped: bool) -> Exit:
+    def _know(self, found: Exit, *, is_reaped: bool) -> tuple[Exit, list[Subscriber]]:
+        """Keep how it ended; return that, and who is to be told."""
         self._is_reaped = is_reaped
         if self.exit is None:
             self.exit = found
         else:
             self.exit.rusage = found.rusage
-        return self.exit
+        subscribers, self._subscribers = self._subscribers, []
+        return self.exit, subscribers
 
-    def _tell_all(self, exit: Exit, *, is_reaped: bool) -> None:
+    def _tell_all(self, subscribers: list[Subscriber], exit: Exit, *, is_reaped: bool) -> None:
         """Tell the subscribers of the end, and everybody else of the reap if that has been."""
-        with self._lock:
-            subscribers, self._subscribers = self._subscribers, []
         if is_reaped:
             unlist(self)
         try:
@@ -261,7 +261,7 @@ class Child:
                 finally:
                     tell_of_exit(self, exit)
 
-    def _tell_each(self, subscribers: Iterator[Callable[[Child, Exit], None]], exit: Exit) -> None:
+    def _tell_each(self, subscribers: Iterator[Subscriber], exit: Exit) -> None:
         try:
             for subscriber in subscribers:
                 self._tell(subscriber, exit)
@@ -269,7 +269,7 @@ class Child:
             self._tell_each(subscribers, exit)
             raise
 
-    def _tell(self, subscriber: Callable[[Child, Exit], None], exit: Exit) -> None:
+    def _tell(self, subscriber: Subscriber, exit: Exit) -> None:
         try:
             subscriber(self, exit)
         except Exception:

@@ -31,8 +31,8 @@ class Exit(int):
     """
 
     rusage: resource.struct_rusage | None
-    core_dumped: bool
-    lost: bool
+    core_dumped: bool = False
+    lost: bool = False
 
     def __new__(
         cls,
@@ -45,8 +45,8 @@ class Exit(int):
         """Make the Exit of a known returncode."""
         self = super().__new__(cls, returncode)
         self.rusage = rusage
-        self.core_dumped = core_dumped
-        self.lost = lost
+        if core_dumped or lost:
+            self.core_dumped, self.lost = core_dumped, lost
         return self
 
     @classmethod

@@ -8,7 +8,7 @@ import os
 from governess.children import pidfd as pidfds
 from governess.children.exit import Exit
 
-__all__ = ["CAN_PEEK", "State", "exit_of", "state_of"]
+__all__ = ["CAN_PEEK", "State", "exit_of", "peek", "state_of"]
 
 # macOS has os.waitid since Python 3.13 only.
 CAN_PEEK = hasattr(os, "waitid")
@@ -27,7 +27,7 @@ def state_of(pid: int, pidfd: int | None) -> State:
     if not CAN_PEEK:
         return State.ZOMBIE
     try:
-        seen = _peek(pid, pidfd)
+        seen = peek(pid, pidfd)
     except ChildProcessError:
         # A process that is no child of ours can live, and its pidfd tell of its end.
         if pidfd is not None and not pidfds.has_exited(pidfd):
@@ -39,7 +39,7 @@ def state_of(pid: int, pidfd: int | None) -> State:
 def exit_of(pid: int, pidfd: int | None) -> Exit | None:
     """Return how a ZOMBIE ended, which stays one; None if that cannot be seen without a reap."""
     try:
-        seen = _peek(pid, pidfd) if CAN_PEEK else None
+        seen = peek(pid, pidfd) if CAN_PEEK else None
     except ChildProcessError:  # somebody has reaped it in this very instant
         return None
     if seen is None:
@@ -49,6 +49,7 @@ def exit_of(pid: int, pidfd: int | None) -> Exit | None:
     return Exit(-seen.si_status, core_dumped=seen.si_code == os.CLD_DUMPED)
 
 
-def _peek(pid: int, pidfd: int | None) -> os.waitid_result | None:
+def peek(pid: int, pidfd: int | None) -> os.waitid_result | None:
+    """Look at the process without a reap."""
     kind, number = (os.P_PID, pid) if pidfd is None else (os.P_PIDFD, pidfd)
     return os.waitid(kind, number, os.WEXITED | os.WNOWAIT | os.WNOHANG)

@@ -7,7 +7,9 @@ import contextlib
 import logging
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, TypeVar
 
 from governess._registry import get_event_loop_policy
@@ -109,25 +111,21 @@ def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
 def _let_watch(
     watcher: AbstractChildWatcher, child: Child, transport: ChildTransport, loop: asyncio.AbstractEventLoop
 ) -> None:
-    _residents(loop).add(transport, watcher)
+    residents = _residents(loop)
+    residents.add(transport, watcher)
     try:
         if child.exit is None:
-            watcher.add_child_handler(child.pid, _exited, transport, loop)
+            watcher.add_child_handler(child.pid, _exited, transport, residents)
     except BaseException:
         transport.close()
         entrust(child)
         raise
     if child.exit is not None:
-        loop.call_soon(transport.process_exited, child.exit)
+        residents.note_exit(transport, child.exit)
 
 
-def _exited(pid: int, returncode: int, transport: ChildTransport, loop: asyncio.AbstractEventLoop) -> None:
-    # Never at once: somebody may be just asking the Popen-like object, and asyncio tells its protocol later, too.
-    if running_loop() is loop:
-        loop.call_soon(transport.process_exited, returncode)
-    else:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(transport.process_exited, returncode)
+def _exited(pid: int, returncode: int, transport: ChildTransport, residents: _Residents) -> None:
+    residents.note_exit(transport, returncode)
 
 
 def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
@@ -146,9 +144,37 @@ class _Residents:
         self._loop = weakref.ref(loop)
         self._process = os.getpid()
         self._watchers: weakref.WeakKeyDictionary[ChildTransport, AbstractChildWatcher] = weakref.WeakKeyDictionary()
+        self._exits: deque[tuple[ChildTransport, int]] = deque()
 
     def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> None:
         self._watchers[transport] = watcher
+
+    def note_exit(self, transport: ChildTransport, returncode: int) -> None:
+        """Have the transport told soon, with all others whose children exit at about the same time.
+
+        Never at once: somebody may be just asking the Popen-like object, and asyncio tells its protocol later, too.
+        """
+        loop = self._loop()
+        if loop is not None and loop is running_loop():
+            if not self._exits:
+                self._tell_soon(loop)
+            self._exits.append((transport, returncode))
+        elif loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(transport.process_exited, returncode)
+
+    def _tell_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        # In a context of its own: it serves others too, whatever priority this one has.
+        loop.call_soon(self._tell_exits, context=Context())
+
+    def _tell_exits(self) -> None:
+        try:
+            while self._exits:
+                transport, returncode = self._exits.popleft()
+                transport.process_exited(returncode)
+        finally:
+            if self._exits and (loop := self._loop()) is not None:  # KeyboardInterrupt or its like
+                self._tell_soon(loop)
 
     def evict(self) -> None:
         """Have the loop close its ends of their pipes, and let the reaper wait for those that still live."""
@@ -163,7 +189,7 @@ class _Residents:
             child: Child = transport.get_extra_info("child")
             if child.exit is None:
                 if loop is not None and isinstance(watcher, ChildWatcher):
-                    watcher.discard_child_handler(child.pid, _exited, transport, loop)
+                    watcher.discard_child_handler(child.pid, _exited, transport, self)
                 entrust(child)
 
     def close_descriptors(self) -> None:

@@ -156,8 +156,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         if self._group is not None:
             self._group.kill()
         self.detach()
-        popen = self.get_extra_info("subprocess")
-        if self._returncode is None and popen.poll() is None:
+        if self._returncode is None and (popen := self.get_extra_info("subprocess")).poll() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
             with contextlib.suppress(PermissionError):  # the child runs setuid
@@ -205,8 +204,10 @@ class ChildTransport(asyncio.SubprocessTransport):
         if not isinstance(returncode, Exit):
             # A watcher that is not ours has reaped it.
             self._child.settle(Exit(returncode))
-        self._call(self._protocol.process_exited)
-        self._finish_when_all_is_over()
+        if self._is_over():
+            self._call(self._end)
+        else:
+            self._call(self._protocol.process_exited)
         # As soon as the process exits, whoever else may hold its pipes: cpython#119710.
         for waiter in self._waiters:
             if not waiter.done():
@@ -244,7 +245,8 @@ class ChildTransport(asyncio.SubprocessTransport):
     def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
         """Pass on that a pipe is closed."""
         self._call(self._protocol.pipe_connection_lost, fd, error)
-        self._finish_when_all_is_over()
+        if self._is_over():
+            self._call(self._lose_connection)
 
     def pause_writing(self) -> None:
         """Pass on that the child's standard input is full."""
@@ -254,11 +256,16 @@ class ChildTransport(asyncio.SubprocessTransport):
         """Pass on that there is room in it again."""
         self._protocol.resume_writing()
 
-    def _finish_when_all_is_over(self) -> None:
-        if self._returncode is not None and all(
-            pipe is not None and pipe.disconnected for pipe in self._pipes.values()
-        ):
-            self._call(self._lose_connection)
+    def _is_over(self) -> bool:
+        """Return whether the child has exited and its pipes are closed."""
+        return self._returncode is not None and all(pipe and pipe.disconnected for pipe in self._pipes.values())
+
+    def _end(self) -> None:
+        """Tell of the exit and of the end of all: nothing could come between two calls."""
+        try:
+            self._protocol.process_exited()
+        finally:
+            self._lose_connection()
 
     def _lose_connection(self) -> None:
         protocol, self._protocol = self._protocol, None
