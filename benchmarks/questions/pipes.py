@@ -38,8 +38,8 @@ def cases(quick: bool) -> list[Case]:
     """Through stdout and through stdin."""
     everyone = tuple(name for name in EVERYONE if name != "governess + popen")
     return [
-        Case(f"through {way}", {"megabytes": 16 if quick else 256, "way": way}, (*everyone, SHELL))
-        for way in ("stdout", "stdin")
+        Case(f"through {way}", {"megabytes": 16 if quick else megabytes, "way": way}, (*everyone, SHELL))
+        for way, megabytes in (("stdout", 1024), ("stdin", 2048))  # half a second or more, of who is slow
     ]
 
 

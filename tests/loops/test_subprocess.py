@@ -129,6 +129,20 @@ class TestChild:
 
         assert run(main) == [os.fsencode(tmp_path), b"ever", b"0027"]
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells how much a pipe holds")
+    @pytest.mark.parametrize(("holds", "asked_for"), [(8192, 8192), (1 << 20, 1 << 18)])
+    def test_read_size(self, holds: int, asked_for: int) -> None:
+        """asyncio's transport asks for no more at once than the pipe holds, and for no more than 256 KiB."""
+
+        async def main() -> int:
+            process = await asyncio.create_subprocess_exec("true", stdout=PIPE, pipesize=holds)
+            size = process._transport.get_pipe_transport(1).max_size
+            await process.communicate()
+            return size
+
+        with governess.DefaultEventLoopPolicy() as policy, asyncio.Runner(loop_factory=policy.loop_factory) as runner:
+            assert runner.run(main()) == asked_for
+
     def test_preexec_fn_runs_in_the_loops_thread(self, run: Run) -> None:
         """preexec_fn is run where its author expects it: forked from the thread of the loop."""
         reader, writer = os.pipe()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 if sys.platform == "win32":
     import msvcrt
+elif sys.platform == "linux":
+    import fcntl
 
 __all__ = ["PipeEnd"]
 
@@ -44,6 +48,16 @@ class PipeEnd:
         if sys.platform == "win32":
             return msvcrt.get_osfhandle(self._descriptor)
         return self._descriptor
+
+    def fit(self, transport: Any) -> None:
+        """Let asyncio's transport, which reads from here, ask for as much as the pipe holds, and not for 256 KiB.
+
+        For so much, malloc maps new memory and unmaps it with each read: mallopt(3), M_MMAP_THRESHOLD.
+        """
+        if sys.platform == "linux" and hasattr(transport, "max_size"):
+            with contextlib.suppress(OSError, ValueError):  # it is a terminal, or closed by now
+                capacity = fcntl.fcntl(self.fileno(), fcntl.F_GETPIPE_SZ)
+                transport.max_size = min(transport.max_size, capacity)
 
     def lend(self, ask: Callable[[], object]) -> None:
         """Let another thread use it, which calls `close_lent` in the end: `close` only calls `ask`, to hasten that."""

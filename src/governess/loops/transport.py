@@ -91,12 +91,14 @@ class ChildTransport(asyncio.SubprocessTransport):
 
         loop = self._loop
         try:
-            _, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
+            pipe, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
         except NotImplementedError:
             # Few loops have none of their own.
             from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
 
-            _, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
+            pipe, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
+        if number:
+            end.fit(pipe)
         return protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
