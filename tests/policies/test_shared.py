@@ -16,6 +16,7 @@ import pytest
 import governess
 from fresh import run_fresh
 from governess import SharedEventLoopPolicy
+from governess.loops.host import Host
 from governess.policies import closing
 
 pytestmark = pytest.mark.windows
@@ -395,12 +396,17 @@ class TestClose:
             list(pool.map(lambda _: shared.close(), range(4)))
         assert loop.is_closed()
 
-    def test_what_runs_until_complete(self, shared: SharedEventLoopPolicy, waiting: Waiting) -> None:
+    def test_what_runs_until_complete(
+        self, shared: SharedEventLoopPolicy, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Who waits in run_until_complete or run_forever is let go."""
         loop = shared.get_event_loop()
+        is_about_to_wait, wait = threading.Event(), Host.wait_for_stop
+        monkeypatch.setattr(Host, "wait_for_stop", lambda host: (is_about_to_wait.set(), wait(host)))
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             running = pool.submit(loop.run_forever)
             completing = pool.submit(lambda: loop.run_until_complete(waiting()))
+            is_about_to_wait.wait()
             waiting.has_begun.wait()
             shared.close()
             assert running.result(10) is None
