@@ -5,6 +5,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,3 +228,19 @@ def test_without_watchfiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(ImportError, match=r"governess\[files\]"):
         FileWatcher()
+
+
+def test_the_next_loop_is_told(watcher: FileWatcher, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A path whose loop is closed can be watched again by another one."""
+
+    async def hear_of(name: str) -> None:
+        told = asyncio.Event()
+        watcher.add_handler(tmp_path, lambda *_: told.set())
+        (tmp_path / name).write_text("x")
+        await asyncio.wait_for(told.wait(), TIMEOUT)
+
+    asyncio.run(hear_of("first"))
+    (tmp_path / "between").write_text("x")
+    while "is closed" not in caplog.text:
+        time.sleep(0.01)
+    asyncio.run(hear_of("second"))

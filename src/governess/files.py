@@ -76,9 +76,10 @@ class FileWatcher:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the file watcher is closed")
-            if name not in self._watches:
-                self._watches[name] = _Watch(name, self._recursive, self._pace)
-            self._watches[name].handler = _Handler(self, path, callback, args)
+            watch = self._watches.get(name)
+            if watch is None or watch.is_over():
+                watch = self._watches[name] = _Watch(name, self._recursive, self._pace)
+            watch.handler = _Handler(self, path, callback, args)
 
     def remove_handler(self, path: Path) -> bool:
         """Forget the handler of the path, which is not called any more; return whether there was one."""
@@ -129,6 +130,9 @@ class _Watch:
         self._notices = RustNotify([root], False, False, 0, recursive and self._is_folder, False)
         self._thread = threading.Thread(target=self._work, name=f"governess-files-{name}", daemon=True)
         self._thread.start()
+
+    def is_over(self) -> bool:
+        return self._over.is_set() or not self._thread.is_alive()
 
     def stop(self) -> None:
         self.handler = None

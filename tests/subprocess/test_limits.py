@@ -133,11 +133,19 @@ def test_not_with_the_thread(run_in_loop: Run) -> None:
     run_in_loop(main())
 
 
-@pytest.mark.parametrize("wrong", [{"memory": 0}, {"cpu": 0.5}, {"open_files": -1}, {"processes": "9"}])
+@pytest.mark.parametrize(
+    "wrong", [{"memory": 0}, {"memory": 1 << 63}, {"cpu": 0.5}, {"open_files": True}, {"processes": "9"}]
+)
 def test_wrong_limits(wrong: dict[str, Any]) -> None:
     """A limit is a positive whole number."""
     with pytest.raises(ValueError, match=f"the limit {next(iter(wrong))} is a whole number above 0"):
         Limits(**wrong)
+
+
+def test_wrong_niceness() -> None:
+    """What is added to the niceness is a whole number."""
+    with pytest.raises(ValueError, match="nice is a whole number, not 'low'"):
+        Limits(nice="low")  # type: ignore[arg-type]
 
 
 def test_contradictions() -> None:

@@ -168,6 +168,13 @@ def test_a_subreaper_gets_orphans_too() -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.parametrize("interval", [0, -1.0])
+def test_without_a_pause_it_refuses(interval: float) -> None:
+    """A thread that looks without a pause is an error."""
+    with pytest.raises(ValueError, match="above 0 seconds"), reap_orphans(interval=interval):
+        pass
+
+
 def test_elsewhere_it_refuses() -> None:
     """In a process that never gets orphans it is an error."""
     with pytest.raises(RuntimeError, match="PID 1 or a subreaper"), reap_orphans():

@@ -41,6 +41,8 @@ class TestWords:
             pipeline()
         with pytest.raises(TypeError, match="a list of a program"):
             pipeline("ls -l")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a list of a program"):
+            cmd("ls") | None
         with pytest.raises(TypeError, match="stdout of"):
             cmd("ls", stdout=PIPE) | cmd("cat")
 

@@ -184,7 +184,8 @@ def test_cancelled_close(run: Callable) -> None:
     run(main)
 
 
-def test_no_places() -> None:
-    """A pool without a place would never start anything."""
+@pytest.mark.parametrize("places", [0, -1, 2.5, "3", None])
+def test_no_places(places: object) -> None:
+    """A pool has places, and a whole number of them."""
     with pytest.raises(ValueError, match="one child at least"):
-        ProcessPool(0)
+        ProcessPool(places)

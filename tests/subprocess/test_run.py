@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+import governess
 from governess.children import children
-from governess.subprocess import PIPE, STDOUT, Completed, Line, ProcessError, ProcessTimeout
+from governess.subprocess import DEVNULL, PIPE, STDOUT, Completed, Line, ProcessError, ProcessTimeout
 from governess.subprocess import run as run_program
 
 
@@ -78,6 +79,20 @@ class TestCompleted:
         with pytest.raises(ValueError, match="stdin and input"):
             runs("cat", input=b"", stdin=PIPE)
 
+    @pytest.mark.parametrize(
+        ("options", "error", "text"),
+        [
+            ({"input": "text"}, TypeError, "text if an encoding is given, not str"),
+            ({"input": 5, "encoding": "ascii"}, TypeError, "not int"),
+            ({"encoding": "no such"}, LookupError, "unknown encoding"),
+            ({"input": "x", "encoding": "no such"}, LookupError, "unknown encoding"),
+        ],
+    )
+    def test_wrong_input(self, runs: Callable, options: dict[str, Any], error: type[Exception], text: str) -> None:
+        """An input that is neither bytes nor text that can be encoded is told before anything runs."""
+        with governess.observe(on_spawn=lambda child: pytest.fail("it was started")), pytest.raises(error, match=text):
+            runs("cat", **options)
+
 
 class TestCheck:
     def test_failure(self, runs: Callable) -> None:
@@ -111,7 +126,9 @@ class TestTimeout:
         assert isinstance(error, TimeoutError)
         assert (error.stdout, error.stderr, error.exit, error.timeout) == ("part\n", "", -signal.SIGTERM, 0.7)
         assert "not done in 0.7 s" in str(error)
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        assert (error.errno, error.strerror, error.filename) == (None, None, None)
+        copy = pickle.loads(pickle.dumps(error))
+        assert (str(copy), copy.stdout, copy.exit) == (str(error), error.stdout, error.exit)
         assert children() == []
 
     def test_last_words(self, runs: Callable) -> None:
@@ -210,9 +227,16 @@ class TestListening:
             runs("sh", "-c", "echo fine; echo bad; sleep 60", on_line={"bad": fail})
         assert children() == []
 
-    @pytest.mark.parametrize("bad", [{"on_line": {"(": print}}, {"on_line": print, "encoding": "utf-16"}])
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            {"on_line": {"(": print}},
+            {"on_line": print, "encoding": "utf-16"},
+            {"on_line": print, "stdout": DEVNULL, "stderr": DEVNULL},
+        ],
+    )
     def test_mistakes(self, runs: Callable, bad: dict[str, Any]) -> None:
-        """A pattern that is none, or an encoding without lines, is told before anything runs."""
+        """A pattern that is none, an encoding without lines, or nothing to listen to is told before anything runs."""
         with pytest.raises((re.error, ValueError)):
             runs("true", **bad)
 

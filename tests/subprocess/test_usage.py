@@ -5,6 +5,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,18 @@ def test_on_usage(run: Callable, bound: dict[str, float]) -> None:
 
     (usage,) = run(main)
     assert usage.memory > bound.get("memory", 0)
+
+
+@pytest.mark.parametrize("nonsense", [{}, {"memory": 1, "interval": 0}, {"cpu": 1.0, "interval": -1}])
+def test_nonsense(run: Callable, nonsense: dict[str, Any]) -> None:
+    """Without a bound, or a pause between two looks, nothing can be watched."""
+
+    async def main() -> None:
+        async with start("sleep", "60") as process:
+            with pytest.raises(ValueError, match=r"memory= or cpu=|above 0 seconds"):
+                process.on_usage(print, **nonsense)
+
+    run(main)
 
 
 def test_cancel(run: Callable) -> None:

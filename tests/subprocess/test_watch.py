@@ -174,8 +174,9 @@ def test_errors(loop_factory: Callable[[], AbstractEventLoop], reap: bool, monke
     async def main() -> None:
         with pytest.raises(ProcessLookupError, match=f"there is no process {gone.pid}"):
             await watch(gone.pid, reap=reap)
-        with pytest.raises(ValueError, match="positive"):
-            await watch(0, reap=reap)
+        for nonsense in (0, -1, 1 << 40, 1.5, "1", None):
+            with pytest.raises(ValueError, match="positive"):
+                await watch(nonsense, reap=reap)
         if not reap:
             monkeypatch.delattr(os, "pidfd_open", raising=False)
             with pytest.raises(OSError, match="is no child"):

@@ -76,12 +76,15 @@ class ProcessTimeout(TimeoutError):
     """
 
     def __init__(self, argv: tuple[Any, ...], timeout: float, exit: Exit | None, stdout: Any, stderr: Any) -> None:
-        super().__init__(argv, timeout, exit, stdout, stderr)
         self.argv = argv
         self.timeout = timeout
         self.exit = exit
         self.stdout = stdout
         self.stderr = stderr
+        super().__init__(str(self))  # of several arguments OSError makes an errno and names of files
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.argv, self.timeout, self.exit, self.stdout, self.stderr)
 
     def __str__(self) -> str:
         return f"{_words(self.argv)}: not done in {self.timeout:g} s{_last_line(self.stderr)}"

@@ -17,7 +17,7 @@ from governess.subprocess.process import Process
 from governess.subprocess.reader import Reader
 from governess.subprocess.start import group_command
 from governess.subprocess.streams import LIMIT, Output
-from governess.subprocess.together import wait_for_all
+from governess.subprocess.together import cancel_all, in_turn, wait_for_all
 
 __all__ = ["Flow", "FlowStart"]
 
@@ -82,17 +82,17 @@ class Flow:
     async def end(self, **bounds: float) -> None:
         """End all of them at the same time, as `Process.end` does, with its arguments."""
         self._look_for_a_failure()
-        try:
-            await _end_all(self.processes, bounds)
-        finally:
-            self._over.cancel()
-            await asyncio.wait((self._over,))
+        await in_turn(_end_all(self.processes, bounds), self._attend_no_more())
 
     def abandon(self) -> None:
         """Kill all of them, without waiting for anything."""
-        self._over.cancel()
+        cancel_all([self._over])
         for process in self.processes:
             process.abandon()
+
+    async def _attend_no_more(self) -> None:
+        self._over.cancel()
+        await asyncio.wait((self._over,))
 
     async def _attend(self) -> None:
         tasks = {asyncio.ensure_future(process.wait()): process for process in self.processes}
@@ -107,8 +107,7 @@ class Flow:
                 if running:
                     _, running = await asyncio.wait(running, timeout=patience)
         finally:
-            for task in running:
-                task.cancel()
+            cancel_all(running)
 
     def _look_for_a_failure(self) -> None:
         if self._culprit is None:
@@ -141,6 +140,10 @@ class FlowStart:
         processes: list[Process] = []
         try:
             await self._start_all(processes)
+        except GeneratorExit:  # as in `__aexit__`
+            for process in processes:
+                process.abandon()
+            raise
         except BaseException:
             await _end_all(processes, self._bounds)
             raise

@@ -32,8 +32,10 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("memory", "cpu", "open_files", "processes"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value <= 0):
+            if value is not None and (type(value) is not int or not 0 < value <= _LARGEST):
                 raise ValueError(f"the limit {name} is a whole number above 0, not {value!r}")
+        if type(self.nice) is not int:
+            raise ValueError(f"nice is a whole number, not {self.nice!r}")
 
     def rlimits(self) -> dict[int, tuple[int, int]]:
         """Return the soft and the hard limit of each ``resource.RLIMIT_…`` that is set."""
@@ -46,6 +48,9 @@ class Limits:
         if self.cpu is not None:
             limits[resource.RLIMIT_CPU] = self.cpu, _below_hard_limit(self.cpu + 1)
         return limits
+
+
+_LARGEST = (1 << 63) - 1  # which Python's resource takes
 
 
 def _below_hard_limit(seconds: int) -> int:

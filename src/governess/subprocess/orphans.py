@@ -40,9 +40,12 @@ def reap_orphans(
         spare: tells whether a dead child is somebody's who will reap it: of `os.fork`, say, after more than `interval`.
 
     Raises:
+        ValueError: the interval is not above 0.
         RuntimeError: this process is neither PID 1 nor a subreaper, so that it never gets an orphan.
         NotImplementedError: the kernel does not list the children of a thread.
     """
+    if not interval > 0:
+        raise ValueError(f"the interval between two looks is above 0 seconds, not {interval!r}")
     if not os.path.exists(_list_of_children()):
         raise NotImplementedError(f"orphans cannot be found: there is no {_list_of_children()} here")
     if os.getpid() != 1 and not _is_subreaper():

@@ -11,7 +11,7 @@ from governess.children.command import Program, Stdio
 from governess.subprocess.completed import Completed
 from governess.subprocess.completed_pipeline import CompletedPipeline
 from governess.subprocess.flow import FlowStart
-from governess.subprocess.run import Input, run
+from governess.subprocess.run import Input, input_bytes, run
 from governess.subprocess.run_pipeline import run_pipeline
 from governess.subprocess.start import Start, start
 from governess.subprocess.streams import Output
@@ -158,9 +158,11 @@ class Pipeline:
             ProcessError: with `check`, the program that it tells of has failed.
             ProcessTimeout: it has not ended in its time.
             OSError: as `subprocess.Popen` raises it; so its other errors.
+            TypeError: the input is neither bytes nor text with an `encoding`.
+            LookupError: there is no such encoding.
             UnicodeDecodeError: what was written is not in that encoding.
         """
-        data = input.encode(encoding) if encoding and isinstance(input, str) else input
+        data = input_bytes(input, encoding)
         place = PIPE if capture else None
         bounds = {"grace": grace, "patience": patience, "drain": drain}
         output = Output.KEEP if capture else Output.DROP
@@ -219,6 +221,6 @@ def _stages(other: Cmd | Pipeline | Words) -> Iterable[Cmd | Words]:
 
 
 def _words(command: Words) -> Words:
-    if isinstance(command, (str, bytes)):
+    if isinstance(command, (str, bytes)) or not isinstance(command, Iterable):
         raise TypeError(f"a command is a list of a program and its arguments, not {command!r}")
     return command

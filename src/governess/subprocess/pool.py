@@ -12,7 +12,7 @@ from governess.children.command import Program
 from governess.children.exit import Exit
 from governess.subprocess.process import Process
 from governess.subprocess.start import Start, start
-from governess.subprocess.together import wait_for_all
+from governess.subprocess.together import cancel_all, in_turn, wait_for_all
 
 if TYPE_CHECKING:
     from typing import Self
@@ -46,7 +46,7 @@ class ProcessPool:
         Raises:
             ValueError: there would be no place.
         """
-        if max_children < 1:
+        if type(max_children) is not int or max_children < 1:
             raise ValueError(f"a pool has places for one child at least, not for {max_children!r}")
         self.max_children = max_children
         self._free = max_children
@@ -158,16 +158,17 @@ class ProcessPool:
         self._free += 1
 
     async def _attend(self, process: Process, block: Start) -> None:
+        ended = _either(process.wait(), self._closing.wait())
         try:
-            await _either(process.wait(), self._closing.wait())
+            await in_turn(ended, block.__aexit__(None, None, None))
+        except GeneratorExit:  # the task is thrown away, and cannot wait for anything
+            process.abandon()
+            raise
         finally:
-            try:
-                await block.__aexit__(None, None, None)
-            finally:
-                del self._running[process]
-                self._exits.append(_exit_of(process))
-                self._give_place()
-                self._tell_news()
+            del self._running[process]
+            self._exits.append(_exit_of(process))
+            self._give_place()
+            self._tell_news()
 
     def _tell_news(self) -> None:
         self._news.set()
@@ -179,8 +180,7 @@ async def _either(*endings: Coroutine[Any, Any, object]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        cancel_all(tasks)
 
 
 def _settle(turn: asyncio.Future[None], error: Exception | None = None) -> bool:

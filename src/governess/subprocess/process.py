@@ -21,6 +21,7 @@ from governess.subprocess.merged import MergedLines
 from governess.subprocess.pty import set_window_size
 from governess.subprocess.reader import Reader
 from governess.subprocess.streams import Streams
+from governess.subprocess.together import cancel_all, in_turn
 from governess.subprocess.usage import Usage, UsageWatch, usage_of
 
 __all__ = ["Process"]
@@ -48,6 +49,7 @@ class Process(asyncio.subprocess.Process):
         self._child: Child = transport.get_extra_info("child")
         self._group: Group | None = transport.get_extra_info("group")
         self._connection = transport
+        self._home = loop
         self._streams = streams
         self._merged: MergedLines | None = None
         self._is_detached = False
@@ -91,7 +93,7 @@ class Process(asyncio.subprocess.Process):
                 raise failure.result()
             return await waiting
         finally:
-            waiting.cancel()
+            cancel_all([waiting])
 
     def signal_tree(self, signal: int) -> None:
         """Send a signal to everyone in the group that the child leads; to the child alone if it leads none.
@@ -149,7 +151,14 @@ class Process(asyncio.subprocess.Process):
 
         Returns:
             What is looking, with a `cancel`.
+
+        Raises:
+            ValueError: neither `memory` nor `cpu` is given; the interval is not above 0.
         """
+        if memory is None and cpu is None:
+            raise ValueError("too much of what? give memory= or cpu=")
+        if not interval > 0:
+            raise ValueError(f"the interval between two looks is above 0 seconds, not {interval!r}")
 
         def is_too_much(usage: Usage) -> bool:
             return (memory is not None and usage.memory > memory) or (cpu is not None and usage.cpu > cpu)
@@ -218,14 +227,11 @@ class Process(asyncio.subprocess.Process):
             How it ended, or None if it was given up.
         """
         try:
-            await self._terminate(grace)
+            await in_turn(self._terminate(grace), self._await_last_words(patience, drain))
         finally:
-            try:
-                await self._await_end(patience)
-                await self.output_ended(drain)
-            finally:
+            if not self._home.is_closed():
                 self._connection.abort_pipes()
-                self.abandon()
+            self.abandon()
         return self.exit
 
     async def output_ended(self, timeout: float) -> bool:
@@ -265,6 +271,10 @@ class Process(asyncio.subprocess.Process):
         finally:
             self._signal(signals.SIGKILL)
 
+    async def _await_last_words(self, patience: float, drain: float) -> None:
+        await self._await_end(patience)
+        await self.output_ended(drain)
+
     async def _await_end(self, patience: float) -> None:
         started = time.monotonic()
         has_ended = await self._ended(patience)
@@ -294,5 +304,4 @@ async def _together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
     try:
         return await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
+        cancel_all(tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import subprocess
 import termios
@@ -86,7 +87,7 @@ def _window_size(wish: Any) -> WindowSize | None:
     if wish is True:
         return WindowSize()
     try:
-        rows, columns = wish
+        rows, columns = map(operator.index, wish)
         if not (0 < rows <= _LARGEST and 0 < columns <= _LARGEST):
             raise ValueError
     except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -97,13 +98,19 @@ async def run(
         ProcessError: with `check`, it has failed.
         ProcessTimeout: it has not ended in its time.
         OSError: as `subprocess.Popen` raises it; so its other errors.
-        ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given.
+        ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
+            pipe for `tee` or `on_line`.
+        TypeError: the input is neither bytes nor text with an `encoding`.
+        LookupError: there is no such encoding.
         UnicodeDecodeError: what it wrote is not in that encoding.
     """
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
+    data = input_bytes(input, encoding)
     listens = tee is not None or on_line is not None
     stdout, stderr = (PIPE if wish is None and (capture or listens) else wish for wish in (stdout, stderr))
+    if listens and PIPE not in (stdout, stderr):
+        raise ValueError("tee and on_line take what comes from a pipe: let stdout or stderr be PIPE or None")
     command = group_command(argv, stdin if input is None else PIPE, stdout, stderr, session, options)
     output = Output.KEEP if capture else Output.DROP
     starting = Start(
@@ -115,7 +122,7 @@ async def run(
         patience=patience,
         drain=drain,
     )
-    execution = _Execution(starting, input.encode(encoding) if encoding and isinstance(input, str) else input)
+    execution = _Execution(starting, data)
     timer = asyncio.timeout(timeout)
     try:
         async with timer:
@@ -131,6 +138,22 @@ async def run(
     if check and completed.exit != 0:
         raise ProcessError(completed)
     return completed
+
+
+def input_bytes(input: Any, encoding: str | None) -> Input | None:
+    """Return the input as bytes.
+
+    Raises:
+        TypeError: it is neither bytes nor text with an encoding.
+        LookupError: there is no such encoding.
+    """
+    if encoding is not None:
+        codecs.lookup(encoding)
+        if isinstance(input, str):
+            return input.encode(encoding)
+    if input is None or isinstance(input, Input):
+        return input
+    raise TypeError(f"the input is bytes, or text if an encoding is given, not {type(input).__name__}")
 
 
 class _Execution:

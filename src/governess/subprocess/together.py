@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
-__all__ = ["wait_for_all"]
+__all__ = ["cancel_all", "in_turn", "wait_for_all"]
+
+
+async def in_turn(first: Coroutine[Any, Any, object], second: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first, then for the second, also if the first has failed or was cancelled.
+
+    Thrown away meanwhile (its loop is closed, and nothing can be waited for any more), it leaves the second alone.
+    """
+    try:
+        await first
+    except GeneratorExit:
+        second.close()
+        raise
+    except BaseException:
+        await second
+        raise
+    await second
+
+
+def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel the tasks; without effect if their loop is closed."""
+    for task in tasks:
+        with contextlib.suppress(RuntimeError):
+            task.cancel()
 
 
 async def wait_for_all(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -35,7 +35,7 @@ async def watch(pid: int, *, reap: bool = False, patience: float = 1.0) -> Exit:
         OSError: the process is no child, and no pidfd can be had.
         NotImplementedError: this platform cannot look at a child without reaping it.
     """
-    if pid <= 0:
+    if type(pid) is not int or not 0 < pid < 1 << 31:
         raise ValueError(f"a process has a positive pid, not {pid!r}")
     if (child := find(pid)) is not None:
         return await _told(child.subscribe, child.unsubscribe)

@@ -1,0 +1,97 @@
+"""A loop that is closed under what runs in it: the coroutines are thrown away, and can wait for nothing."""
+
+import asyncio
+import gc
+import os
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from governess.children import children
+from governess.subprocess import ProcessPool, cmd, start
+
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+
+
+async def leave_a_block(ready: asyncio.Event) -> None:
+    async with start("sh", "-c", STUBBORN, stdout=PIPE, grace=60) as process:
+        await process.stdout.readline()
+        ready.set()
+
+
+async def stay_in_a_block(ready: asyncio.Event) -> None:
+    async with start("sh", "-c", STUBBORN, stdout=PIPE, grace=60) as process:
+        await process.stdout.readline()
+        ready.set()
+        await asyncio.Event().wait()
+
+
+async def leave_a_pipeline(ready: asyncio.Event) -> None:
+    async with (cmd("sh", "-c", STUBBORN) | cmd("cat")).start(stdout=PIPE, grace=60) as flow:
+        await flow.stdout.readline()
+        ready.set()
+
+
+async def close_a_pool(ready: asyncio.Event) -> None:
+    async with ProcessPool(1) as pool:
+        process = await pool.start("sh", "-c", STUBBORN, stdout=PIPE, grace=60)
+        await process.stdout.readline()
+        ready.set()
+
+
+def all_reaped() -> bool:
+    patience = time.monotonic() + 10
+    while children() and time.monotonic() < patience:
+        gc.collect()
+        time.sleep(0.005)
+    return not children()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the transports that the loop did not close
+@pytest.mark.parametrize("work", [leave_a_block, stay_in_a_block, leave_a_pipeline, close_a_pool])
+def test_children_are_killed(loop_factory: Callable, work: Callable) -> None:
+    """Whoever would have had a grace is killed at once, and reaped; no coroutine complains."""
+
+    def run_and_close() -> None:
+        async def main() -> None:
+            ready = asyncio.Event()
+            tasks.append(asyncio.ensure_future(work(ready)))
+            await ready.wait()
+            for _ in range(5):  # until the pool's own tasks have taken note
+                await asyncio.sleep(0)
+
+        tasks: list[asyncio.Task[None]] = []
+        loop = loop_factory()
+        loop.run_until_complete(main())
+        loop.close()
+
+    run_and_close()
+    assert all_reaped()
+
+
+@pytest.mark.skipif(bool(os.environ.get("GOVERNESS_PURE")), reason="nobody can take back what Popen has begun")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_pipeline_that_was_being_started(loop_factory: Callable, tmp_path: Path) -> None:
+    """Those that had been started before are killed."""
+    pytest.importorskip("governess.children._spawn", reason="nobody can take back what Popen has begun")
+    os.mkfifo(tmp_path / "fifo")
+
+    def run_and_close() -> None:
+        async def main() -> None:
+            line = cmd("sleep", "60") | cmd("cat", stderr=tmp_path / "fifo")  # whose start waits for a reader
+            tasks.append(asyncio.ensure_future(line.run()))
+            while not children():
+                await asyncio.sleep(0.001)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+
+        tasks: list[asyncio.Task[object]] = []
+        loop = loop_factory()
+        loop.run_until_complete(main())
+        loop.close()
+
+    run_and_close()
+    assert all_reaped()
