@@ -112,10 +112,10 @@ def _let_watch(
     watcher: AbstractChildWatcher, child: Child, transport: ChildTransport, loop: asyncio.AbstractEventLoop
 ) -> None:
     residents = _residents(loop)
-    residents.add(transport, watcher)
+    note = residents.add(transport, watcher)
     try:
         if child.exit is None:
-            watcher.add_child_handler(child.pid, _exited, transport, residents)
+            watcher.add_child_handler(child.pid, _exited, note, residents)
     except BaseException:
         transport.close()
         entrust(child)
@@ -124,8 +124,9 @@ def _let_watch(
         residents.note_exit(transport, child.exit)
 
 
-def _exited(pid: int, returncode: int, transport: ChildTransport, residents: _Residents) -> None:
-    residents.note_exit(transport, returncode)
+def _exited(pid: int, returncode: int, note: weakref.ref[ChildTransport], residents: _Residents) -> None:
+    if (transport := note()) is not None:
+        residents.note_exit(transport, returncode)
 
 
 def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
@@ -138,28 +139,41 @@ def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
 
 
 class _Residents:
-    """The children of one loop, for the day when it closes."""
+    """The children of one loop, for the day when it closes.
+
+    The loop alone keeps their transports, which lead back to it: one that nobody uses any more is garbage with them.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._process = os.getpid()
-        self._watchers: weakref.WeakKeyDictionary[ChildTransport, AbstractChildWatcher] = weakref.WeakKeyDictionary()
+        self._transports: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
+        self._living: dict[weakref.ref[ChildTransport], tuple[Child, AbstractChildWatcher]] = {}
         self._exits: deque[tuple[ChildTransport, int]] = deque()
 
-    def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> None:
-        self._watchers[transport] = watcher
+    def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> weakref.ref[ChildTransport]:
+        """Take a child in; return what stands for its transport."""
+        note = weakref.ref(transport)
+        self._transports.add(transport)
+        self._living[note] = transport.get_extra_info("child"), watcher
+        if (loop := self._loop()) is not None:
+            _kept_by(loop).add(transport)
+        return note
 
     def note_exit(self, transport: ChildTransport, returncode: int) -> None:
         """Have the transport told soon, with all others whose children exit at about the same time.
 
         Never at once: somebody may be just asking the Popen-like object, and asyncio tells its protocol later, too.
         """
-        loop = self._loop()
-        if loop is not None and loop is running_loop():
+        if (loop := self._loop()) is None:
+            return
+        self._living.pop(weakref.ref(transport), None)
+        _kept_by(loop).discard(transport)
+        if loop is running_loop():
             if not self._exits:
                 self._tell_soon(loop)
             self._exits.append((transport, returncode))
-        elif loop is not None:
+        else:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(transport.process_exited, returncode)
 
@@ -182,20 +196,33 @@ class _Residents:
         if self._process != os.getpid():
             return  # the parent's children, pipes and epoll are not a forked child's
         if loop is not None and not loop.is_closed():
-            connected = [transport.abort_pipes() for transport in self._watchers]
+            connected = [transport.abort_pipes() for transport in self._transports]
             if any(connected):
                 _finish_with_pipes(loop)
-        for transport, watcher in list(self._watchers.items()):
-            child: Child = transport.get_extra_info("child")
+        for note, (child, watcher) in list(self._living.items()):
             if child.exit is None:
-                if loop is not None and isinstance(watcher, ChildWatcher):
-                    watcher.discard_child_handler(child.pid, _exited, transport, self)
+                if isinstance(watcher, ChildWatcher):
+                    watcher.discard_child_handler(child.pid, _exited, note, self)
                 entrust(child)
+        if loop is not None:
+            _kept_by(loop).clear()
 
     def close_descriptors(self) -> None:
         """Close what the closed loop has left open."""
-        for transport in list(self._watchers):
+        for transport in list(self._transports):
             transport.close_descriptors()
+
+
+def _kept_by(loop: asyncio.AbstractEventLoop) -> set[ChildTransport]:
+    """Return what the loop keeps, in an attribute of its own; a loop that takes none is kept with them instead."""
+    try:
+        found: set[ChildTransport] = vars(loop).setdefault("_governess_transports", set())
+    except TypeError:
+        return _kept_with.setdefault(loop, set())
+    return found
+
+
+_kept_with: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[ChildTransport]] = weakref.WeakKeyDictionary()
 
 
 def _finish_with_pipes(loop: asyncio.AbstractEventLoop) -> None:

@@ -54,7 +54,7 @@ class ChildWatcher(AbstractChildWatcher):
             replaces = before is not None and before.child is child
             if before is not None and replaces:
                 child.unsubscribe(before)
-                if before.loop is handler.loop:
+                if before.loop == handler.loop:
                     return
         if replaces:
             self._unwatch(child)  # in the loop of the handler before
@@ -129,7 +129,7 @@ class ChildWatcher(AbstractChildWatcher):
 
 
 class _Handler:
-    """A callback, the child whose exit it waits for, and the loop where it is to run."""
+    """A callback, the child whose exit it waits for, and the loop where it is to run, which it does not keep alive."""
 
     __slots__ = ("_args", "_callback", "_watcher", "child", "loop")
 
@@ -140,7 +140,8 @@ class _Handler:
         self._watcher = watcher
         self._callback = callback
         self._args = args
-        self.loop = running_loop()
+        loop = running_loop()
+        self.loop = None if loop is None else weakref.ref(loop)
 
     def is_for(self, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
         return self._callback is callback and self._args == args
@@ -156,11 +157,13 @@ class _Handler:
             self._tell(child, exit)
 
     def _tell(self, child: Child, exit: Exit) -> None:
-        loop = self.loop
-        if loop is None or loop is running_loop():
+        loop = None if self.loop is None else self.loop()
+        if self.loop is None or (loop is not None and loop is running_loop()):
             self._callback(child.pid, exit, *self._args)
             return
         try:
+            if loop is None:
+                raise RuntimeError("the loop is garbage")
             loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
         except RuntimeError:
             logger.warning("Loop %r that handles pid %d is closed", loop, child.pid)
