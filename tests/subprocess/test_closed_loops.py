@@ -50,7 +50,6 @@ def all_reaped() -> bool:
     return not children()
 
 
-@pytest.mark.skipif(bool(os.environ.get("GOVERNESS_PURE")), reason="a pipe of an asyncio loop stays open there")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the transports that the loop did not close
 @pytest.mark.parametrize("work", [leave_a_block, stay_in_a_block, leave_a_pipeline, close_a_pool])
 def test_children_are_killed(loop_factory: Callable, work: Callable) -> None:

@@ -119,6 +119,7 @@ class _Threads:
             with _without_sigchld():
                 task = self._tasks.get()
             task.perform()
+            del task  # an idle thread would keep its loop alive
             with self._lock:
                 self._idle += 1
 
