@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, Any
@@ -93,7 +94,7 @@ class Birth:
         return self
 
     def discard(self) -> None:
-        """Kill the child, and its group if that is kept; close the descriptors, and let the reaper do the rest."""
+        """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
         if self._claimed:
             return
         self._claimed = True
@@ -101,9 +102,10 @@ class Birth:
             os.close(descriptor)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.child.kill()
-        if self.group is not None:
-            self.group.kill()
-            self.group.close()
+        if sys.platform != "win32":
+            group = self.group or Group(self.child)
+            group.kill()
+            group.close()
         entrust(self.child)
 
     def __del__(self) -> None:

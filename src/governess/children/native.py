@@ -86,11 +86,10 @@ class _Desk:
             outcome, command = self._waiting.pop(key)
             if step is None:
                 birth = _birth(command, *born)
-                if outcome.done():
-                    birth.discard()
-                else:
-                    outcome.set_result(birth)
-                tell_of_spawn(birth.child)
+                try:
+                    tell_of_spawn(birth.child)
+                finally:
+                    _hand_over(birth, outcome)
             elif not outcome.done():
                 outcome.set_exception(_failure(command, error, step))
 
@@ -164,6 +163,13 @@ def _forget_parents_desks() -> None:
 def _birth(command: Command, pid: int, pidfd: int, *pipes: int) -> Birth:
     child = Child(pid, command.argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
     return Birth(command, child, {number: end for number, end in enumerate(pipes) if end >= 0})
+
+
+def _hand_over(birth: Birth, outcome: asyncio.Future[Birth]) -> None:
+    if outcome.done():
+        birth.discard()
+    else:
+        outcome.set_result(birth)
 
 
 def _failure(command: Command, error: int, step: str) -> OSError:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from governess.children import popen, spawn
+from governess.children import pidfd, popen, spawn
 from governess.children.spawn import Spawner
 from spawning import birth, command, end, spawner_by
 
@@ -135,6 +135,23 @@ def test_cancelled_at_any_time(spawner: Spawner, loop_factory: Callable) -> None
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize("option", [{"start_new_session": True}, {"process_group": 0}], ids=str)
+def test_dropped_with_its_group(spawner: Spawner, loop_factory: Callable, option: dict) -> None:
+    """Of a birth that nobody takes, what the child has started by then is killed too."""
+
+    async def main() -> int:
+        dropped = await spawner.spawn(command(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=PIPE, **option))
+        os.set_blocking(dropped.pipes[1], True)
+        member = os.pidfd_open(int(os.read(dropped.pipes[1], 20)))
+        dropped.discard()
+        return member
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        member = runner.run(main())
+    assert pidfd.has_exited(member, 10)
+    os.close(member)
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["plain", "watched"])
