@@ -64,6 +64,33 @@ policy.close()
     )
 
 
+@pytest.mark.parametrize("end", ["os._exit", "sys.exit"])
+def test_parents_loop_survives(loop_name: str, end: str) -> None:
+    """A child that forgets its parent's loop, and ends, leaves that as it is: another thread can still wake it."""
+    run(
+        f"""
+import gc
+
+policy.set_event_loop(policy.new_event_loop())
+pid = os.fork()
+if not pid:
+    policy.set_event_loop(None)
+    gc.collect()
+    {end}(0)
+assert os.waitpid(pid, 0)[1] == 0
+loop = policy.get_event_loop()
+thread = threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,))
+loop.call_later(0.05, thread.start)
+too_late = loop.call_later(10, os._exit, 1)
+loop.run_forever()
+too_late.cancel()
+thread.join()
+policy.close()
+""",
+        loop_name,
+    )
+
+
 def test_no_running_loop(loop_name: str) -> None:
     """A child that is forked inside a running loop sees neither that nor the current one."""
     run(

@@ -478,7 +478,8 @@ if not pid:
                 loop.run_forever()
             except RuntimeError as error:
                 assert "forked" in str(error)
-        assert policy.new_event_loop().run_until_complete(asyncio.sleep(0, 5)) == 5
+        own = policy.new_event_loop()
+        assert own.run_until_complete(asyncio.sleep(0, 5)) == 5
         assert policy.map(lambda number: asyncio.sleep(0, number), range(3)) == [0, 1, 2]
         policy.close()
         status = 0

@@ -31,12 +31,20 @@ class WatchedLoop(_Base):
 
     Attributes:
         governess_policy: the policy that made the loop, whose watcher its children get; None for the current policy.
+        is_parents: whether this is a forked child, and the loop that of its parent.
     """
 
     governess_policy: AbstractEventLoopPolicy | None = None
+    is_parents = False
     _on_close: dict[object, Callable[[], object]] | None = None
     _has_run = False
     _is_closing = False
+
+    def __del__(self) -> None:
+        # asyncio's loops close themselves here. A forked child shares its parent's epoll, and a loop takes its own
+        # descriptors out of that when it is closed: nothing would wake the parent's loop any more.
+        if not self.is_parents and (finalize := getattr(super(), "__del__", None)) is not None:
+            finalize()
 
     def run_forever(self) -> None:
         """Run until `stop` is called; the first time in the main thread, the policy's watcher attaches to the loop."""

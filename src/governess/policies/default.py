@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 import threading
 import warnings
@@ -67,11 +66,10 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         self._make_watcher = _watcher_factory(watcher)
         self._own_watchers: list[AbstractChildWatcher] = []
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
-        self._process = os.getpid()
         self._lock = threading.RLock()
         self._closing = threading.RLock()
         _policies.add(self)
-        in_forked_child(_renew_locks)
+        in_forked_child(_start_anew)
         self.set_factory(factory_of(loop, loop_factory))
         if isinstance(watcher, AbstractChildWatcher):
             self._watcher = watcher
@@ -121,7 +119,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             if isinstance(loop, WatchedLoop):
                 loop.governess_policy = self
         with self._lock:
-            self._own_loops().add(loop)
+            self._loops.add(loop)
         return loop
 
     @property
@@ -184,7 +182,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             RuntimeError: called inside one of these loops, or one of them does not stop.
         """
         with self._lock:
-            loops = list(self._own_loops())
+            loops = list(self._loops)
         refuse_inside(loops)
         with self._closing:
             close_loops(loops)
@@ -201,11 +199,6 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _own_loops(self) -> weakref.WeakSet[asyncio.AbstractEventLoop]:
-        if self._process != os.getpid():  # the parent's loops are not a forked child's to close
-            self._process, self._loops = os.getpid(), weakref.WeakSet()
-        return self._loops
-
     def _new_watcher(self) -> AbstractChildWatcher:
         factory = self._make_watcher
         watcher = factory()
@@ -218,10 +211,18 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
 _policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
 
 
-def _renew_locks() -> None:
-    """A thread that a forked child does not have may have held a lock."""
+_parents_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def _start_anew() -> None:
+    """Free, in a forked child, what threads had locked that are not there; and let go no loop of the parent's."""
     for policy in list(_policies):
         policy._lock, policy._closing = threading.RLock(), threading.RLock()
+        for loop in policy._loops:
+            with contextlib.suppress(AttributeError):  # it takes no attributes
+                loop.is_parents = True  # type: ignore[attr-defined]
+            _parents_loops.append(loop)
+        policy._loops = weakref.WeakSet()
 
 
 def _watcher_factory(
