@@ -11,15 +11,16 @@ from pains.cells import Cell
 from pains.contestants import CONTESTANTS
 from pains.stories import Story
 
-__all__ = ["page_of"]
+__all__ = ["page_of", "told"]
 
 HEAD = """\
 # Pains, and who relieves them
 
 Made by `make pains ARGS=--write`, which plays the same scenario with every library in a process of its own: nothing
-here is from memory. On {machine}.
+here is from memory. The same scenarios are tests, which run on every version of Python. This table is of
+{machine}.
 
-✓ the pain is gone · ✗ it is there · – the library does not set out to do such a thing
+✓ the pain is gone · ✗ it is there · – the library does not set out to do such a thing, or it could not be tried
 
 """
 
@@ -36,10 +37,14 @@ def page_of(stories: Sequence[Story], cells: Mapping[tuple[Story, str], Cell]) -
     return HEAD.format(machine=_machine()) + table + "\n" + "\n".join(sections)
 
 
+def told(story: Story) -> str:
+    """Return what the page says of a story before what was seen."""
+    return f"## {story.number}. {story.pain}\n\nTold in {_linked(story.told_in)}. {story.relief}"
+
+
 def _section(story: Story, seen: Iterable[tuple[str, Cell]]) -> str:
     lines = [f"- {cell.sign} {column}: {_escaped(cell.words)}" for column, cell in seen]
-    title = f"({_anchor(story)})=\n\n## {story.number}. {story.pain}\n\n"
-    return f"{title}Told in {_linked(story.told_in)}. {story.relief}\n\n" + "\n".join(lines) + "\n"
+    return f"({_anchor(story)})=\n\n{told(story)}\n\n" + "\n".join(lines) + "\n"
 
 
 def _anchor(story: Story) -> str:
@@ -70,5 +75,6 @@ def _escaped(words: str) -> str:
 
 def _machine() -> str:
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("uvloop", "trio", "anyio")]
+    kernel = ".".join(platform.release().split(".")[:2])
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    return f"Python {platform.python_version()} with {', '.join(versions)}, {system}, Linux {platform.release()}"
+    return f"Python {platform.python_version()} with {', '.join(versions)}, {system}, Linux {kernel}"

@@ -42,7 +42,7 @@ def _read(path: Path) -> Story:
     ]
     if told is None or not tests:
         raise ValueError(f"{path.name}: needs a docstring 'Pain N: …', 'Told in …', and a test {path.stem}")
-    number, pain, told_in = (" ".join(part.split()) for part in told.groups())
+    number, pain, told_in = (" ".join(part.split()).rstrip(".") for part in told.groups())
     relief = (ast.get_docstring(tests[0]) or "").splitlines()[0]
     is_for_windows = any(ast.unparse(node) == "WINDOWS = True" for node in tree.body)
     return Story(path.stem, int(number), pain, told_in, relief, is_for_windows)
