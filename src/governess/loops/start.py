@@ -124,7 +124,7 @@ def _let_watch(
         residents.note_exit(transport, child.exit)
 
 
-def _exited(pid: int, returncode: int, note: weakref.ref[ChildTransport], residents: _Residents) -> None:
+def _exited(pid: int, returncode: int, note: _Note, residents: _Residents) -> None:
     if (transport := note()) is not None:
         residents.note_exit(transport, returncode)
 
@@ -138,6 +138,15 @@ def _residents(loop: asyncio.AbstractEventLoop) -> _Residents:
     return residents
 
 
+class _Note(weakref.ref[ChildTransport]):
+    """What stands for a transport, and still knows the child and its watcher when that is garbage."""
+
+    __slots__ = ("child", "watcher")
+
+    child: Child
+    watcher: AbstractChildWatcher
+
+
 class _Residents:
     """The children of one loop, for the day when it closes.
 
@@ -147,18 +156,22 @@ class _Residents:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._process = os.getpid()
-        self._transports: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
-        self._living: dict[weakref.ref[ChildTransport], tuple[Child, AbstractChildWatcher]] = {}
+        self._notes: set[_Note] = set()
+        self._forget_dropped = self._forget  # one for all of them
         self._exits: deque[tuple[ChildTransport, int]] = deque()
 
-    def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> weakref.ref[ChildTransport]:
+    def add(self, transport: ChildTransport, watcher: AbstractChildWatcher) -> _Note:
         """Take a child in; return what stands for its transport."""
-        note = weakref.ref(transport)
-        self._transports.add(transport)
-        self._living[note] = transport.get_extra_info("child"), watcher
+        note = _Note(transport, self._forget_dropped)
+        note.child, note.watcher = transport.get_extra_info("child"), watcher
+        self._notes.add(note)
         if (loop := self._loop()) is not None:
             _kept_by(loop).add(transport)
         return note
+
+    def _forget(self, note: _Note) -> None:
+        if note.child.exit is not None:  # else the loop is garbage too, and the child has nobody else
+            self._notes.discard(note)
 
     def note_exit(self, transport: ChildTransport, returncode: int) -> None:
         """Have the transport told soon, with all others whose children exit at about the same time.
@@ -167,7 +180,6 @@ class _Residents:
         """
         if (loop := self._loop()) is None:
             return
-        self._living.pop(weakref.ref(transport), None)
         _kept_by(loop).discard(transport)
         if loop is running_loop():
             if not self._exits:
@@ -196,21 +208,24 @@ class _Residents:
         if self._process != os.getpid():
             return  # the parent's children, pipes and epoll are not a forked child's
         if loop is not None and not loop.is_closed():
-            connected = [transport.abort_pipes() for transport in self._transports]
+            connected = [transport.abort_pipes() for transport in self._connected()]
             if any(connected):
                 _finish_with_pipes(loop)
-        for note, (child, watcher) in list(self._living.items()):
-            if child.exit is None:
-                if isinstance(watcher, ChildWatcher):
-                    watcher.discard_child_handler(child.pid, _exited, note, self)
-                entrust(child)
+        for note in list(self._notes):
+            if note.child.exit is None:
+                if isinstance(note.watcher, ChildWatcher):
+                    note.watcher.discard_child_handler(note.child.pid, _exited, note, self)
+                entrust(note.child)
         if loop is not None:
             _kept_by(loop).clear()
 
     def close_descriptors(self) -> None:
         """Close what the closed loop has left open."""
-        for transport in list(self._transports):
+        for transport in self._connected():
             transport.close_descriptors()
+
+    def _connected(self) -> list[ChildTransport]:
+        return [transport for note in list(self._notes) if (transport := note()) is not None]
 
 
 def _kept_by(loop: asyncio.AbstractEventLoop) -> set[ChildTransport]:

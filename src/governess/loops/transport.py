@@ -39,7 +39,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     ) -> None:
         """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
         child, pipes = birth.child, birth.pipes
-        self._given: set[int] = set()  # the pipes that the loop has, or is about to have
+        self._given: tuple[int, ...] = ()  # the pipes that the loop has, or is about to have
         self._ends = {number: PipeEnd(descriptor) for number, descriptor in pipes.items()}
         super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child, "group": birth.group})
         self._loop = loop
@@ -48,7 +48,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         self._group = birth.group
         self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
         self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
-        self._waiters: set[asyncio.Future[int]] = set()
+        self._waiters: list[asyncio.Future[int]] = []
         self._returncode: int | None = None
         self._closed = False
         self._finished = False
@@ -68,7 +68,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     async def connect(self) -> None:
         """Connect the pipes, then the protocol; return when the protocol knows."""
         for number, end in self._ends.items():
-            self._given.add(number)
+            self._given += (number,)
             self._pipes[number] = await self._connect_pipe(number, end)
         connected = self._loop.create_future()
         self._loop.call_soon(self._protocol.connection_made, self)
@@ -220,11 +220,11 @@ class ChildTransport(asyncio.SubprocessTransport):
         if self._returncode is not None:
             return self._returncode
         waiter: asyncio.Future[int] = self._loop.create_future()
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
         try:
             return await waiter
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.remove(waiter)
 
     def _kill(self) -> None:
         # PermissionError: the child runs setuid.
