@@ -291,7 +291,7 @@ TEN_MINUTES = 600 / (2 * len(LOOPS))
 
 
 @pytest.mark.usefixtures("_reach")
-# Of what a detached child has not yet read. uvloop, whose `close` this makes fail where it is an error, says "resource".
+# Of what a detached child has not read. uvloop, whose `close` fails where this is an error, says "resource".
 @pytest.mark.filterwarnings("ignore:unclosed (transport|resource):ResourceWarning")
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(
