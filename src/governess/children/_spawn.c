@@ -257,20 +257,35 @@ set_standard_descriptors(Request *request)
     }
 }
 
+#if defined(__linux__) && defined(SYS_rt_sigaction) && !defined(__mips__)
+/* As the kernel has it: the handler first, then what is all zero for SIG_DFL. glibc's own sigaction takes a lock, which a
+   child that is killed just then would leave locked in the memory that is its parent's too. */
+typedef union {
+    void (*handler)(int);
+    unsigned long words[8];
+} Disposition;
+#define HANDLER(found) ((found).handler)
+#define disposition_of(number, found) syscall(SYS_rt_sigaction, number, NULL, found, 8)
+#define set_disposition(number, wanted) syscall(SYS_rt_sigaction, number, wanted, NULL, 8)
+#else
+typedef struct sigaction Disposition;
+#define HANDLER(found) ((found).sa_handler)
+#define disposition_of(number, found) sigaction(number, NULL, found)
+#define set_disposition(number, wanted) sigaction(number, wanted, NULL)
+#endif
+
 UNCHECKED static void
 reset_signals(Request *request)
 {
-    struct sigaction action;
+    const Disposition by_default = {0}; /* SIG_DFL */
+    Disposition found = {0};
     for (int number = 1; number < NSIG; number++) {
-        if (sigaction(number, NULL, &action) < 0)
+        if (disposition_of(number, &found) < 0)
             continue;
-        int is_set = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+        int is_set = HANDLER(found) != SIG_DFL && HANDLER(found) != SIG_IGN;
         int is_pythons = request->restore_signals && (number == SIGPIPE || number == SIGXFSZ);
-        if (is_set || is_pythons) {
-            action.sa_handler = SIG_DFL;
-            action.sa_flags = 0;
-            sigaction(number, &action, NULL);
-        }
+        if (is_set || is_pythons)
+            set_disposition(number, &by_default);
     }
 }
 
