@@ -137,6 +137,28 @@ def test_cancelled_at_any_time(spawner: Spawner, loop_factory: Callable) -> None
         runner.run(main())
 
 
+def test_killed_at_any_step(stoppable: Spawner, loop_factory: Callable) -> None:
+    """A child killed between birth and exec leaves no lock held that a later child, in the same memory, waits for.
+
+    glibc 2.41 and later has such a lock in sigaction(3).
+    """
+
+    async def main() -> None:
+        for number in range(800):
+            task = asyncio.create_task(stoppable.spawn(command(["true"], start_new_session=True)))
+            await asyncio.sleep(0)
+            born = time.perf_counter() + number % 50 * 2e-6
+            while time.perf_counter() < born:  # a timer of the loop is not that exact
+                pass
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                (await task).discard()
+            assert end((await stoppable.spawn(command(["true"]))).claim()).returncode == 0
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(asyncio.wait_for(main(), 30))
+
+
 @pytest.mark.parametrize("option", [{"start_new_session": True}, {"process_group": 0}], ids=str)
 def test_dropped_with_its_group(spawner: Spawner, loop_factory: Callable, option: dict) -> None:
     """Of a birth that nobody takes, what the child has started by then is killed too."""
