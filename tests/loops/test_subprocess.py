@@ -350,6 +350,27 @@ class TestChild:
 
         assert run(main) == -signal.SIGKILL
 
+    @pytest.mark.parametrize("first", ["close", "abort"])
+    def test_abort_of_what_is_closing(self, run: Run, first: str) -> None:
+        """The standard input is lost once, if it is aborted while it closes; what was not written is dropped."""
+
+        async def main() -> list[Any]:
+            loop, errors = asyncio.get_running_loop(), []
+            loop.set_exception_handler(lambda loop, context: errors.append(context))
+            for unwritten in b"", b"x" * 1_000_000:
+                transport, protocol = await loop.subprocess_exec(Recorder, "sleep", "60")
+                stdin = transport.get_pipe_transport(0)
+                stdin.write(unwritten)
+                getattr(stdin, first)()
+                stdin.abort()
+                transport.kill()
+                await asyncio.wait_for(protocol.lost, 10)
+                transport.close()
+                assert protocol.events.count(("pipe lost", 0)) == 1
+            return errors
+
+        assert run(main) == []
+
     @pytest.mark.filterwarnings("ignore::ResourceWarning")
     def test_dropped_transport_kills_its_child(self, run: Run) -> None:
         """A transport that is dropped with its loop takes its child with it, without touching the loop."""

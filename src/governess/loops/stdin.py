@@ -45,7 +45,9 @@ class StdinTransport(asyncio.WriteTransport):
 
     def abort(self) -> None:
         """Close the pipe at once."""
-        self._transport.abort()
+        # asyncio's own calls connection_lost a second time if it is on its way already.
+        if not self._transport.is_closing() or self._transport.get_write_buffer_size():
+            self._transport.abort()
 
     def close(self) -> None:
         """Close the pipe after what was written."""
