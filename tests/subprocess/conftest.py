@@ -23,6 +23,12 @@ def run(loop_factory: Callable[[], AbstractEventLoop]) -> Run:
     return run
 
 
+@pytest.fixture
+def run_in_loop(run: Run) -> Run:
+    """The same, for tests of the function that is called `run`."""
+    return run
+
+
 @pytest.fixture(params=["by pidfd", "by number"])
 def _reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How a group is reached: as this kernel can, and as before Linux 6.9."""

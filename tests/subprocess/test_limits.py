@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -20,16 +19,7 @@ TIMEOUT = 30
 
 needs_native = pytest.mark.skipif(describe()[0] != "native", reason="limits need the native spawner")
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture
-def run_in_loop(loop_factory: Callable[[], AbstractEventLoop]) -> Run:
-    def run_it(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(asyncio.wait_for(main, TIMEOUT))
-
-    return run_it
+Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
 @needs_native
@@ -44,7 +34,7 @@ class TestLimits:
             niceness = min(os.nice(0) + 3, 19)
             assert done.stdout.split() == [str(1 << 20), "5", "33", "4000", str(niceness)]
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_memory(self, run_in_loop: Run) -> None:
         """What asks for more memory does not get it."""
@@ -55,7 +45,7 @@ class TestLimits:
             assert done.exit == 1
             assert "MemoryError" in done.stderr
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_cpu(self, run_in_loop: Run) -> None:
         """What computes for too long gets SIGXCPU, and SIGKILL if it does not care."""
@@ -66,7 +56,7 @@ class TestLimits:
             first, second = await asyncio.gather(*(run(*argv, limits=Limits(cpu=1)) for argv in (endless, deaf)))
             assert (first.exit, second.exit) == (-signal.SIGXCPU, -signal.SIGKILL)
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_other_options(self, run_in_loop: Run) -> None:
         """umask, user and group are set too."""
@@ -77,7 +67,7 @@ class TestLimits:
             ids = ["65534", "65534"] if privileged else [str(os.getuid()), str(os.getgid())]
             assert done.stdout.split() == ["0027", *ids]
 
-        run_in_loop(main())
+        run_in_loop(main)
 
 
 DYING_PARENT = """
@@ -130,7 +120,7 @@ def test_not_with_the_thread(run_in_loop: Run) -> None:
         assert process.poll() is None
         os.kill(process.pid, signal.SIGTERM)
 
-    run_in_loop(main())
+    run_in_loop(main)
 
 
 @pytest.mark.parametrize(
@@ -164,4 +154,4 @@ def test_without_the_native_spawner(run_in_loop: Run) -> None:
         with pytest.raises(NotImplementedError, match="rlimits: only the native spawner"):
             await run("true", limits=Limits(memory=1 << 30))
 
-    run_in_loop(main())
+    run_in_loop(main)

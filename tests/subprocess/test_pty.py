@@ -1,8 +1,6 @@
 """A child with a terminal of its own."""
 
-import asyncio
 import os
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,9 @@ from governess.loops.commands import command_of
 from governess.subprocess import PIPE, create_subprocess_exec, run, start
 from governess.subprocess.pty import in_terminal
 
-TIMEOUT = 20
-
 needs_native = pytest.mark.skipif(describe()[0] != "native", reason="a controlling terminal needs the native spawner")
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture
-def run_in_loop(loop_factory: Callable[[], AbstractEventLoop]) -> Run:
-    def run_it(main: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(asyncio.wait_for(main, TIMEOUT))
-
-    return run_it
+Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
 @needs_native
@@ -41,7 +28,7 @@ class TestTerminal:
             assert (done.exit, done.stdout) == (0, b"40 100\r\nfine\r\n")
             assert done.stderr is None
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_the_usual_size(self, run_in_loop: Run) -> None:
         """A terminal has 24 rows of 80 columns, if nothing else is said."""
@@ -49,7 +36,7 @@ class TestTerminal:
         async def main() -> None:
             assert (await run("stty", "size", pty=True, encoding="ascii")).stdout == "24 80\r\n"
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     @pytest.mark.parametrize("text", [b"", b"two\nlines\n", b"a line without its end"])
     def test_input_has_an_end(self, run_in_loop: Run, text: bytes) -> None:
@@ -59,7 +46,7 @@ class TestTerminal:
             done = await run("sh", "-c", "stty -echo; echo; wc -c", pty=True, input=text)
             assert done.stdout.endswith(b"\r\n%d\r\n" % len(text))
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_much_input(self, run_in_loop: Run) -> None:
         """More than a terminal can hold is written as the child reads it."""
@@ -77,7 +64,7 @@ class TestTerminal:
                 process.feed(text * 5000)
                 assert await process.stdout.readline() == b"500000\r\n"
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_a_dialogue(self, run_in_loop: Run) -> None:
         """A question without a line end is read, and answered."""
@@ -90,7 +77,7 @@ class TestTerminal:
                 assert lines == ["Ada", "hello Ada"]  # the terminal echoes what is typed
                 assert await process.wait() == 0
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_a_new_size(self, run_in_loop: Run) -> None:
         """`set_window_size` tells the child by SIGWINCH."""
@@ -105,7 +92,7 @@ class TestTerminal:
                 process.stdin.write(b"\n")
                 assert b"50 132" in await process.stdout.read()
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_interrupt_key(self, run_in_loop: Run) -> None:
         """What Ctrl-C sends is a SIGINT for the child."""
@@ -116,7 +103,7 @@ class TestTerminal:
                 process.stdin.write(b"\x03")
                 assert await process.wait() == -2
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_block_left_at_once(self, run_in_loop: Run) -> None:
         """Leaving the block ends the child, and both descriptors of the terminal are closed."""
@@ -126,7 +113,7 @@ class TestTerminal:
                 pass
             assert process.exit == -15
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_a_file_stays_one(self, run_in_loop: Run, tmp_path: Path) -> None:
         """A stream that goes into a file still does."""
@@ -139,7 +126,7 @@ class TestTerminal:
             assert process.stdout is None
             assert (tmp_path / "out").read_text().startswith("out\n/dev/pts/")
 
-        run_in_loop(main())
+        run_in_loop(main)
 
     def test_a_program_that_is_not_there(self, run_in_loop: Run) -> None:
         """A failed start closes the terminal."""
@@ -148,7 +135,7 @@ class TestTerminal:
             with pytest.raises(FileNotFoundError):
                 await run("/no/such/program", pty=True)
 
-        run_in_loop(main())
+        run_in_loop(main)
 
 
 def test_no_terminal(run_in_loop: Run) -> None:
@@ -159,7 +146,7 @@ def test_no_terminal(run_in_loop: Run) -> None:
             with pytest.raises(ValueError, match="has no terminal"):
                 process.set_window_size(24, 80)
 
-    run_in_loop(main())
+    run_in_loop(main)
 
 
 @pytest.mark.parametrize("size", [(0, 80), (24, 65536), (24,), "24x80", 24])
@@ -180,4 +167,4 @@ def test_without_the_native_spawner(run_in_loop: Run) -> None:
         with pytest.raises(NotImplementedError, match="native spawner"):
             await run("true", pty=True)
 
-    run_in_loop(main())
+    run_in_loop(main)

@@ -87,8 +87,7 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
 
     def _loops_for_map(self) -> list[ThreadedLoop]:
         with self._lock:
-            own = self._loops
-            self._crew = [loop for loop in self._crew if loop in own and not loop.is_closed()]
+            self._crew = [loop for loop in self._crew if loop in self._loops and not loop.is_closed()]
             while len(self._crew) < self._threads:
                 loop = house(self.new_event_loop())
                 loop.start()

@@ -6,6 +6,7 @@ A watcher adds only how it notices that a child has exited; then it calls `Child
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import weakref
@@ -161,12 +162,11 @@ class _Handler:
         if self.loop is None or (loop is not None and loop is running_loop()):
             self._callback(child.pid, exit, *self._args)
             return
-        try:
-            if loop is None:
-                raise RuntimeError("the loop is garbage")
-            loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
-        except RuntimeError:
-            logger.warning("Loop %r that handles pid %d is closed", loop, child.pid)
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
+                return
+        logger.warning("Loop %r that handles pid %d is closed", loop, child.pid)
 
 
 _watchers: weakref.WeakSet[ChildWatcher] = weakref.WeakSet()
