@@ -166,7 +166,8 @@ class _Handler:
             with contextlib.suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
                 return
-        logger.warning("Loop %r that handles pid %d is closed", loop, child.pid)
+        # By its name: whoever keeps the record would keep the loop.
+        logger.warning("Loop %s that handles pid %d is closed", repr(loop), child.pid)
 
 
 _watchers: weakref.WeakSet[ChildWatcher] = weakref.WeakSet()
