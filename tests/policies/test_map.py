@@ -5,7 +5,6 @@ import contextvars
 import signal
 import sys
 import threading
-import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -161,10 +160,8 @@ def test_close(policy: ThreadedEventLoopPolicy) -> None:
 def test_work_that_waits_in_c(policy: ThreadedEventLoopPolicy) -> None:
     """What blocks its loop without the interpreter's lock is done side by side."""
 
-    async def block(_: int) -> None:
-        time.sleep(0.2)
+    async def block(_: int) -> int:
+        return all_are_there.wait(10)
 
-    policy.map(double, range(3))
-    start = time.monotonic()
-    policy.map(block, range(3))
-    assert time.monotonic() - start < 0.5
+    all_are_there = threading.Barrier(3)
+    assert sorted(policy.map(block, range(3), at_once=1)) == [0, 1, 2]

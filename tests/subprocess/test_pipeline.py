@@ -102,8 +102,8 @@ class TestRun:
     def test_timeout(self, runs: Callable) -> None:
         """After the timeout all are ended; the error has what had come."""
         line = pipeline(["sh", "-c", "echo out; echo err >&2; exec sleep 60"], ["cat"])
-        with pytest.raises(ProcessTimeout, match=r"^sh -c .* '\|' cat: not done in 0.3 s: err$") as caught:
-            runs(line, timeout=0.3, encoding="ascii")
+        with pytest.raises(ProcessTimeout, match=r"^sh -c .* '\|' cat: not done in 0.7 s: err$") as caught:
+            runs(line, timeout=0.7, encoding="ascii")
         assert (caught.value.stdout, caught.value.stderr) == ("out\n", "err\n")
 
     @pytest.mark.parametrize("place", [0, 1, 2])

@@ -72,14 +72,18 @@ class TestLeaving:
     def test_by_a_cancellation(self, run: Callable) -> None:
         """A timeout around the block ends them too; what was read stays on the process."""
 
-        async def listen() -> None:
-            async with start("sh", "-c", TWO, stdout=PIPE) as process:
+        async def listen(bound: asyncio.Timeout) -> None:
+            async with bound, start("sh", "-c", TWO, stdout=PIPE) as process:
                 processes.append(process)
                 await process.communicate()
 
         async def main() -> None:
+            task = asyncio.create_task(listen(bound := asyncio.timeout(None)))
+            while not (processes and processes[0].stdout.collected):
+                await asyncio.sleep(0.001)
+            bound.reschedule(0)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(listen(), 0.2)
+                await task
             (process,) = processes
             assert process.stdout.collected.strip().isdigit()
             assert process.exit == -signal.SIGTERM
