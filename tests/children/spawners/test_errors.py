@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ WRONG: dict[str, tuple[Any, dict[str, Any]]] = {
     "creationflags": (["true"], {"creationflags": 1}),
     "unknown option": (["true"], {"colour": "green"}),
 }
+if sys.version_info[:2] == (3, 12):  # whose Popen takes it modulo 2**32
+    del WRONG["process group beyond 32 bits"]
 
 
 @pytest.mark.parametrize(("args", "options"), WRONG.values(), ids=WRONG)
