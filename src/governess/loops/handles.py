@@ -18,20 +18,20 @@ DEPTH = 10
 class DebugHandle(ReadyHandle):
     """A handle that knows where it was made."""
 
-    __slots__ = ("source_traceback",)
+    __slots__ = ("_place", "source_traceback")
 
-    source_traceback: traceback.StackSummary
+    source_traceback: traceback.StackSummary | None
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         frame = sys._getframe(1)
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_HOUSE):
             frame = frame.f_back
-        self.source_traceback = traceback.extract_stack(frame, DEPTH)
+        self.source_traceback = stack = traceback.extract_stack(frame, DEPTH)
+        self._place = f"{stack[-1].filename}:{stack[-1].lineno}"
 
     def __repr__(self) -> str:
-        place = self.source_traceback[-1]
-        return f"{super().__repr__()[:-1]} created at {place.filename}:{place.lineno}>"
+        return f"{super().__repr__()[:-1]} created at {self._place}>"
 
 
 class TimerHandle(asyncio.TimerHandle):

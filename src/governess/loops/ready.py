@@ -140,7 +140,10 @@ class Ready:
     def clear(self) -> None:
         """Forget them all."""
         for level in self._in_order():
+            forgotten = list(level)
             level.clear()
+            for handle in forgotten:
+                handle.due = None
 
     def __len__(self) -> int:
         return sum(map(len, self._in_order()))
