@@ -187,7 +187,7 @@ def test_signature(loop: Any) -> None:
 
     assert str(inspect.signature(loop.call_soon)) in {
         "(callback, *args, context=None)",
-        "(callback: 'Callable[[*Ts], object]', *args: '*Ts', context: 'Context | None' = None) -> 'asyncio.Handle'",
+        "(callback: 'Callable[[*Ts], object]', *args: '*Ts', context: 'Context | None' = None) -> 'ReadyHandle'",
     }
     assert "more urgent" in loop.call_soon.__doc__
 
@@ -325,7 +325,6 @@ def test_death_does_anything(kind: ModuleType, how: str) -> None:
     line.run(1000, fail)
     handles.clear()
     line.clear()
-    del line
     gc.collect()
     assert len(died) == 20
 
@@ -502,3 +501,23 @@ def test_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load() == (found.Ready, found.ReadyHandle, found.call_soon)
     monkeypatch.setitem(sys.modules, "governess.loops._ready", None)
     assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
+
+
+def test_debug_in_a_turn(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """What came in a turn before debug mode was turned on in it is not forgotten."""
+    loop: Any = prioritized(loop_factory)()
+    loop.set_debug(False)
+    called: list[int] = []
+    loop.call_soon(lambda: (loop.call_soon(called.append, 1), loop.set_debug(True), loop.call_soon(called.append, 2)))
+    run_round(loop, 3)
+    assert called == [1, 2]
+    loop.close()
+
+
+def test_closed_is_let_go(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A closed loop is no part of a cycle of its line's."""
+    loop: Any = prioritized(loop_factory)()
+    run_round(loop)
+    loop.close()
+    assert not any(loop in gc.get_referents(it) for it in gc.get_referents(loop._line))
+    assert loop not in gc.get_referents(loop._line)

@@ -53,6 +53,8 @@ typedef struct {
     long long step;
     long long ran;
     PyObject *handle_class;
+    PyObject *ask; /* this and the next: NULL or None where there is no loop */
+    PyObject *report;
     char near;
 } Ready;
 
@@ -383,6 +385,51 @@ report_error(PyObject *report, Handle *handle)
     return result;
 }
 
+/* A new reference to the last. */
+static PyObject *
+run(Ready *self, Py_ssize_t count, PyObject *report)
+{
+    Handle *handle = NULL;
+    for (; count > 0; count--) {
+        Py_XDECREF((PyObject *)handle);
+        if ((handle = take(self)) == NULL)
+            break;
+        PyObject *result = call(self, handle);
+        if (result == NULL && !PyErr_ExceptionMatches(PyExc_SystemExit) &&
+            !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+            result = report_error(report, handle);
+        Py_XDECREF(result);
+        /* As between two steps of Python: callbacks may be in C too. */
+        if (result == NULL || PyErr_CheckSignals() < 0) {
+            Py_DECREF((PyObject *)handle);
+            return NULL;
+        }
+    }
+    return handle == NULL ? none() : (PyObject *)handle;
+}
+
+static int
+is_given(PyObject *object)
+{
+    return object != NULL && object != Py_None;
+}
+
+/* For the turn in which those in line are called. */
+static int
+ask(Ready *self)
+{
+    if (!is_given(self->ask))
+        return 0;
+    PyObject *function = Py_NewRef(self->ask);
+    PyObject *asked = PyObject_CallNoArgs(function);
+    Py_DECREF(function);
+    if (asked == NULL)
+        return -1;
+    self->near = 1;
+    Py_DECREF(asked);
+    return 0;
+}
+
 /* ---- the type Ready ---- */
 
 static PyObject *
@@ -410,6 +457,8 @@ ready_traverse(Ready *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->handle_class);
+    Py_VISIT(self->ask);
+    Py_VISIT(self->report);
     for (int number = 0; number < LEVELS; number++) {
         for (Handle *handle = self->levels[number].first; handle != NULL; handle = handle->next)
             Py_VISIT((PyObject *)handle);
@@ -422,6 +471,8 @@ ready_tp_clear(Ready *self)
 {
     forget_all(self);
     Py_CLEAR(self->handle_class);
+    Py_CLEAR(self->ask);
+    Py_CLEAR(self->report);
     return 0;
 }
 
@@ -436,6 +487,15 @@ ready_dealloc(Ready *self)
         Py_XDECREF(tool[i]);
     PyObject_GC_Del(self);
     Py_DECREF(type);
+}
+
+static Py_ssize_t
+ready_length(Ready *self)
+{
+    Py_ssize_t length = 0;
+    for (int number = 0; number < LEVELS; number++)
+        length += self->levels[number].count;
+    return length;
 }
 
 static int
@@ -485,25 +545,34 @@ ready_run(Ready *self, PyObject *arguments)
 {
     Py_ssize_t count;
     PyObject *report;
-    Handle *handle = NULL;
     if (!PyArg_ParseTuple(arguments, "nO:run", &count, &report))
         return NULL;
-    for (; count > 0; count--) {
-        Py_XDECREF((PyObject *)handle);
-        if ((handle = take(self)) == NULL)
-            break;
-        PyObject *result = call(self, handle);
-        if (result == NULL && !PyErr_ExceptionMatches(PyExc_SystemExit) &&
-            !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
-            result = report_error(report, handle);
-        Py_XDECREF(result);
-        /* As between two steps of Python: callbacks may be in C too. */
-        if (result == NULL || PyErr_CheckSignals() < 0) {
-            Py_DECREF((PyObject *)handle);
-            return NULL;
-        }
+    return run(self, count, report);
+}
+
+PyDoc_STRVAR(turn_doc,
+             "turn()\n--\n\nRun those that are in line now, and ask for another turn if some are there then.");
+
+static PyObject *
+ready_turn(Ready *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *type, *error, *traceback, *report = Py_NewRef(self->report == NULL ? Py_None : self->report);
+    PyObject *last = run(self, ready_length(self), report);
+    PyErr_Fetch(&type, &error, &traceback);
+    self->near = 0;
+    int asked = self->filled == 0 ? 0 : ask(self);
+    if (asked == 0) {
+        PyErr_Restore(type, error, traceback);
+    } else {
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
     }
-    return handle == NULL ? none() : (PyObject *)handle;
+    Py_DECREF(report);
+    if (last == NULL)
+        return NULL;
+    Py_DECREF(last);
+    return asked < 0 ? NULL : none();
 }
 
 PyDoc_STRVAR(clear_doc, "clear()\n--\n\nForget them all.");
@@ -513,15 +582,6 @@ ready_clear(Ready *self, PyObject *Py_UNUSED(ignored))
 {
     forget_all(self);
     return none();
-}
-
-static Py_ssize_t
-ready_length(Ready *self)
-{
-    Py_ssize_t length = 0;
-    for (int number = 0; number < LEVELS; number++)
-        length += self->levels[number].count;
-    return length;
 }
 
 static int
@@ -534,6 +594,7 @@ static PyMethodDef ready_methods[] = {
     {"add", (PyCFunction)ready_add, METH_VARARGS, add_doc},
     {"take", (PyCFunction)ready_take, METH_NOARGS, take_doc},
     {"run", (PyCFunction)ready_run, METH_VARARGS, run_doc},
+    {"turn", (PyCFunction)ready_turn, METH_NOARGS, turn_doc},
     {"clear", (PyCFunction)ready_clear, METH_NOARGS, clear_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -542,6 +603,8 @@ static PyMemberDef ready_members[] = {
     {"ran", T_LONGLONG, offsetof(Ready, ran), READONLY, NULL},
     {"near", T_BOOL, offsetof(Ready, near), 0, NULL},
     {"handle_class", T_OBJECT, offsetof(Ready, handle_class), 0, NULL},
+    {"ask", T_OBJECT, offsetof(Ready, ask), 0, NULL},
+    {"report", T_OBJECT, offsetof(Ready, report), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -609,10 +672,16 @@ tuple_of(PyObject *const *items, Py_ssize_t count)
     return tuple;
 }
 
+static int
+makes_plain_handles(Ready *line)
+{
+    return line->handle_class == (PyObject *)line->tools.handle_type;
+}
+
 static PyObject *
 make_handle(Ready *line, PyObject *callback, PyObject *args, PyObject *context)
 {
-    if (line->handle_class == (PyObject *)line->tools.handle_type)
+    if (makes_plain_handles(line))
         return (PyObject *)new_handle(line->tools.handle_type, Py_NewRef(callback), args, Py_NewRef(context));
     PyObject *handle_class = Py_XNewRef(line->handle_class), *handle = NULL;
     if (args != NULL)
@@ -620,6 +689,18 @@ make_handle(Ready *line, PyObject *callback, PyObject *args, PyObject *context)
     Py_XDECREF(args);
     Py_XDECREF(handle_class);
     return handle;
+}
+
+static int
+see_to_a_turn(PyObject *loop, Ready *line, PyObject *callback)
+{
+    if (line->near)
+        return 0;
+    if (makes_plain_handles(line) && is_given(line->ask))
+        return ask(line);
+    PyObject *asked = PyObject_CallMethodObjArgs(loop, ask_name, callback, NULL);
+    Py_XDECREF(asked);
+    return asked == NULL ? -1 : 0;
 }
 
 PyDoc_STRVAR(call_soon_doc,
@@ -643,12 +724,7 @@ call_soon(PyObject *loop, PyObject *const *args, Py_ssize_t count, PyObject *nam
     else if (context != NULL)
         priority = PyObject_CallFunctionObjArgs(tools->get_from, context, tools->current_priority, tools->zero, NULL);
     int number = priority == NULL ? -1 : level_of(priority);
-    if (number >= 0 && !line->near) {
-        PyObject *asked = PyObject_CallMethodObjArgs(loop, ask_name, callback, NULL);
-        number = asked == NULL ? -1 : number;
-        Py_XDECREF(asked);
-    }
-    if (number >= 0) {
+    if (number >= 0 && see_to_a_turn(loop, line, callback) == 0) {
         handle = make_handle(line, callback, tuple_of(args + 1, count > 0 ? count - 1 : 0), context);
         if (handle != NULL && line_up(line, handle, number) < 0)
             Py_CLEAR(handle);

@@ -122,14 +122,14 @@ class PrioritizedLoop(_Base):
     def close(self) -> None:
         """Close the loop; what is in line is forgotten, as asyncio's loops do."""
         super().close()
-        self._line.near = False
-        self._line.clear()
+        line = self._line
+        line.near = False
+        line.ask = line.report = None
+        line.clear()
         self._relays.clear()
 
     def _join(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
-        if not self._line.near:
-            self._ask_for_turn(callback)
-        return self._line_up(callback, args, context)
+        return call_soon(self, callback, *args, context=context)
 
     def _line_up(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
         handle = self._line.handle_class(callback, args, context)
@@ -137,26 +137,13 @@ class PrioritizedLoop(_Base):
         return handle
 
     def _ask_for_turn(self, callback: Callable[..., object]) -> None:
-        """Ask the loop below for the turn in which `callback` can be called; an error if it is closed."""
-        debugs = self._line.handle_class is DebugHandle
-        if debugs:
+        """Ask the loop below for the turn of this one callback, in debug mode; an error if the loop is closed."""
+        if self._line.handle_class is DebugHandle:
             _check(callback, "call_soon")
         super().call_soon(self._next_turn(), context=self._turn_context)
-        self._line.near = not debugs
 
     def _next_turn(self) -> Callable[[], None]:
-        return _DebugTurn(self) if self._line.handle_class is DebugHandle else self._take_turn
-
-    def _take_turn(self) -> None:
-        line = self._line
-        try:
-            line.run(len(line), self._report)
-        finally:
-            # In this order: a signal handler or a thread may add to the line between any two steps.
-            line.near = False
-            if line and not self.is_closed():
-                super().call_soon(self._take_turn, context=self._turn_context)
-                line.near = True
+        return _DebugTurn(self) if self._line.handle_class is DebugHandle else self._line.turn
 
     def _report(self, handle: ReadyHandle, error: BaseException) -> None:
         # What asyncio says of a callback, and its keys.
@@ -241,8 +228,11 @@ def _prioritized(loop_class: type[Any]) -> type[Any]:
 
 
 def _begin(loop: Any) -> None:
-    loop._line = Ready(ready.STEP)
-    loop._turn_context = Context()
+    loop._line = line = Ready(ready.STEP)
+    loop._turn_context = context = Context()
+    below: Any = super(PrioritizedLoop, loop)
+    line.ask = partial(below.call_soon, line.turn, context=context)
+    line.report = loop._report
     loop._relays = {}
 
 

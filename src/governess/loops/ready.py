@@ -20,11 +20,10 @@ STEP = 100
 Ts = TypeVarTuple("Ts")
 
 
-def call_soon(
-    self: Any, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-) -> asyncio.Handle:
+def call_soon(self: Any, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> ReadyHandle:
     """Call `callback` when nothing that is ready is more urgent; arguments and errors are those of asyncio."""
-    # A loop's method, which every step of every task calls.
+    # A loop's method, which every step of every task calls. Other handles than these want a turn for each, or a closed
+    # loop an error: that is the loop's to say.
     if context is None:
         context = copy_context()
         priority = current_priority.get()
@@ -32,7 +31,11 @@ def call_soon(
         priority = _get_from(context, current_priority, 0)
     line: Ready = self._line
     if not line.near:
-        self._ask_for_turn(callback)
+        if line.ask is None or line.handle_class is not ReadyHandle:
+            self._ask_for_turn(callback)
+        else:
+            line.ask()
+            line.near = True
     handle = line.handle_class(callback, args, context)
     line.add(handle, priority)
     return handle
@@ -87,19 +90,23 @@ class Ready:
     touch by one call of a dict's or a deque's own method.
 
     Attributes:
-        near: whether the loop has been asked for a turn, in which those that are ready are called.
         handle_class: what `call_soon` makes.
+        ask: asks the loop below to call `turn` soon; None where there is no loop, or not any more.
+        near: whether that has been done since the last turn.
+        report: called with a handle and what its callback raised in a turn.
     """
 
-    __slots__ = ("_least_urgent_first", "_levels", "_step", "handle_class", "near", "ran")
+    __slots__ = ("_least_urgent_first", "_levels", "_step", "ask", "handle_class", "near", "ran", "report")
 
     def __init__(self, step: int) -> None:
         self._levels: dict[int, deque[ReadyHandle]] = {0: deque()}
         self._least_urgent_first = tuple(self._levels.values())
         self._step = step
         self.ran = 0
-        self.near = False
         self.handle_class: type[ReadyHandle] = ReadyHandle
+        self.ask: Callable[[], object] | None = None
+        self.near = False
+        self.report: Callable[[ReadyHandle, BaseException], object] | None = None
 
     def add(self, handle: ReadyHandle, priority: int) -> None:
         """Let it wait for its turn."""
@@ -136,6 +143,17 @@ class Ready:
             except BaseException as error:
                 report(handle, error)
         return handle
+
+    def turn(self) -> None:
+        """Run those that are in line now, and ask for another turn if some are there then."""
+        try:
+            self.run(len(self), self.report)  # type: ignore[arg-type]
+        finally:
+            # In this order: a signal handler or a thread may add to the line between any two steps.
+            self.near = False
+            if self and self.ask is not None:
+                self.ask()
+                self.near = True
 
     def clear(self) -> None:
         """Forget them all."""
