@@ -151,8 +151,6 @@ handle_dealloc(Handle *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(cancel_doc, "cancel()\n--\n\nDo not call it; what it was to be called with is let go at once.");
-
 static PyObject *
 handle_cancel(Handle *self, PyObject *Py_UNUSED(ignored))
 {
@@ -163,15 +161,11 @@ handle_cancel(Handle *self, PyObject *Py_UNUSED(ignored))
     return none();
 }
 
-PyDoc_STRVAR(cancelled_doc, "cancelled()\n--\n\nReturn whether it was cancelled.");
-
 static PyObject *
 handle_cancelled(Handle *self, PyObject *Py_UNUSED(ignored))
 {
     return PyBool_FromLong(self->args == NULL);
 }
-
-PyDoc_STRVAR(get_context_doc, "get_context()\n--\n\nReturn the context in which it is called.");
 
 static PyObject *
 handle_get_context(Handle *self, PyObject *Py_UNUSED(ignored))
@@ -202,9 +196,12 @@ handle_class(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 }
 
 static PyMethodDef handle_methods[] = {
-    {"cancel", (PyCFunction)handle_cancel, METH_NOARGS, cancel_doc},
-    {"cancelled", (PyCFunction)handle_cancelled, METH_NOARGS, cancelled_doc},
-    {"get_context", (PyCFunction)handle_get_context, METH_NOARGS, get_context_doc},
+    {"cancel", (PyCFunction)handle_cancel, METH_NOARGS,
+     "cancel()\n--\n\nDo not call it; what it was to be called with is let go at once."},
+    {"cancelled", (PyCFunction)handle_cancelled, METH_NOARGS,
+     "cancelled()\n--\n\nReturn whether it was cancelled."},
+    {"get_context", (PyCFunction)handle_get_context, METH_NOARGS,
+     "get_context()\n--\n\nReturn the context in which it is called."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -513,8 +510,6 @@ line_up(Ready *self, PyObject *handle, int number)
     return 0;
 }
 
-PyDoc_STRVAR(add_doc, "add(handle, priority)\n--\n\nLet it wait for its turn.");
-
 static PyObject *
 ready_add(Ready *self, PyObject *arguments)
 {
@@ -525,20 +520,12 @@ ready_add(Ready *self, PyObject *arguments)
     return number < 0 || line_up(self, handle, number) < 0 ? NULL : none();
 }
 
-PyDoc_STRVAR(take_doc,
-             "take()\n--\n\nTake the one that is next; None if none is left that is not cancelled.");
-
 static PyObject *
 ready_take(Ready *self, PyObject *Py_UNUSED(ignored))
 {
     Handle *handle = take(self);
     return handle == NULL ? none() : (PyObject *)handle;
 }
-
-PyDoc_STRVAR(run_doc,
-             "run(count, report)\n--\n\n"
-             "Call so many of those in line, or what there is; return the last.\n\n"
-             "What one raises goes to `report(handle, error)`, but for SystemExit and KeyboardInterrupt.");
 
 static PyObject *
 ready_run(Ready *self, PyObject *arguments)
@@ -549,9 +536,6 @@ ready_run(Ready *self, PyObject *arguments)
         return NULL;
     return run(self, count, report);
 }
-
-PyDoc_STRVAR(turn_doc,
-             "turn()\n--\n\nRun those that are in line now, and ask for another turn if some are there then.");
 
 static PyObject *
 ready_turn(Ready *self, PyObject *Py_UNUSED(ignored))
@@ -575,8 +559,6 @@ ready_turn(Ready *self, PyObject *Py_UNUSED(ignored))
     return asked < 0 ? NULL : none();
 }
 
-PyDoc_STRVAR(clear_doc, "clear()\n--\n\nForget them all.");
-
 static PyObject *
 ready_clear(Ready *self, PyObject *Py_UNUSED(ignored))
 {
@@ -591,11 +573,18 @@ ready_bool(Ready *self)
 }
 
 static PyMethodDef ready_methods[] = {
-    {"add", (PyCFunction)ready_add, METH_VARARGS, add_doc},
-    {"take", (PyCFunction)ready_take, METH_NOARGS, take_doc},
-    {"run", (PyCFunction)ready_run, METH_VARARGS, run_doc},
-    {"turn", (PyCFunction)ready_turn, METH_NOARGS, turn_doc},
-    {"clear", (PyCFunction)ready_clear, METH_NOARGS, clear_doc},
+    {"add", (PyCFunction)ready_add, METH_VARARGS,
+     "add(handle, priority)\n--\n\nLet it wait for its turn."},
+    {"take", (PyCFunction)ready_take, METH_NOARGS,
+     "take()\n--\n\nTake the one that is next; None if none is left that is not cancelled."},
+    {"run", (PyCFunction)ready_run, METH_VARARGS,
+     "run(count, report)\n--\n\n"
+     "Call so many of those in line, or what there is; return the last.\n\n"
+     "What one raises goes to `report(handle, error)`, but for SystemExit and KeyboardInterrupt."},
+    {"turn", (PyCFunction)ready_turn, METH_NOARGS,
+     "turn()\n--\n\nRun those that are in line now, and ask for another turn if some are there then."},
+    {"clear", (PyCFunction)ready_clear, METH_NOARGS,
+     "clear()\n--\n\nForget them all."},
     {NULL, NULL, 0, NULL},
 };
 
