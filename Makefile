@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c
+PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c src/governess/loops/_ready.c
 
 .PHONY: help demo test test-all bench bench-quick campaign sanitize lint types docs matrix
 .PHONY: frameworks peers pains conformance windows all clean
@@ -37,7 +37,7 @@ bench-quick: $(VENV)/bench/.done ## a look at every benchmark, under a minute; d
 campaign: $(VENV)/.test ## the slow tests alone
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-sanitize: $(VENV)/.test ## the extension's tests under ASan, UBSan and valgrind, and before older and other systems' calls
+sanitize: $(VENV)/.test ## the extensions' tests under ASan, UBSan and valgrind, and before older and other systems' calls
 	@PYTHON=$(CURDIR)/$(BIN)/python tests/sanitize/run $(ARGS)
 
 lint: $(VENV)/.dev ## style, floors, spelling
@@ -53,7 +53,7 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
-matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extension; on a simulated 3.16
+matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extensions; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
 
 frameworks: $(VENV)/.dev ## real servers, kernels, clusters and GUI loops over governess

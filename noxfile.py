@@ -20,11 +20,11 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 @nox.session(python=PYTHONS)
 @nox.parametrize("kind", [nox.param(kind, id=kind) for kind in ("uvloop", "plain", "pure")])
 def tests(session: nox.Session, kind: str) -> None:
-    """Run the tests with uvloop, without, or without the extension; what follows `--` goes to pytest."""
+    """Run the tests with uvloop, without, or without the extensions; what follows `--` goes to pytest."""
     session.install("-e", ".[test]" if kind == "plain" else ".[test,uvloop]")
-    spawner = {"GOVERNESS_PURE": "1"} if kind == "pure" else {"GOVERNESS_REQUIRE_NATIVE": "1"}
+    extensions = {"GOVERNESS_PURE": "1"} if kind == "pure" else {"GOVERNESS_REQUIRE_NATIVE": "1"}
     loops = {} if kind == "plain" else {"GOVERNESS_REQUIRE_UVLOOP": "1"}
-    session.run("pytest", *session.posargs, env=spawner | loops)
+    session.run("pytest", *session.posargs, env=extensions | loops)
 
 
 @nox.session(name="simulated-3.16", python="3.15")

@@ -1,4 +1,4 @@
-"""The optional extension; everything else stands in pyproject.toml."""
+"""The optional extensions; everything else stands in pyproject.toml."""
 
 import sys
 import sysconfig
@@ -15,7 +15,17 @@ spawn = Extension(
     py_limited_api=LIMITED,
 )
 
+ready = Extension(
+    "governess.loops._ready",
+    ["src/governess/loops/_ready.c"],
+    optional=True,  # without it prioritized loops have their line in Python
+    py_limited_api=LIMITED,
+)
+
+# It counts on the GIL, which a free-threaded build has not.
+extensions = [spawn, ready] if LIMITED else [spawn]
+
 setup(
-    ext_modules=[] if sys.platform == "win32" else [spawn],
+    ext_modules=[] if sys.platform == "win32" else extensions,
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED and sys.platform != "win32" else {},
 )

@@ -36,8 +36,9 @@ def loop_factory(loop_name: str) -> Callable[[], AbstractEventLoop]:
 
 
 def pytest_configure() -> None:
-    """Take SIGINT, which a shell lets its background ignore; insist on the extension if asked to."""
+    """Take SIGINT, which a shell lets its background ignore; insist on the extensions if asked to."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of the tests inherit either
     if os.environ.get("GOVERNESS_REQUIRE_NATIVE") == "1":
-        import governess.children._spawn  # noqa: F401
+        import governess.children._spawn
+        import governess.loops._ready  # noqa: F401

@@ -45,12 +45,12 @@ def test_version(governess: Run) -> None:
 
 @pytest.mark.windows
 def test_info(governess: Run) -> None:
-    """`governess info` tells the platform, the loops, and the watcher and spawner chosen and why."""
+    """`governess info` tells the platform, the loops, the kind of line, and the watcher and spawner chosen and why."""
     done = governess("info")
 
     assert done.returncode == 0
     facts = [line.split()[0] for line in done.stdout.splitlines()]
-    assert {"governess", "Python", "platform", "loop", "spawner"} <= set(facts)
+    assert {"governess", "Python", "platform", "loop", "priorities", "spawner"} <= set(facts)
     assert "auto takes asyncio" in done.stdout or "auto takes uvloop" in done.stdout
 
 

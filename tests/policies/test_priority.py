@@ -347,7 +347,7 @@ def test_handle(loop: AbstractEventLoop) -> None:
     handle.cancel()
     handle.cancel()
     assert handle.cancelled()
-    assert repr(handle) == "<Handle cancelled>"
+    assert repr(handle).startswith("<Handle cancelled")  # `python -X dev` tells where it was made
     run_round(loop)
     assert called == []
 

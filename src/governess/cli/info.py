@@ -23,6 +23,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
     yield "platform", _platform()
     yield from _loops()
+    yield "priorities", _line()
     yield from _watchers()
 
 
@@ -39,6 +40,12 @@ def _loops() -> Iterator[tuple[str, str]]:
         yield "loop", f"{name} {detail}" if found else f"{name}: {detail}"
     choice = choose_loop("auto")
     yield "", f"auto takes {choice.name}: {choice.reason}"
+
+
+def _line() -> str:
+    from governess.loops import line, ready
+
+    return "the line of prioritized loops is in " + ("Python" if line.Ready is ready.Ready else "C")
 
 
 def _watchers() -> Iterator[tuple[str, str]]:

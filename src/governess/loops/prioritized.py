@@ -10,9 +10,10 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from governess.loops.handles import DebugHandle, ReadyHandle, TimerHandle
+from governess.loops import ready
+from governess.loops.handles import DebugHandle, TimerHandle
+from governess.loops.line import Ready, ReadyHandle, call_soon
 from governess.loops.priority import current_priority
-from governess.loops.ready import Ready
 from governess.loops.relays import Firing, Relay
 
 if TYPE_CHECKING:
@@ -39,29 +40,13 @@ class PrioritizedLoop(_Base):
     _line: Ready
     _turn_context: Context
     _relays: dict[tuple[str, int], Relay]
-    _handle_class: type[ReadyHandle] = ReadyHandle
-    _turn_is_near = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Make the loop below with these arguments."""
         _begin(self)
         super().__init__(*args, **options)
 
-    def call_soon(
-        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
-        """Call `callback` when nothing that is ready is more urgent; arguments and errors are those of asyncio."""
-        # Almost the same as _line_up, but this is what every step of every task calls.
-        if context is None:
-            context = copy_context()
-            priority = current_priority.get()
-        else:
-            priority = context.get(current_priority, 0)
-        if not self._turn_is_near:
-            self._ask_for_turn(callback)
-        handle = self._handle_class(callback, args, context)
-        self._line.add(handle, priority)
-        return handle
+    call_soon = call_soon
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -132,60 +117,33 @@ class PrioritizedLoop(_Base):
     def set_debug(self, enabled: bool) -> None:
         """Turn asyncio's debug mode on or off."""
         super().set_debug(enabled)
-        self._handle_class = DebugHandle if enabled else ReadyHandle
+        self._line.handle_class = DebugHandle if enabled else ReadyHandle
 
     def close(self) -> None:
         """Close the loop; what is in line is forgotten, as asyncio's loops do."""
         super().close()
-        self._turn_is_near = False
-        self._line.clear()
+        line = self._line
+        line.near = False
+        line.ask = line.report = None
+        line.clear()
         self._relays.clear()
 
     def _join(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
-        if not self._turn_is_near:
-            self._ask_for_turn(callback)
-        return self._line_up(callback, args, context)
+        return call_soon(self, callback, *args, context=context)
 
     def _line_up(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
-        handle = self._handle_class(callback, args, context)
+        handle = self._line.handle_class(callback, args, context)
         self._line.add(handle, context.get(current_priority, 0))
         return handle
 
     def _ask_for_turn(self, callback: Callable[..., object]) -> None:
-        """Ask the loop below for the turn in which `callback` can be called; an error if it is closed."""
-        debugs = self._handle_class is DebugHandle
-        if debugs:
+        """Ask the loop below for the turn of this one callback, in debug mode; an error if the loop is closed."""
+        if self._line.handle_class is DebugHandle:
             _check(callback, "call_soon")
         super().call_soon(self._next_turn(), context=self._turn_context)
-        self._turn_is_near = not debugs
 
     def _next_turn(self) -> Callable[[], None]:
-        return _DebugTurn(self) if self._handle_class is DebugHandle else self._take_turn
-
-    def _take_turn(self) -> None:
-        line = self._line
-        try:
-            self._call_next(len(line))
-        finally:
-            # In this order: a signal handler or a thread may add to the line between any two steps.
-            self._turn_is_near = False
-            if line and not self.is_closed():
-                super().call_soon(self._take_turn, context=self._turn_context)
-                self._turn_is_near = True
-
-    def _call_next(self, count: int) -> ReadyHandle | None:
-        """Call so many of those in line, or what there is; return the last."""
-        handle, take = None, self._line.take
-        for _ in range(count):
-            if (handle := take()) is None:
-                break
-            try:
-                handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                self._report(handle, error)
-        return handle
+        return _DebugTurn(self) if self._line.handle_class is DebugHandle else self._line.turn
 
     def _report(self, handle: ReadyHandle, error: BaseException) -> None:
         # What asyncio says of a callback, and its keys.
@@ -231,7 +189,7 @@ class _DebugTurn:
         self._handle: ReadyHandle | None = None
 
     def __call__(self) -> None:
-        self._handle = self._loop._call_next(1)
+        self._handle = self._loop._line.run(1, self._loop._report)
 
     def __repr__(self) -> str:
         return "<a turn>" if self._handle is None else repr(self._handle)
@@ -270,8 +228,11 @@ def _prioritized(loop_class: type[Any]) -> type[Any]:
 
 
 def _begin(loop: Any) -> None:
-    loop._line = Ready()
-    loop._turn_context = Context()
+    loop._line = line = Ready(ready.STEP)
+    loop._turn_context = context = Context()
+    below: Any = super(PrioritizedLoop, loop)
+    line.ask = partial(below.call_soon, line.turn, context=context)
+    line.report = loop._report
     loop._relays = {}
 
 

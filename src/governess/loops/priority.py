@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import SupportsIndex
 
-__all__ = ["current_priority", "priority"]
+__all__ = ["checked", "current_priority", "priority"]
 
 # Those of nice(1).
 MOST_URGENT, LEAST_URGENT = -20, 19
@@ -29,14 +29,15 @@ def priority(level: SupportsIndex) -> Iterator[None]:
         TypeError: `level` is no integer.
         ValueError: it is not in this range.
     """
-    token = current_priority.set(_checked(level))
+    token = current_priority.set(checked(level))
     try:
         yield
     finally:
         current_priority.reset(token)
 
 
-def _checked(level: SupportsIndex) -> int:
+def checked(level: SupportsIndex) -> int:
+    """Return it as an int; an error if it is no priority."""
     try:
         number = operator.index(level)
     except TypeError:

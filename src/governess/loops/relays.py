@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from governess.loops.handles import ReadyHandle, TimerHandle
+from governess.loops.handles import TimerHandle
+from governess.loops.line import ReadyHandle
 
 __all__ = ["Firing", "Relay"]
 

@@ -1,0 +1,16 @@
+"""The line of a prioritized loop: written in C where that is built, else in Python."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+__all__ = ["Ready", "ReadyHandle", "call_soon"]
+
+if TYPE_CHECKING or os.environ.get("GOVERNESS_PURE"):
+    from governess.loops.ready import Ready, ReadyHandle, call_soon
+else:
+    try:
+        from governess.loops._ready import Ready, ReadyHandle, call_soon
+    except ImportError:
+        from governess.loops.ready import Ready, ReadyHandle, call_soon

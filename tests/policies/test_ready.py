@@ -1,0 +1,523 @@
+"""The line of a prioritized loop: the same in C and in Python, and nothing that is let go of can break it."""
+
+import asyncio
+import contextvars
+import gc
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from governess import prioritized
+from governess.loops import line, ready
+from governess.loops.prioritized import PrioritizedLoop
+from governess.loops.priority import current_priority
+
+try:
+    from governess.loops import _ready
+except ImportError:
+    _ready = None
+
+needs_extension = pytest.mark.skipif(_ready is None, reason="the extension is not built")
+
+CONTEXT = contextvars.copy_context()
+
+
+@pytest.fixture(params=["Python", pytest.param("C", marks=needs_extension)])
+def kind(request: pytest.FixtureRequest) -> ModuleType:
+    """The module of each kind of line."""
+    return _ready if request.param == "C" else ready
+
+
+@pytest.fixture
+def loop(
+    kind: ModuleType, loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A prioritized loop with that kind of line, whichever is the one in use."""
+
+    class Loop(prioritized(loop_factory)):  # type: ignore[misc]
+        call_soon = kind.call_soon
+
+        def set_debug(self, enabled: bool) -> None:
+            super(PrioritizedLoop, self).set_debug(False)  # the handles of debug mode are of the kind in use
+
+    monkeypatch.setitem(prioritized.__globals__, "Ready", kind.Ready)
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+def fail(*args: Any) -> None:
+    raise AssertionError(args)
+
+
+class Thing:
+    """What dies is told, by a function that is called in its __del__."""
+
+    def __init__(self, at_death: Callable[[], object] = lambda: None) -> None:
+        self.at_death = at_death
+
+    def __del__(self) -> None:
+        self.at_death()
+
+
+def run_round(loop: Any, rounds: int = 2) -> None:
+    for _ in range(rounds):
+        loop.stop()
+        loop.run_forever()
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("add"), st.integers(-20, 19)),
+    st.tuples(st.just("add"), st.sampled_from([-1, 0, 0, 1])),
+    st.tuples(st.just("cancel"), st.integers(0, 30)),
+    st.tuples(st.just("take"), st.integers(1, 3)),
+    st.tuples(st.just("run"), st.integers(0, 5)),
+    st.tuples(st.just("clear"), st.just(0)),
+)
+
+
+def played(kind: ModuleType, steps: list[tuple[str, int]]) -> list[Any]:
+    """What a line of that kind gives out, and how it looks, after each step."""
+    line, handles, seen = kind.Ready(3), [], []
+    for name, number in steps:
+        if name == "add":
+            handles.append(kind.ReadyHandle(seen.append, (len(handles),), CONTEXT))
+            line.add(handles[-1], number)
+        elif name == "cancel" and handles:
+            handles[number % len(handles)].cancel()
+        elif name == "take":
+            for handle in (line.take() for _ in range(number)):
+                seen.append(handle and handles.index(handle))
+        elif name == "run":
+            last = line.run(number, fail)
+            seen.append(last and handles.index(last))
+        elif name == "clear":
+            line.clear()
+        seen.append(
+            (len(line), bool(line), line.ran, [(it.due, it.cancelled()) for it in handles if it.due is not None])
+        )
+    return seen
+
+
+@needs_extension
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=60))
+def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
+    """Whatever is added, cancelled, taken, run and cleared, both kinds give out the same in the same order."""
+    assert played(_ready, steps) == played(ready, steps)
+
+
+def test_handle(kind: ModuleType) -> None:
+    """A handle is asyncio's to the eye, can be weakly referred to, and has a place in line until it is taken."""
+    line = kind.Ready(100)
+    handle = kind.ReadyHandle(max, (1, 2), CONTEXT)
+    assert isinstance(handle, asyncio.Handle)
+    assert not isinstance(handle, asyncio.TimerHandle)
+    assert (handle.callback, handle.args, handle.get_context()) == (max, (1, 2), CONTEXT)
+    assert handle.context is CONTEXT
+    assert handle.source_traceback is None
+    assert repr(handle).startswith("<Handle max(")  # some versions tell the arguments
+    line.add(handle, -2)
+    assert handle.due == -200
+    assert line.take() is handle
+    assert handle.due is None
+    left = weakref.ref(handle)
+    handle.cancel()
+    assert (handle.cancelled(), handle.callback, handle.args) == (True, None, None)
+    assert repr(handle) == "<Handle cancelled>"
+    del handle
+    assert left() is None
+
+
+def test_subclass_of_a_handle(kind: ModuleType) -> None:
+    """A subclass of the handle's class can be in line, and is let go of as a whole."""
+
+    class Handle(kind.ReadyHandle):  # type: ignore[name-defined, misc]
+        pass
+
+    line, thing = kind.Ready(100), Thing()
+    left = weakref.ref(thing)
+    handle = Handle(print, (thing,), CONTEXT)
+    handle.itself = handle
+    line.add(handle, 0)
+    assert line.take() is handle
+    del handle, thing
+    gc.collect()
+    assert left() is None
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_arguments(loop: Any, count: int) -> None:
+    """A callback is called with its arguments, few and many."""
+    called: list[tuple[Any, ...]] = []
+    loop.call_soon(lambda *args: called.append(args), *range(count))
+    run_round(loop)
+    assert called == [tuple(range(count))]
+
+
+def test_keywords(loop: Any) -> None:
+    """`callback` and `context` can be given by name, as to asyncio's loops; nothing else can, nor one twice."""
+    called: list[int] = []
+    loop.call_soon(callback=lambda: called.append(1))
+    loop.call_soon(callback=lambda: called.append(2), context=CONTEXT)
+    loop.call_soon(called.append, 3, context=None)
+    run_round(loop)
+    assert called == [1, 2, 3]
+    for wrong in [{"priority": 1}, {"callback": print}]:
+        with pytest.raises(TypeError, match=r"unexpected keyword|multiple values"):
+            loop.call_soon(print, **wrong)
+    for wrong in [{}, {"context": None}]:
+        with pytest.raises(TypeError, match="callback"):
+            loop.call_soon(**wrong)
+    with pytest.raises(TypeError):
+        loop.call_soon(print, context=5)
+
+
+def test_signature(loop: Any) -> None:
+    """`call_soon` tells what it takes, and what it does."""
+    import inspect
+
+    assert str(inspect.signature(loop.call_soon)) in {
+        "(callback, *args, context=None)",
+        "(callback: 'Callable[[*Ts], object]', *args: '*Ts', context: 'Context | None' = None) -> 'ReadyHandle'",
+    }
+    assert "more urgent" in loop.call_soon.__doc__
+
+
+@pytest.mark.parametrize("callback", [None, 5, "text"])
+def test_not_callable(loop: Any, callback: Any) -> None:
+    """What cannot be called is an error when its turn comes, as in asyncio."""
+    reports: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, report: reports.append(report))
+    loop.call_soon(callback)
+    run_round(loop)
+    (report,) = reports
+    assert isinstance(report["exception"], TypeError)
+
+
+@pytest.mark.parametrize(
+    ("priority", "error"),
+    [
+        (20, ValueError),
+        (-21, ValueError),
+        (1 << 80, ValueError),
+        (-1 << 80, ValueError),
+        ("1", TypeError),
+        (2.5, TypeError),
+    ],
+)
+def test_no_priority(loop: Any, priority: Any, error: type[Exception]) -> None:
+    """What is no priority is refused, and the loop goes on."""
+    called: list[int] = []
+    token = current_priority.set(priority)
+    try:
+        with pytest.raises(error):
+            loop.call_soon(called.append, 1)
+    finally:
+        current_priority.reset(token)
+    loop.call_soon(called.append, 2)
+    run_round(loop)
+    assert called == [2]
+
+
+def test_handled_while_reported(loop: Any) -> None:
+    """While an error is reported it is the one that is handled, so that another one tells of it; not any longer."""
+    seen: list[Any] = []
+
+    def report(loop: Any, report: dict[str, Any]) -> None:
+        seen.append(sys.exception())
+
+    loop.set_exception_handler(report)
+    error = ValueError()
+
+    def bad() -> None:
+        raise error
+
+    loop.call_soon(bad)
+    loop.call_soon(lambda: seen.append(sys.exception()))
+    run_round(loop)
+    assert seen == [error, None]
+    assert sys.exception() is None
+
+
+def test_error_of_the_report(kind: ModuleType) -> None:
+    """If the report fails, its error leaves the turn, and what is left stays in line."""
+    line = kind.Ready(100)
+
+    def report(handle: Any, error: BaseException) -> None:
+        raise RuntimeError
+
+    for _ in range(2):
+        line.add(kind.ReadyHandle(int, ("x",), CONTEXT), 0)
+    with pytest.raises(RuntimeError) as caught:
+        line.run(2, report)
+    assert isinstance(caught.value.__context__, ValueError)
+    assert len(line) == 1
+
+
+def test_signal_between_callbacks(kind: ModuleType) -> None:
+    """A signal handler's error leaves the turn where it came, even among callbacks that are written in C."""
+    line = kind.Ready(100)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        line.add(kind.ReadyHandle(signal.raise_signal, (signal.SIGINT,), CONTEXT), 0)
+        for _ in range(3):
+            line.add(kind.ReadyHandle(len, ((),), CONTEXT), 0)
+        with pytest.raises(KeyboardInterrupt):
+            line.run(4, fail)
+        assert len(line) == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_cancels_itself(loop: Any) -> None:
+    """A callback may cancel its own handle while it runs, which lets go of nothing that is in use."""
+    called: list[Any] = []
+
+    def cancel(thing: Thing) -> None:
+        handles.pop().cancel()
+        gc.collect()
+        called.append(thing.at_death)
+
+    handles = []
+    handles.append(loop.call_soon(cancel, Thing()))
+    run_round(loop)
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("how", ["cancel", "clear", "run", "drop"])
+def test_death_does_anything(kind: ModuleType, how: str) -> None:
+    """What dies with a handle may add to the line, cancel, take, run and clear: the line stays whole."""
+    line = kind.Ready(100)
+    died: list[int] = []
+    handles: list[Any] = []
+
+    def at_death() -> None:
+        died.append(1)
+        if len(died) > 40:
+            return
+        for level in (-1, 0, 3):
+            line.add(kind.ReadyHandle(len, ((),), CONTEXT), level)
+        line.take()
+        line.run(1, fail)
+        if len(died) % 3 == 0:
+            line.clear()
+        if handles:
+            handles.pop().cancel()
+
+    for number in range(20):
+        handles.append(kind.ReadyHandle(id, (Thing(at_death),), CONTEXT))
+        line.add(handles[-1], number % 4 - 2)
+    if how == "cancel":
+        handles[0].cancel()
+    if how == "drop":
+        handles.clear()
+    if how == "clear":
+        line.clear()
+    line.run(1000, fail)
+    handles.clear()
+    line.clear()
+    gc.collect()
+    assert len(died) == 20
+
+
+def test_callbacks_do_anything(loop: Any) -> None:
+    """Callbacks may cancel others, and forget all that are in line, their own loop's turn going on."""
+    called: list[str] = []
+    loop.call_soon(lambda: second.cancel())
+    second = loop.call_soon(called.append, "cancelled")
+    loop.call_soon(called.append, "called")
+    loop.call_soon(lambda: (loop._line.clear(), loop.call_soon(called.append, "new")))
+    loop.call_soon(called.append, "forgotten")
+    run_round(loop)
+    assert called == ["called", "new"]
+
+
+def test_runs_within_a_run(kind: ModuleType) -> None:
+    """A callback that runs the line takes what is left from the one outside."""
+    line = kind.Ready(100)
+    called: list[int] = []
+    line.add(
+        kind.ReadyHandle(lambda: line.run(10, fail), (), CONTEXT), 0
+    )  # CONTEXT is entered: it needs one of its own
+    for number in range(3):
+        line.add(kind.ReadyHandle(called.append, (number,), contextvars.copy_context()), 0)
+    line.run(10, fail)
+    assert called == [0, 1, 2]
+    assert not line
+
+
+def test_threads_meanwhile(loop: Any) -> None:
+    """What threads give while turns run is called, each once."""
+    called: list[tuple[int, int]] = []
+
+    def give(thread: int) -> None:
+        for number in range(2000):
+            loop.call_soon_threadsafe(called.append, (thread, number))
+
+    def keep_coming() -> None:
+        if any(it.is_alive() for it in threads):
+            loop.call_soon(keep_coming)
+        else:
+            loop.call_soon(loop.stop)
+
+    threads = [threading.Thread(target=give, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    loop.call_soon(keep_coming)
+    loop.run_forever()
+    run_round(loop, 3)
+    for thread in threads:
+        thread.join()
+    assert sorted(called) == [(thread, number) for thread in range(3) for number in range(2000)]
+
+
+def test_dropped_line(kind: ModuleType) -> None:
+    """A line that is dropped with callbacks in it that refer to it is collected, with them."""
+    line, thing = kind.Ready(100), Thing()
+    left = weakref.ref(thing)
+    for _ in range(3):
+        line.add(kind.ReadyHandle(print, (line, thing), CONTEXT), 1)
+    del line, thing
+    gc.collect()
+    assert left() is None
+
+
+def test_handle_of_itself(kind: ModuleType) -> None:
+    """A handle whose arguments lead back to it is collected."""
+    arguments: list[Any] = []
+    handle = kind.ReadyHandle(print, (arguments,), CONTEXT)
+    arguments.append(handle)
+    left = weakref.ref(handle)
+    del handle, arguments
+    gc.collect()
+    assert left() is None
+
+
+def test_chain_of_handles(kind: ModuleType) -> None:
+    """A long chain of handles, each an argument of the next, can die."""
+    handle = None
+    for _ in range(200_000):
+        handle = kind.ReadyHandle(print, (handle,), CONTEXT)
+    del handle
+
+
+def test_memory_stays(loop: Any) -> None:
+    """A hundred thousand callbacks, called or cancelled, leave as much memory behind as none."""
+
+    def work() -> None:
+        for number in range(20_000):
+            handle = loop.call_soon(len, (), context=None if number % 2 else CONTEXT)
+            if number % 5 == 0:
+                handle.cancel()
+            if number % 7 == 0:
+                loop.call_soon(int, "x", 10, context=CONTEXT)
+        run_round(loop)
+
+    loop.set_exception_handler(lambda _, report: None)
+    work()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(5):
+        work()
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 500
+
+
+@needs_extension
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda line, handle: line.add(handle, 0) or line.add(handle, 0),
+        lambda line, handle: line.add(asyncio.Handle, 0),
+        lambda line, handle: line.add(handle),
+        lambda line, handle: line.run("1", print),
+        lambda line, handle: _ready.Ready("1"),
+        lambda line, handle: _ready.Ready(),
+        lambda line, handle: _ready.ReadyHandle(print, None, CONTEXT),
+        lambda line, handle: _ready.ReadyHandle(print, (), CONTEXT, x=1),
+        lambda line, handle: type("Line", (_ready.Ready,), {}),
+        lambda line, handle: _ready.call_soon(handle, print),
+        lambda line, handle: _ready.call_soon(),
+    ],
+)
+def test_misused(wrong: Callable[[Any, Any], object]) -> None:
+    """The extension refuses what would break it."""
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        wrong(_ready.Ready(1), _ready.ReadyHandle(print, (), CONTEXT))
+
+
+@needs_extension
+@pytest.mark.parametrize("wrong", [None, object(), ready.Ready(1)])
+def test_loop_without_a_line(wrong: Any) -> None:
+    """A loop whose line is something else is told so; one whose handle class makes no handles too."""
+
+    class Loop:
+        _line = wrong
+        call_soon = _ready.call_soon
+
+    with pytest.raises(TypeError, match="line"):
+        Loop().call_soon(print)
+    loop = Loop()
+    loop._line = _ready.Ready(1)
+    loop._line.near = True
+    loop._line.handle_class = lambda *args: wrong
+    with pytest.raises(TypeError, match="ReadyHandle"):
+        loop.call_soon(print)
+
+
+@needs_extension
+def test_empty_handle() -> None:
+    """A handle that was never filled is one that is cancelled."""
+    line, handle = _ready.Ready(1), _ready.ReadyHandle.__new__(_ready.ReadyHandle)
+    assert handle.cancelled()
+    assert handle.get_context() is None
+    line.add(handle, 0)
+    assert line.take() is None
+
+
+def test_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GOVERNESS_PURE takes the line in Python; else it is the one in C, if that is built."""
+    import importlib.util
+
+    def load() -> Any:
+        spec = importlib.util.spec_from_file_location("another_line", line.__file__)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.Ready, module.ReadyHandle, module.call_soon
+
+    monkeypatch.setenv("GOVERNESS_PURE", "1")
+    assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
+    monkeypatch.delenv("GOVERNESS_PURE")
+    found = ready if _ready is None else _ready
+    assert load() == (found.Ready, found.ReadyHandle, found.call_soon)
+    monkeypatch.setitem(sys.modules, "governess.loops._ready", None)
+    assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
+
+
+def test_debug_in_a_turn(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """What came in a turn before debug mode was turned on in it is not forgotten."""
+    loop: Any = prioritized(loop_factory)()
+    loop.set_debug(False)
+    called: list[int] = []
+    loop.call_soon(lambda: (loop.call_soon(called.append, 1), loop.set_debug(True), loop.call_soon(called.append, 2)))
+    run_round(loop, 3)
+    assert called == [1, 2]
+    loop.close()
+
+
+def test_closed_is_let_go(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A closed loop is no part of a cycle of its line's."""
+    loop: Any = prioritized(loop_factory)()
+    run_round(loop)
+    loop.close()
+    assert not any(loop in gc.get_referents(it) for it in gc.get_referents(loop._line))
+    assert loop not in gc.get_referents(loop._line)
