@@ -123,6 +123,11 @@ def signal_handlers() -> Things:
     return found
 
 
+def blocked_signals() -> Things:
+    """Those of the main thread."""
+    return {number: f"signal {number!r} blocked" for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
 PROBES: tuple[Callable[[], Things], ...] = (threads, children, listed_children, signal_handlers)
 if sys.platform != "win32":
-    PROBES += (descriptors,)
+    PROBES += (descriptors, blocked_signals)

@@ -78,8 +78,8 @@ class AttachedChildWatcher(ChildWatcher):
             raise RuntimeError("Cannot add child handler, the child watcher does not have a loop attached")
         super().add_child_handler(pid, callback, *args)
 
-    def _search(self) -> bool:
-        """Reap the children that have exited; return whether there are more to wait for."""
+    def _search(self) -> int:
+        """Reap the children that have exited; return how many are left."""
         raise NotImplementedError
 
     def _watch(self, child: Child) -> None:
@@ -91,7 +91,7 @@ class AttachedChildWatcher(ChildWatcher):
     def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._patrol = patrol = Patrol(loop, self._search, interval=SLOW)
-        self._sigchld = SigchldHandler(patrol.call)
+        self._sigchld = SigchldHandler(patrol.note_signal)
         left = weakref.WeakMethod(self._loop_is_closed)
         self._end = when_closed(loop, lambda: (leave := left()) and leave(patrol))
         # Somebody may have exited while there was no loop.

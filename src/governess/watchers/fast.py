@@ -72,7 +72,7 @@ class FastChildWatcher(AttachedChildWatcher):
         child.settle(parked)
         return True
 
-    def _search(self) -> bool:
+    def _search(self) -> int:
         last = None
         while (pid := _somebody_exited()) not in (None, last):
             assert pid is not None
@@ -86,7 +86,7 @@ class FastChildWatcher(AttachedChildWatcher):
         if pid is not None:
             self._next_census = 0.0  # it is held, and stands before all others till it is released
         self._take_census()
-        return bool(self._handlers)
+        return len(self._handlers)
 
     def _take_census(self) -> None:
         """Ask for each known child now and then: one that was reaped elsewhere is never seen among the dead."""

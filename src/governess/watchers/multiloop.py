@@ -10,13 +10,13 @@ from governess.children.closing import when_closed
 from governess.children.reaper import entrust
 from governess.watchers.base import ChildWatcher, running_loop
 from governess.watchers.per_loop import PerLoop
-from governess.watchers.sigchld import Patrol, SigchldHandler
+from governess.watchers.sigchld import BRISK, Patrol, SigchldHandler
 from governess.watchers.threaded import wait_in_thread
 
 __all__ = ["MultiLoopChildWatcher"]
 
-# How often a loop asks for its children by itself, in seconds: where a signal helps, and where none does.
-SLOW, BRISK = 0.5, 0.02
+# How often a loop asks for its children by itself where a signal helps, in seconds.
+SLOW = 0.5
 
 
 class MultiLoopChildWatcher(ChildWatcher):
@@ -69,7 +69,7 @@ class MultiLoopChildWatcher(ChildWatcher):
 
     def _call_all(self) -> None:
         for round in self._rounds.values():
-            round.patrol.call()
+            round.patrol.note_signal()
 
     def _start_anew(self) -> None:
         super()._start_anew()
@@ -94,7 +94,7 @@ class _Round:
         for child in list(self.children):
             entrust(child)
 
-    def _reap_all(self) -> bool:
+    def _reap_all(self) -> int:
         for child in list(self.children):
             child.reap()
-        return bool(self.children)
+        return len(self.children)

@@ -13,7 +13,7 @@ class SafeChildWatcher(AttachedChildWatcher):
     It leaves other processes alone; an exit costs O(children).
     """
 
-    def _search(self) -> bool:
+    def _search(self) -> int:
         for child in self._watched():
             child.reap()
-        return bool(self._handlers)
+        return len(self._handlers)

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from types import FrameType
@@ -102,15 +103,26 @@ def _forget_all() -> None:
     _dispatcher.forget()
 
 
-class Patrol:
-    """Searches for exited children in one loop: soon after it is called, and now and then by itself."""
+# How often a patrol goes by itself where the signal has come too late, in seconds; how much of the time it may take.
+BRISK, SHARE = 0.02, 0.05
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, search: Callable[[], bool], *, interval: float) -> None:
-        """Run `search` in the loop; again after `interval` seconds, as long as it returns True."""
+
+class Patrol:
+    """Searches for exited children in one loop: soon after it is called, and now and then by itself.
+
+    Linux gives SIGCHLD to any thread that does not block it, the main thread or another, and stays with that one
+    (`complete_signal` in kernel/signal.c). If it is another, Python's handler runs when the main thread wakes up for
+    some other reason. A patrol that finds, by itself, what no signal has told of in time goes more often from then on.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, search: Callable[[], int], *, interval: float) -> None:
+        """Run `search` in the loop; again after `interval` seconds, as long as it returns that somebody is left."""
         self._loop = weakref.ref(loop)
-        self._search: Callable[[], bool] | None = search
-        self._interval = interval
+        self._search: Callable[[], int] | None = search
+        self._slow = self._interval = interval
+        self._left = 0
         self._called = False
+        self._signalled = False
         self._timer: asyncio.TimerHandle | None = None
 
     def call(self) -> None:
@@ -127,19 +139,37 @@ class Patrol:
             self._called = False
             raise
 
+    def note_signal(self) -> None:
+        """Have the search done soon, since SIGCHLD has come."""
+        self._signalled = True
+        self.call()
+
     def stop(self) -> None:
         """Do not search any more; ends the timer soon, whichever thread asks."""
         self._search = None
         self.call()
 
     def _go_round(self) -> None:
-        self._called = False
+        loop, search = self._loop(), self._search
+        by_itself = self._is_due(loop)
+        signalled, self._called, self._signalled = self._signalled, False, False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        more = True
+        if loop is None or search is None:
+            return
+        before, began, self._left = self._left, time.perf_counter(), 1
         try:
-            more = self._search is not None and self._search()
+            self._left = search()
         finally:  # a callback may raise KeyboardInterrupt
-            if more and (loop := self._loop()) is not None and not loop.is_closed():
+            if by_itself and self._left < before:
+                self._interval = min(self._slow, max(BRISK, (time.perf_counter() - began) / SHARE))
+            elif signalled:
+                self._interval = self._slow
+            if self._left and not loop.is_closed():
                 self._timer = loop.call_later(self._interval, self._go_round)
+
+    def _is_due(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether this is the timer's round, although a signal may have come as the loop woke up for it."""
+        # Loops round their clock to a millisecond.
+        return loop is not None and self._timer is not None and self._timer.when() <= loop.time() + 0.001
