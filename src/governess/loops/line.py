@@ -11,6 +11,7 @@ if TYPE_CHECKING or os.environ.get("GOVERNESS_PURE"):
     from governess.loops.ready import Ready, ReadyHandle, call_soon
 else:
     try:
-        from governess.loops._ready import Ready, ReadyHandle, call_soon
+        from governess.loops import _ready as line
     except ImportError:
-        from governess.loops.ready import Ready, ReadyHandle, call_soon
+        from governess.loops import ready as line
+    Ready, ReadyHandle, call_soon = line.Ready, line.ReadyHandle, line.call_soon
