@@ -500,6 +500,7 @@ def test_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     found = ready if _ready is None else _ready
     assert load() == (found.Ready, found.ReadyHandle, found.call_soon)
     monkeypatch.setitem(sys.modules, "governess.loops._ready", None)
+    monkeypatch.delattr("governess.loops._ready", raising=False)
     assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
 
 
