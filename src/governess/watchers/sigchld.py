@@ -112,7 +112,8 @@ class Patrol:
 
     Linux gives SIGCHLD to any thread that does not block it, the main thread or another, and stays with that one
     (`complete_signal` in kernel/signal.c). If it is another, Python's handler runs when the main thread wakes up for
-    some other reason. A patrol that finds, by itself, what no signal has told of in time goes more often from then on.
+    some other reason. A patrol that finds, by itself, what no signal has told of in time goes more often from then on,
+    and less often again with each signal that comes in time.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, search: Callable[[], int], *, interval: float) -> None:
@@ -164,8 +165,8 @@ class Patrol:
         finally:  # a callback may raise KeyboardInterrupt
             if by_itself and self._left < before:
                 self._interval = min(self._slow, max(BRISK, (time.perf_counter() - began) / SHARE))
-            elif signalled:
-                self._interval = self._slow
+            elif signalled:  # in time, if perhaps because the loop was awake just then
+                self._interval = min(self._slow, self._interval * 2)
             if self._left and not loop.is_closed():
                 self._timer = loop.call_later(self._interval, self._go_round)
 
