@@ -86,28 +86,24 @@ def test_stolen(pidfd_of) -> None:
 
 @needs_reap
 class TestReap:
-    def test_the_resources_are_those_of_wait4(self) -> None:
-        """Each number stands where `resource.struct_rusage` has it."""
+    def test_the_resources_are_the_childs(self) -> None:
+        """Each number stands where `resource.struct_rusage` has it, and is what the kernel adds up for this process."""
         import resource
 
-        def usage_of(take) -> resource.struct_rusage:
-            pid = start("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; sleep 0.001")
-            wait_for_end(pid)
-            return take(pid)
-
-        def by_pidfd(pid: int) -> resource.struct_rusage:
-            descriptor = os.pidfd_open(pid)
-            _, _, usage = _spawn.reap(descriptor)
-            os.close(descriptor)
-            return resource.struct_rusage(usage)
-
-        ours, theirs = usage_of(by_pidfd), usage_of(lambda pid: os.wait4(pid, 0)[2])
-        assert len(ours) == len(theirs)
-        assert ours.ru_utime == pytest.approx(theirs.ru_utime, rel=3)
-        for name in ("ru_maxrss", "ru_minflt"):
-            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=0.5)
-        assert min(ours.ru_nvcsw, theirs.ru_nvcsw) > 0
-        assert ours.ru_nsignals == theirs.ru_nsignals == 0
+        pid = start("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; sleep 0.001")
+        wait_for_end(pid)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        descriptor = os.pidfd_open(pid)
+        _, _, numbers = _spawn.reap(descriptor)
+        os.close(descriptor)
+        ours, after = resource.struct_rusage(numbers), resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert len(ours) == len(after)
+        for name in ("ru_utime", "ru_stime", "ru_minflt", "ru_majflt", "ru_oublock", "ru_nvcsw", "ru_nivcsw"):
+            # Times to the microsecond.
+            assert getattr(ours, name) == pytest.approx(getattr(after, name) - getattr(before, name), abs=2e-6)
+        assert min(ours.ru_utime, ours.ru_minflt, ours.ru_nvcsw) > 0
+        assert 0 < ours.ru_maxrss <= after.ru_maxrss
+        assert ours.ru_nsignals == 0
 
     def test_errors(self) -> None:
         """What is no pidfd is an error."""
