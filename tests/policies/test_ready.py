@@ -360,7 +360,7 @@ def test_threads_meanwhile(loop: Any) -> None:
     called: list[tuple[int, int]] = []
 
     def give(thread: int) -> None:
-        for number in range(2000):
+        for number in range(200):
             loop.call_soon_threadsafe(called.append, (thread, number))
 
     def keep_coming() -> None:
@@ -377,7 +377,7 @@ def test_threads_meanwhile(loop: Any) -> None:
     run_round(loop, 3)
     for thread in threads:
         thread.join()
-    assert sorted(called) == [(thread, number) for thread in range(3) for number in range(2000)]
+    assert sorted(called) == [(thread, number) for thread in range(3) for number in range(200)]
 
 
 def test_dropped_line(kind: ModuleType) -> None:
