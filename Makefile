@@ -4,13 +4,15 @@ BENCH_PYTHON ?= $(shell python3.13 -c "import sys; print(sys.executable)" 2>/dev
 WINDOWS_PYTHON ?= python-windows
 # The newest one that is there: what hurts with the other libraries changes with the versions.
 PAINS_PYTHON ?= $(shell for python in python3.15 python3.14 $(PYTHON); do command -v $$python && break; done)
+# Tests wait more than they compute. The examples of a page, and the tests of a class, stay together.
+WORKERS ?= -n 3 --dist loadscope
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-PACKAGE := pyproject.toml setup.py src/governess/children/_spawn.c src/governess/loops/_ready.c
+PACKAGE := pyproject.toml setup.py $(wildcard native/*/*)
 
 .PHONY: help demo test test-all bench bench-quick campaign sanitize lint types docs matrix
 .PHONY: frameworks peers pains conformance windows all clean
@@ -23,10 +25,10 @@ demo: $(VENV)/.cli ## byte-compile the whole standard library, one child a packa
 	@demo/compile-stdlib $(BIN)
 
 test: $(VENV)/.test ## the tests, without the slow ones (ARGS='-k pidfd' goes to pytest)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS) $(ARGS)
 
 test-all: $(VENV)/.test ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 bench: $(VENV)/bench/.done ## every benchmark, on a quiet machine: about 12 minutes (ARGS=rate asks one question)
 	$(VENV)/bench/bin/python -m benchmarks $(ARGS)

@@ -2,6 +2,7 @@
 
 import sys
 import sysconfig
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -9,15 +10,18 @@ from setuptools import Extension, setup
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 spawn = Extension(
-    "governess.children._spawn",
-    ["src/governess/children/_spawn.c"],
+    "governess.children._spawn._native",
+    sorted(glob("native/spawn/*.c")),
+    depends=sorted(glob("native/spawn/*.h")),
+    # The child calls functions while it shares our memory: none of them may be looked up only then.
+    extra_link_args=["-Wl,-z,now"] if sys.platform == "linux" else [],
     optional=True,  # without a compiler children are started by subprocess.Popen
     py_limited_api=LIMITED,
 )
 
 ready = Extension(
-    "governess.loops._ready",
-    ["src/governess/loops/_ready.c"],
+    "governess.loops._priority._ready",
+    ["native/ready/ready.c"],
     optional=True,  # without it prioritized loops have their line in Python
     py_limited_api=LIMITED,
 )

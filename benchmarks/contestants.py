@@ -44,12 +44,12 @@ def _governess(detail: str) -> Library:
     if detail != "popen":
         _insist_on_the_native_spawner()
     loop_class = importlib.import_module("uvloop").Loop if detail == "uvloop" else None
-    watcher = importlib.import_module("governess.watchers").named(detail) if detail in WATCHERS else None
+    watcher = importlib.import_module("governess.watchers").get_watcher_class(detail) if detail in WATCHERS else None
     return Asyncio(governess.DefaultEventLoopPolicy(loop_class, watcher=watcher).loop_factory)
 
 
 def _insist_on_the_native_spawner() -> None:
-    name, reason = importlib.import_module("governess.children.spawn").describe()
+    name, reason = importlib.import_module("governess.children._spawn").describe()
     if name != "native":
         raise Missing(reason)
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 import governess
-from governess.loops import ready
-from governess.loops.line import Ready
+from governess.loops._priority import ready
+from governess.loops._priority.queue import ReadyQueue
 
 ROUNDS = 40
 CALLS = 5000
@@ -42,7 +42,7 @@ def main() -> None:
     if as_json:
         print(json.dumps({"python": sys.version.split()[0], "calls": CALLS, "results": results}, indent=2))
         return
-    about = f"Python {sys.version.split()[0]}, the line in {'Python' if Ready is ready.Ready else 'C'}"
+    about = f"Python {sys.version.split()[0]}, the queue in {'Python' if ReadyQueue is ready.ReadyQueue else 'C'}"
     print(f"{about}, {ROUNDS} rounds of {CALLS} calls; times the plain loop's (min-max)")
     for it in results:
         print(f"{it['loop']:8} {it['class']:12} {it['what']:32} {it['median']:.2f} ({it['min']:.2f}-{it['max']:.2f})")

@@ -12,7 +12,7 @@ from typing import Any
 from sybil import Example
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
-from governess.children.spawn import describe
+from governess.children._spawn import describe
 
 
 def prepare(namespace: dict[str, Any]) -> None:

@@ -31,6 +31,12 @@ def pytest_configure() -> None:
         uvloop.Loop().close()
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collections after each test what is there before the first: modules, and pytest's own things."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> Iterator[None]:
     """Compare what there is after a test with what there was before it."""

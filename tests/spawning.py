@@ -9,23 +9,23 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from governess.children.command import Birth, Command
-from governess.children.helpers import Helpers
-from governess.children.spawn import Spawner
+from governess.children._spawn import Spawner
+from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.popen import PopenSpawner
 
 try:
-    from governess.children import _spawn
-    from governess.children.native import Native
+    from governess.children._spawn import _native
+    from governess.children._spawn.native import NativeSpawner
 except ImportError as error:
-    _spawn = None
+    _native = None
     NOT_BUILT = f"the extension is not built: {error}"
 else:
     NOT_BUILT = ""
 
-needs_extension = pytest.mark.skipif(_spawn is None, reason=NOT_BUILT)
+needs_extension = pytest.mark.skipif(_native is None, reason=NOT_BUILT)
 
-#: The ways of the native spawner, by the names that `_spawn.set_way` knows.
-WAYS = ("clone with a pidfd", "clone", "vfork")
+#: The ways of the native spawner, by the names that `_native.set_way` knows.
+WAYS = ("clone with a pidfd", "vfork with a pidfd", "clone", "vfork")
 
 
 class Result(NamedTuple):
@@ -48,27 +48,27 @@ class Failure(NamedTuple):
 def spawner_by(way: str):
     """The spawner of that name; the ways of the native one are tried where the system has them."""
     if way == "popen":
-        yield Helpers("a test")
+        yield PopenSpawner("a test")
         return
-    if _spawn is None:
+    if _native is None:
         pytest.skip(NOT_BUILT)
-    before = _spawn.get_way()
+    before = _native.get_way()
     try:
-        _spawn.set_way(way)
+        _native.set_way(way)
     except ValueError as error:
         pytest.skip(str(error))
     try:
-        yield Native()
-        assert _spawn.get_way() == way, "the system refused this way"
+        yield NativeSpawner()
+        assert _native.get_way() == way, "the system refused this way"
     finally:
-        _spawn.set_way(before)
+        _native.set_way(before)
 
 
 def command(args: Any, *, shell: bool = False, stdin: Any = None, stdout: Any = None, stderr: Any = None, **options):
     return Command(args, shell, stdin, stdout, stderr, options)
 
 
-def birth(spawner: Spawner, args: Any, loop_factory: Callable = asyncio.SelectorEventLoop, **options: Any) -> Birth:
+def spawned(spawner: Spawner, args: Any, loop_factory: Callable = asyncio.SelectorEventLoop, **options: Any) -> Spawned:
     """Start a child; the caller reaps it, and closes the pipes."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(spawner.spawn(command(args, **options))).claim()
@@ -77,13 +77,13 @@ def birth(spawner: Spawner, args: Any, loop_factory: Callable = asyncio.Selector
 def result(spawner: Spawner, args: Any, loop_factory: Callable = asyncio.SelectorEventLoop, **options: Any):
     """Run a child to its end and return the Result, or the Failure of its start."""
     try:
-        born = birth(spawner, args, loop_factory, **options)
+        born = spawned(spawner, args, loop_factory, **options)
     except Exception as error:
         return failure(error)
     return end(born)
 
 
-def end(born: Birth) -> Result:
+def end(born: Spawned) -> Result:
     """Read what the child writes, and reap it."""
     if (ours := born.pipes.get(0)) is not None:
         os.close(ours)

@@ -2,6 +2,7 @@
 
 import sys
 
+from governess._bridge import install, installed, uninstall
 from governess._registry import (
     get_child_watcher,
     get_event_loop,
@@ -11,8 +12,8 @@ from governess._registry import (
     set_event_loop,
     set_event_loop_policy,
 )
+from governess._runner import Runner, run
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.bridge import install, installed, uninstall
 from governess.children import Child, Exit, observe
 from governess.loops import SelectorEventLoop, limited, prioritized, priority, threaded, watched
 from governess.policies import (
@@ -23,7 +24,6 @@ from governess.policies import (
     SharedEventLoopPolicy,
     ThreadedEventLoopPolicy,
 )
-from governess.runner import Runner, run
 
 __version__ = "0.1.0"
 

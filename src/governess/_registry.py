@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.children.fork import in_forked_child
+from governess.children._hooks import run_after_fork
 
 __all__ = [
     "get_child_watcher",
@@ -23,12 +23,12 @@ __all__ = [
 
 def get_event_loop_policy() -> AbstractEventLoopPolicy:
     """Return the current event loop policy, of all threads; a default one if none was set."""
-    in_forked_child(_renew_lock)
+    run_after_fork(_renew_lock)
     with _lock:
-        policy = _place.get()
+        policy = _store.get()
         if policy is None:
             policy = _make_default()
-            _place.set(policy)
+            _store.set(policy)
         return policy
 
 
@@ -40,7 +40,7 @@ def set_event_loop_policy(policy: AbstractEventLoopPolicy | None) -> None:
     """
     check_policy(policy)
     with _lock:
-        _place.set(policy)
+        _store.set(policy)
 
 
 def check_policy(policy: object) -> None:
@@ -89,7 +89,7 @@ def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
     get_event_loop_policy().set_child_watcher(watcher)
 
 
-class Place(Protocol):
+class PolicyStore(Protocol):
     """Where the current policy is kept."""
 
     def get(self) -> AbstractEventLoopPolicy | None:
@@ -101,8 +101,8 @@ class Place(Protocol):
         ...
 
 
-class OwnPlace:
-    """A place of our own, which nobody else looks into."""
+class OwnStore:
+    """A store that only governess uses."""
 
     def __init__(self) -> None:
         self._policy: AbstractEventLoopPolicy | None = None
@@ -114,15 +114,15 @@ class OwnPlace:
         self._policy = policy
 
 
-_place: Place = OwnPlace()
+_store: PolicyStore = OwnStore()
 _lock = threading.RLock()
 
 
-def keep_policy_in(place: Place) -> Place:
-    """Keep the current policy there from here on; return where it was kept before, with what is there."""
-    global _place
+def swap_store(place: PolicyStore) -> PolicyStore:
+    """Keep the current policy in `place` from now on; return the store that was used before, unchanged."""
+    global _store
     with _lock:
-        before, _place = _place, place
+        before, _store = _store, place
     return before
 
 
@@ -139,7 +139,7 @@ def _no_default() -> AbstractEventLoopPolicy:
 _make_default: Callable[[], AbstractEventLoopPolicy] = _no_default
 
 
-def provide_default(factory: Callable[[], AbstractEventLoopPolicy]) -> None:
+def set_default_factory(factory: Callable[[], AbstractEventLoopPolicy]) -> None:
     """Let `factory` make the policy that is current where none was set; the floor above calls this."""
     global _make_default
     _make_default = factory

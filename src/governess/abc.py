@@ -69,11 +69,11 @@ class AbstractEventLoopPolicy(_NativePolicy, metaclass=ABCMeta):
         raise NotImplementedError
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new event loop, which is nobody's current loop yet."""
+        """Return a new event loop, which is not yet the current loop of any context."""
         raise NotImplementedError
 
     def get_child_watcher(self) -> AbstractChildWatcher:
-        """Return the watcher that the children of this policy's loops are watched by."""
+        """Return the watcher of the children of this policy's loops."""
         raise NotImplementedError
 
     def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
@@ -82,7 +82,7 @@ class AbstractEventLoopPolicy(_NativePolicy, metaclass=ABCMeta):
 
 
 class AbstractChildWatcher(_NativeWatcher, metaclass=ABCMeta):
-    """What notices that a child process has exited, and tells who asked.
+    """Notices that a child process has exited, and calls the handler that was registered for it.
 
     A child is started inside ``with watcher:``, so that the watcher cannot take its exit for a stranger's::
 

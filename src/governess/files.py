@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Changes = set[tuple[Change, str]]
 
+from governess.children._per_loop import running_loop
+
 __all__ = ["FileWatcher"]
 
 Ts = TypeVarTuple("Ts")
@@ -29,7 +31,7 @@ _JOIN_TIMEOUT = 1.0  # seconds
 
 
 class FileWatcher:
-    """What notices that a file or a folder has changed, and tells who asked.
+    """Notices that a file or a folder has changed, and calls the handler that was registered for it.
 
     A thread a path waits for the kernel's notice. A file may be replaced as a whole, as editors do it, or not be there
     yet; a folder is watched with what is in it. ``with watcher:`` closes it in the end.
@@ -82,7 +84,7 @@ class FileWatcher:
             watch.handler = _Handler(self, path, callback, args)
 
     def remove_handler(self, path: Path) -> bool:
-        """Forget the handler of the path, which is not called any more; return whether there was one."""
+        """Remove the handler of the path; return whether there was one."""
         with self._lock:
             watch = self._watches.pop(_name_of(path), None)
         if watch is None:
@@ -91,7 +93,7 @@ class FileWatcher:
         return True
 
     def is_active(self) -> bool:
-        """Return whether changes are told: it is not closed, nor is the attached loop."""
+        """Return whether changes are reported: neither the watcher nor its attached loop is closed."""
         return not self._closed and (self._loop is None or not self._loop.is_closed())
 
     def close(self) -> None:
@@ -169,7 +171,7 @@ class _Handler:
         self._path = path
         self._callback = callback
         self._args = args
-        self._loop = _running_loop()
+        self._loop = running_loop()
 
     def tell(self, changes: Changes, watch: _Watch) -> None:
         """Call the callback in its loop; RuntimeError if that is closed."""
@@ -192,11 +194,3 @@ def _name_of(path: Path) -> str:
     if os.path.isdir(name):
         return os.path.realpath(name)
     return os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    # As in governess.watchers, which Windows does not have.
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -14,7 +14,7 @@ import pytest
 
 import governess
 from asyncio_version import ASYNCIO_VERSION
-from governess import bridge
+from governess import _bridge as bridge
 
 Version = tuple[int, int]
 Row = dict[str, str]

@@ -11,7 +11,8 @@ import pytest
 
 import governess
 from governess import Exit
-from governess.children import Child, adopt, children, end_group, pidfd
+from governess.children import Child, adopt, children, end_group
+from governess.children import _pidfd as pidfd
 
 
 def start(*argv: str, **options: object) -> tuple[Child, subprocess.Popen]:
@@ -196,15 +197,15 @@ class TestChild:
         """A child that a stranger's watcher has reaped takes the Exit from it."""
         child, process = start("true")
         os.waitpid(process.pid, 0)
-        child.settle(Exit(11))
-        child.settle(Exit(12))
+        child.set_exit(Exit(11))
+        child.set_exit(Exit(12))
         assert child.exit == child.reap() == 11
         assert children() == []
 
     def test_let_go(self) -> None:
         """A child that is let go is its parent's to reap, and nobody is told of its end."""
         child, process = start("true")
-        child.let_go()
+        child.disown()
         assert children() == []
         assert child.reap() is None
         assert os.waitpid(process.pid, 0) == (process.pid, 0)
@@ -227,15 +228,15 @@ def test_process_that_is_no_child(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_observers() -> None:
-    """Observers are told of each birth and each end, inside their block alone; one that fails disturbs nobody."""
-    births, ends = [], []
+    """Observers are told of each spawned and each end, inside their block alone; one that fails disturbs nobody."""
+    spawned, ends = [], []
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     with (
         governess.observe(on_spawn=fail, on_exit=fail),
-        governess.observe(on_spawn=births.append),
+        governess.observe(on_spawn=spawned.append),
         governess.observe(on_exit=lambda child, exit: ends.append((child, exit))),
     ):
         child, _ = start("true")
@@ -244,7 +245,7 @@ def test_observers() -> None:
     other, _ = start("true")
     other.wait_for_exit()
     other.reap()
-    assert births == [child]
+    assert spawned == [child]
     assert ends == [(child, 0)]
 
 
@@ -294,7 +295,7 @@ class TestEndGroup:
         def full(*_: object) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr("governess.children.group.os.listdir", full)
+        monkeypatch.setattr("governess.children._group.os.listdir", full)
         exit = self.end("trap 'sleep 0.1; exit 3' TERM; echo; while :; do sleep 0.01; done", grace=0.5)
         assert exit == 3
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from governess.children import Child, Group, adopt, pidfd
+from governess.children import Child, Group, adopt
+from governess.children import _pidfd as pidfd
 
 #: A leader that leaves a member of its group behind, which tells its number.
 LEAVES_ONE = "sleep 60 & echo $!"
@@ -109,7 +110,7 @@ def test_cheap_when_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without os.waitid (macOS before Python 3.13) a group is ended too, and its leader's end is told after that."""
-    for module in ("state", "child", "group"):
+    for module in ("_status", "_child", "_group"):
         monkeypatch.setattr(f"governess.children.{module}.CAN_PEEK", False)
     monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
     child, number = start("(trap '' TERM; sleep 60) & echo $!; wait")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from governess.children import pidfd, status
-from spawning import _spawn
+from governess.children import _pidfd as pidfd
+from governess.children import _status as status
+from spawning import _native
 
-needs_reap = pytest.mark.skipif(not hasattr(_spawn, "reap"), reason="the extension has no such call here")
+needs_reap = pytest.mark.skipif(not hasattr(_native, "reap"), reason="the extension has no such call here")
 
 
 @pytest.fixture(params=[pytest.param("extension", marks=needs_reap), "wait4", "no pidfd"])
@@ -21,7 +22,7 @@ def pidfd_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         descriptors.append(descriptor := pidfd.open_pidfd(pid))
         return descriptor
 
-    reap = _spawn.reap if request.param == "extension" else None
+    reap = _native.reap if request.param == "extension" else None
     monkeypatch.setattr(status, "_reap_of_extension", lambda: reap)
     yield (lambda pid: None) if request.param == "no pidfd" else open_pidfd
     for descriptor in descriptors:
@@ -94,7 +95,7 @@ class TestReap:
         wait_for_end(pid)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         descriptor = os.pidfd_open(pid)
-        _, _, numbers = _spawn.reap(descriptor)
+        _, _, numbers = _native.reap(descriptor)
         os.close(descriptor)
         ours, after = resource.struct_rusage(numbers), resource.getrusage(resource.RUSAGE_CHILDREN)
         assert len(ours) == len(after)
@@ -108,10 +109,10 @@ class TestReap:
     def test_errors(self) -> None:
         """What is no pidfd is an error."""
         with open(os.devnull) as file, pytest.raises(OSError, match="descriptor"):
-            _spawn.reap(file.fileno())
+            _native.reap(file.fileno())
         with pytest.raises(OSError, match=r"argument|descriptor"):
-            _spawn.reap(-1)
+            _native.reap(-1)
         with pytest.raises(TypeError):
-            _spawn.reap("3")
+            _native.reap("3")
         with pytest.raises(OverflowError):
-            _spawn.reap(1 << 40)
+            _native.reap(1 << 40)

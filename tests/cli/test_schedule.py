@@ -2,7 +2,7 @@
 
 import pytest
 
-from governess.cli.schedule import Halt, InOrder, Schedule
+from governess.cli.run.schedule import Halt, InOrder, Schedule
 
 pytestmark = pytest.mark.windows
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from governess.cli.sources import Command, Plan, SourceError, read_lines
+from governess.cli.run.sources import Command, Plan, SourceError, read_lines
 
 pytestmark = pytest.mark.windows
 

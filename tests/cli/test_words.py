@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from governess.cli.outcome import Outcome, duration, memory, shown
-from governess.cli.table import SHORT, Tally, plain_table, summary
+from governess.cli.run.outcome import Outcome, duration, memory, shown
+from governess.cli.run.table import SHORT, Tally, plain_table, summary
 
 pytestmark = pytest.mark.windows
 

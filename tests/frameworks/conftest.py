@@ -19,7 +19,7 @@ HEAD = """
 import asyncio, sys
 import governess
 
-policy = governess.DefaultEventLoopPolicy(loop={loop!r})
+policy = governess.DefaultEventLoopPolicy(loop_factory={loop!r})
 born = []
 
 async def child():

@@ -49,5 +49,5 @@ def test_loop_of_kernel(program: Callable[..., str], loop: str) -> None:
 
 def test_thread_of_cell(program: Callable[..., str], loop: str) -> None:
     """In a kernel as it is, a cell runs a loop of its own in a thread, and the kernel's goes on."""
-    cell = f"{CHILD}\nprint(*await asyncio.to_thread(lambda: governess.run(child(), loop={loop!r})))"
+    cell = f"{CHILD}\nprint(*await asyncio.to_thread(lambda: governess.run(child(), loop_factory={loop!r})))"
     assert program(f"{ASK}\n        ask([], {cell!r})") == "7 True"

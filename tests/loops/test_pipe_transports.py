@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from governess.loops.pipe_transports import connect_read_pipe, connect_write_pipe
-from governess.loops.pipes import PipeEnd
+from governess.transports._pipe_end import PipeEnd
+from governess.transports._threaded_pipes import connect_read_pipe, connect_write_pipe
 
 Run = Callable[[Callable[[], Any]], Any]
 
@@ -83,11 +83,11 @@ def ends() -> Iterator[tuple[int, int]]:
 
 
 async def reading(descriptor: int) -> tuple[Any, Reader]:
-    return await connect_read_pipe(asyncio.get_running_loop(), Reader, PipeEnd(descriptor))
+    return await connect_read_pipe(asyncio.get_running_loop(), Reader, PipeEnd({0: descriptor}, 0))
 
 
 async def writing(descriptor: int) -> tuple[Any, Writer]:
-    return await connect_write_pipe(asyncio.get_running_loop(), Writer, PipeEnd(descriptor))
+    return await connect_write_pipe(asyncio.get_running_loop(), Writer, PipeEnd({0: descriptor}, 0))
 
 
 class TestReading:
@@ -139,7 +139,7 @@ class TestReading:
 
         async def main() -> list[Any]:
             nonlocal transport
-            transport, protocol = await connect_read_pipe(asyncio.get_running_loop(), Careful, PipeEnd(ends[0]))
+            transport, protocol = await connect_read_pipe(asyncio.get_running_loop(), Careful, PipeEnd({0: ends[0]}, 0))
             for piece in (b"1", b"2", b"3"):
                 os.write(ends[1], piece)
                 await protocol.came.wait()
@@ -171,7 +171,7 @@ class TestReading:
             errors = []
             loop = asyncio.get_running_loop()
             loop.set_exception_handler(lambda _, context: errors.append(type(context["exception"])))
-            _, protocol = await connect_read_pipe(loop, Failing, PipeEnd(ends[0]))
+            _, protocol = await connect_read_pipe(loop, Failing, PipeEnd({0: ends[0]}, 0))
             for piece in (b"1", b"2"):
                 os.write(ends[1], piece)
                 await protocol.came.wait()
@@ -193,7 +193,7 @@ class TestReading:
 
         async def main() -> None:
             name.set("somebody")
-            _, protocol = await connect_read_pipe(asyncio.get_running_loop(), Asking, PipeEnd(ends[0]))
+            _, protocol = await connect_read_pipe(asyncio.get_running_loop(), Asking, PipeEnd({0: ends[0]}, 0))
             os.write(ends[1], b"data")
             os.close(ends[1])
             await protocol.ended

@@ -486,7 +486,7 @@ class TestChild:
 
         async def main() -> None:
             process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
-            assert not isinstance(process._transport, governess.loops.transport.ChildTransport)
+            assert not isinstance(process._transport, governess.transports._transport.ChildTransport)
             assert await process.wait() == 0
 
         asyncio.run(main())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from governess.children.spawn import describe
+from governess.children._spawn import describe
 
 __all__ = ["needs_native"]
 

@@ -14,7 +14,7 @@ from pains.stories import Story
 __all__ = ["page_of", "told"]
 
 HEAD = """\
-# Pains, and who relieves them
+# Problems solved
 
 Made by `make pains ARGS=--write`, which plays the same scenario with every library in a process of its own: nothing
 here is from memory. The same scenarios are tests, which run on every version of Python. This table is of

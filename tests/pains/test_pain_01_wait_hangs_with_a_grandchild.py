@@ -26,7 +26,7 @@ async def on_governess() -> str:
         try:
             async with asyncio.timeout(2):
                 status = await process.wait()
-            assert not await process.output_ended(0.1)
+            assert not await process._output_ended(0.1)
         except TimeoutError:
             raise late() from None
         finally:

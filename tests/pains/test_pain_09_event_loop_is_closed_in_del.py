@@ -22,11 +22,11 @@ def on_governess(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> str:
     from governess.subprocess import create_subprocess_exec
 
     with governess.DefaultEventLoopPolicy(loop_factory) as policy:
-        return judge(lambda: abandon(policy.loop_factory, create_subprocess_exec))
+        return judge(lambda: _kill_now(policy.loop_factory, create_subprocess_exec))
 
 
 def on_asyncio(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> str:
-    return judge(lambda: abandon(loop_factory, asyncio.create_subprocess_exec))
+    return judge(lambda: _kill_now(loop_factory, asyncio.create_subprocess_exec))
 
 
 def on_trio() -> str:
@@ -47,7 +47,7 @@ def on_anyio() -> str:
     return judge(lambda: anyio.run(main))
 
 
-def abandon(loop_factory: Callable[[], asyncio.AbstractEventLoop], create: Callable[..., Any]) -> object:
+def _kill_now(loop_factory: Callable[[], asyncio.AbstractEventLoop], create: Callable[..., Any]) -> object:
     loop = loop_factory()
     try:
         return loop.run_until_complete(create(*PROGRAM, stdin=PIPE, stdout=PIPE))

@@ -19,13 +19,13 @@ def on_governess(_: LoopFactory) -> str:
     import governess
 
     with no_warnings():
-        best = governess.run(current_loop(), loop="auto")
+        best = governess.run(current_loop(), loop_factory="auto")
         with mock.patch.dict("sys.modules", {"uvloop": None}):
-            fallback = governess.run(current_loop(), loop="auto")
+            fallback = governess.run(current_loop(), loop_factory="auto")
     expected = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
     judge(best, expected)
     judge(fallback, "asyncio")
-    return f'loop="auto" takes {expected}, asyncio\'s loop where there is no uvloop, and warns nowhere'
+    return f'loop_factory="auto" takes {expected}, asyncio\'s loop where there is no uvloop, and warns nowhere'
 
 
 def on_asyncio(loop_factory: LoopFactory) -> str:
@@ -64,5 +64,5 @@ def judge(loop: asyncio.AbstractEventLoop, expected: str) -> None:
 
 
 def test_pain_17_warnings_of_uvloop_and_policies(relief: Callable[..., str]) -> None:
-    """`loop="auto"` takes uvloop where it is installed, else asyncio's loop, and never warns."""
+    """`loop_factory="auto"` takes uvloop where it is installed, else asyncio's loop, and never warns."""
     relief(on_governess)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from governess.children.spawn import describe
+from governess.children._spawn import describe
 from pains.verdict import Hurts
 
 #: What each parent does: it starts a child that holds our pipe, and is killed.

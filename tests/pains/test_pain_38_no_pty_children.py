@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from governess.children.spawn import describe
+from governess.children._spawn import describe
 from pains.verdict import Hurts, lacks
 
 #: It asks at its terminal, as programs ask for passwords, and tells the size of that.

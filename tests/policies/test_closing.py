@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from governess import DefaultEventLoopPolicy
-from governess.policies import closing
+from governess.policies import _closing as closing
 
 pytestmark = pytest.mark.windows
 
@@ -185,7 +185,7 @@ def test_does_not_stop(
     """A loop that does not stop in time is a RuntimeError that names it; all others are closed."""
     before = policy.new_event_loop()
     after = policy.new_event_loop()
-    monkeypatch.setattr(closing, "PATIENCE", 0.05)
+    monkeypatch.setattr(closing, "JOIN_TIMEOUT", 0.05)
     with pytest.raises(RuntimeError, match=r"runs in another thread and has not stopped within 0\.05 s"):
         policy.close()
     assert not blocked.is_closed()
@@ -197,7 +197,7 @@ def test_one_patience_for_all(
     policy: DefaultEventLoopPolicy, blocked: AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop that does stop is closed although the time is spent on another that does not."""
-    monkeypatch.setattr(closing, "PATIENCE", 0.05)
+    monkeypatch.setattr(closing, "JOIN_TIMEOUT", 0.05)
     loops = [policy.new_event_loop() for _ in range(3)]
     with running_elsewhere(loops[0]), running_elsewhere(loops[1]), running_elsewhere(loops[2]):
         with pytest.raises(RuntimeError, match="has not stopped"):

@@ -12,7 +12,7 @@ import pytest
 
 import governess
 from governess import DefaultEventLoopPolicy, LimitedEventLoopPolicy, PriorityEventLoopPolicy, limited, prioritized
-from governess.loops.priority import current_priority
+from governess.loops._priority.context import current_priority
 
 Change = Callable[[Any], Any]
 
@@ -94,7 +94,7 @@ async def exit_of_a_child() -> int:
 
 
 def test_limit_by_priority(loop_factory: Callable[[], AbstractEventLoop]) -> None:
-    """In a loop that has both, the more urgent task is the first in line."""
+    """In a loop that has both, the more urgent task is the first queued."""
 
     async def main() -> list[str]:
         started: list[str] = []
@@ -130,3 +130,17 @@ def test_children_are_nobodys(loop_factory: Callable[[], AbstractEventLoop]) -> 
     with DefaultEventLoopPolicy(Loop) as policy, asyncio.Runner(loop_factory=policy.loop_factory) as runner:
         runner.run(main())
     assert set(priorities) <= {0}
+
+
+def test_where_a_callback_was_scheduled(loop_factory: Callable[[], AbstractEventLoop]) -> None:
+    """In debug mode, a callback of a prioritized loop in a thread of its own is told to be from the caller's line."""
+    loop: Any = governess.threaded(prioritized(loop_factory))()  # type: ignore[arg-type]
+    loop.set_debug(True)
+
+    async def main() -> str:
+        return repr(loop.call_soon(print))
+
+    try:
+        assert f"created at {__file__}" in loop.run_until_complete(main())
+    finally:
+        loop.close()

@@ -222,12 +222,12 @@ class TestLoopFactory:
             policy.set_factory(None)
             assert type(policy.new_event_loop()) is default
 
-    @pytest.mark.parametrize("junk", [5, "uvloop", object()])
+    @pytest.mark.parametrize("junk", [5, b"uvloop", object()])
     def test_junk(self, policy: DefaultEventLoopPolicy, junk: Any) -> None:
-        """What cannot be called is refused with a TypeError at once."""
-        with pytest.raises(TypeError, match="a loop factory must be callable"):
+        """What is neither a callable nor a name is refused with a TypeError at once."""
+        with pytest.raises(TypeError, match="loop_factory is a callable or a name"):
             DefaultEventLoopPolicy(junk)
-        with pytest.raises(TypeError, match="a loop factory must be callable"):
+        with pytest.raises(TypeError, match="loop_factory is a callable or a name"):
             policy.set_factory(junk)
         assert isinstance(policy.new_event_loop(), AbstractEventLoop)
 

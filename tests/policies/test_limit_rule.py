@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from governess import limited
-from governess.loops.places import Claim, Places
+from governess.loops._limited.limiter import Slot, SlotLimiter
 
 
 class Task:
@@ -29,8 +29,8 @@ class Task:
         self.made: list[Task] = []
         self.state = "new"  # then: in line, runs, waits, ended
         self.awaits: Task | None = None
-        self.claim = Claim(maker and maker.claim)
-        self.claim.admit = self.admitted
+        self.slot = Slot(maker and maker.slot)
+        self.slot.admit = self.admitted
 
     def admitted(self) -> None:
         if self.state == "in line":
@@ -46,7 +46,7 @@ class Rule(RuleBasedStateMachine):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
-        self.places = Places(number)
+        self.limiter = SlotLimiter(number)
         self.tasks: list[Task] = []
 
     def those(self, *states: str) -> list[Task]:
@@ -65,7 +65,7 @@ class Rule(RuleBasedStateMachine):
     def ask(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("new")))
         task.state = "in line"
-        if self.places.ask(task.claim, task):
+        if self.limiter.request(task.slot, task):
             task.state = "runs"
 
     @precondition(lambda self: self.those("runs"))
@@ -74,58 +74,58 @@ class Rule(RuleBasedStateMachine):
         task = data.draw(st.sampled_from(self.those("runs")))
         task.state = "waits"
         task.awaits = data.draw(st.sampled_from([None, *task.made]))
-        self.places.wait(task.claim, task.awaits)
+        self.limiter.suspend(task.slot, task.awaits)
 
     @precondition(lambda self: self.those("waits"))
     @rule(data=st.data())
-    def go_on(self, data: st.DataObject) -> None:
+    def resume(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("waits")))
         task.state, task.awaits = "runs", None
-        self.places.go_on(task.claim)
+        self.limiter.resume(task.slot)
 
     @precondition(lambda self: self.those("runs", "in line", "new"))
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("runs", "in line", "new")))
         task.state = "ended"
-        self.places.end(task.claim)
+        self.limiter.release(task.slot)
 
     @precondition(lambda self: self.those("new", "in line", "runs", "waits"))
     @rule(data=st.data())
-    def invite(self, data: st.DataObject) -> None:
+    def exempt(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("new", "in line", "runs", "waits")))
-        self.places.invite(task.claim)
+        self.limiter.exempt(task.slot)
 
     @invariant()
     def no_place_is_taken_twice_or_lost(self) -> None:
-        owners = [task for task in self.tasks if task.claim.has_place and task.claim._lender is None]
-        assert len(owners) + self.places._free == self.number
+        owners = [task for task in self.tasks if task.slot.is_acquired and task.slot._lender is None]
+        assert len(owners) + self.limiter._free == self.number
         for task in self.tasks:
-            if task.claim._lender is not None:
-                assert task.claim.has_place
-                assert task.claim in task.claim._lender._borrowers
-                assert task.claim._lender.has_place
+            if task.slot._lender is not None:
+                assert task.slot.is_acquired
+                assert task.slot in task.slot._lender._borrowers
+                assert task.slot._lender.is_acquired
 
     @invariant()
     def no_place_is_free_while_somebody_waits_for_one(self) -> None:
-        assert not (self.places._free and self.those("in line"))
+        assert not (self.limiter._free and self.those("in line"))
 
     @invariant()
     def who_is_in_progress_has_a_place_or_needs_none(self) -> None:
         for task in self.those("runs", "waits"):
-            assert task.claim.has_place or task.claim.is_guest
+            assert task.slot.is_acquired or task.slot.is_exempt
         for task in self.those("new", "in line", "ended"):
-            assert not task.claim.has_place
+            assert not task.slot.is_acquired
 
     @invariant()
     def who_waits_holds_up_nobody_of_its_own(self) -> None:
         for task in self.those("waits"):
-            if task.claim.is_guest:
+            if task.slot.is_exempt:
                 continue
             if task.awaits is not None:
                 assert task.awaits.state != "in line"
             if any(it.state == "in line" for it in task.made):
-                assert task.claim._borrowers
+                assert task.slot._borrowers
 
     def teardown(self) -> None:
         """Let all end, in any order: nobody is left in line."""
@@ -135,12 +135,12 @@ class Rule(RuleBasedStateMachine):
             task = can_move[-1]
             if task.state == "new":
                 task.state = "in line"
-                if self.places.ask(task.claim, task):
+                if self.limiter.request(task.slot, task):
                     task.state = "runs"
             else:
                 task.state = "ended"
-                self.places.end(task.claim)
-        assert self.places._free == self.number
+                self.limiter.release(task.slot)
+        assert self.limiter._free == self.number
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])

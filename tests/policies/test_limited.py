@@ -22,7 +22,7 @@ Main = Callable[[], Coroutine[Any, Any, Any]]
 
 @pytest.fixture
 def run(loop_factory: LoopFactory) -> Callable[..., Any]:
-    """Runs a coroutine function in a loop with so many places; what hangs is an error."""
+    """Runs a coroutine function in a loop with so many limiter; what hangs is an error."""
 
     def run(main: Main, max_tasks: int = 2) -> Any:
         with LimitedEventLoopPolicy(loop_factory, max_tasks=max_tasks) as policy:
@@ -67,7 +67,7 @@ async def rounds(count: int = 10) -> None:
 
 
 def test_limit(run: Callable[..., Any]) -> None:
-    """No more tasks start than there are places; the others start in order as places come free."""
+    """No more tasks start than there are limiter; the others start in order as limiter come free."""
 
     async def main() -> None:
         work = Work()
@@ -418,7 +418,7 @@ def test_the_maker_ends_first(run: Callable[..., Any]) -> None:
 
 
 def test_loops_are_apart(loop_factory: LoopFactory) -> None:
-    """Each loop has its own places."""
+    """Each loop has its own limiter."""
     with LimitedEventLoopPolicy(loop_factory, max_tasks=1) as policy:
         first, second = policy.new_event_loop(), policy.new_event_loop()
         first.create_task(asyncio.Event().wait())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import governess
-from governess.loops import available, choose_loop
+from governess.loops import available_loops, choose_loop
 
 pytestmark = pytest.mark.windows
 
@@ -130,7 +130,7 @@ def test_module_that_raises(module: Path) -> None:
 
 def test_available(loop_name: str) -> None:
     """Each installed loop is listed as usable, with a version."""
-    found = {name: (version, usable) for name, version, usable in available()}
+    found = {name: (version, usable) for name, version, usable in available_loops()}
     assert list(found) == ["asyncio", "uvloop"]
     version, usable = found[loop_name]
     assert usable
@@ -140,4 +140,4 @@ def test_available(loop_name: str) -> None:
 
 def test_not_available(without_uvloop: None) -> None:
     """A loop that is missing is listed with the reason, and as not usable."""
-    assert available()[1] == ("uvloop", NO_UVLOOP, False)
+    assert available_loops()[1] == ("uvloop", NO_UVLOOP, False)

@@ -20,7 +20,7 @@ Factory = Callable[[], AbstractEventLoop]
 
 @pytest.fixture
 def policy(loop_factory: Factory) -> Iterator[ThreadedEventLoopPolicy]:
-    with ThreadedEventLoopPolicy(3, loop_factory) as policy:
+    with ThreadedEventLoopPolicy(loop_factory, threads=3) as policy:
         yield policy
 
 
@@ -80,7 +80,7 @@ def test_wrong_numbers(policy: ThreadedEventLoopPolicy, wrong: int) -> None:
     with pytest.raises(ValueError, match=f"at_once must be at least 1, not {wrong}"):
         policy.map(double, [1], at_once=wrong)
     with pytest.raises(ValueError, match=f"threads must be at least 1, not {wrong}"):
-        ThreadedEventLoopPolicy(wrong)
+        ThreadedEventLoopPolicy(threads=wrong)
 
 
 def test_error(policy: ThreadedEventLoopPolicy) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from governess import PriorityEventLoopPolicy, prioritized, priority
-from governess.loops.ready import STEP
+from governess.loops._priority.ready import AGING_STEP
 
 pytestmark = pytest.mark.windows
 
@@ -298,7 +298,7 @@ def test_signals(loop: AbstractEventLoop) -> None:
 
 
 def test_no_starvation(loop: AbstractEventLoop) -> None:
-    """However many urgent ones come, what waits is called after STEP callbacks for each step between them."""
+    """However many urgent ones come, what waits is called after AGING_STEP callbacks for each step between them."""
     urgent = 0
 
     def keep_coming() -> None:
@@ -316,7 +316,7 @@ def test_no_starvation(loop: AbstractEventLoop) -> None:
     while not called and time.monotonic() < deadline:
         run_round(loop)
     # A proactor loop has callbacks of its own.
-    assert called == [pytest.approx(3 * STEP, abs=1 if sys.platform != "win32" else STEP)]
+    assert called == [pytest.approx(3 * AGING_STEP, abs=1 if sys.platform != "win32" else AGING_STEP)]
 
 
 def test_timers_and_descriptors_are_looked_after(loop: AbstractEventLoop) -> None:
@@ -557,7 +557,7 @@ def test_policy_takes_any_factory(loop_factory: LoopFactory) -> None:
 
 def test_priority_belongs_to_the_context() -> None:
     """Blocks nest, and the one before comes back, after an error too."""
-    from governess.loops.priority import current_priority
+    from governess.loops._priority.context import current_priority
 
     assert current_priority.get() == 0
     with priority(-5):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from governess import prioritized, priority
-from governess.loops import ready
+from governess.loops._priority import ready
 
 #: A step is worth so few callbacks here that waiting ones often move up.
-STEP = 3
+AGING_STEP = 3
 
 PRIORITIES = st.sampled_from([-20, -2, -1, 0, 0, 1, 2, 19])
 
@@ -30,7 +30,7 @@ class Call:
     handle: Any = None
 
     def due(self) -> int:
-        return self.came + STEP * self.priority
+        return self.came + AGING_STEP * self.priority
 
 
 CALLS = st.recursive(
@@ -64,7 +64,7 @@ class Order(RuleBasedStateMachine):
         following = min((it for it in self.waiting if not it.cancelled), key=lambda it: (it.due(), -it.priority))
         if call is not following:
             self.mistakes.append(f"{call} ran before {following}")
-        overtaken = [it for it in self.waiting if it.came + STEP * (it.priority - call.priority) < call.came]
+        overtaken = [it for it in self.waiting if it.came + AGING_STEP * (it.priority - call.priority) < call.came]
         if any(not it.cancelled for it in overtaken):
             self.mistakes.append(f"{call} should not have overtaken {overtaken}")
         self.waiting.remove(call)
@@ -113,7 +113,7 @@ class Order(RuleBasedStateMachine):
 
 def test_order(loop_factory: Callable[[], AbstractEventLoop]) -> None:
     """Who is due first runs first, nothing is lost, and nothing overtakes what has waited long enough."""
-    with patch.object(ready, "STEP", STEP):
+    with patch.object(ready, "AGING_STEP", AGING_STEP):
         run_state_machine_as_test(
             lambda: Order(prioritized(loop_factory)()), settings=settings(max_examples=60, deadline=None)
         )

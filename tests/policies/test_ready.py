@@ -1,4 +1,4 @@
-"""The line of a prioritized loop: the same in C and in Python, and nothing that is let go of can break it."""
+"""The queue of a prioritized loop: the same in C and in Python, and nothing that is let go of can break it."""
 
 import asyncio
 import contextvars
@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governess import prioritized
-from governess.loops import line, ready
-from governess.loops.prioritized import PrioritizedLoop
-from governess.loops.priority import current_priority
+from governess.loops._priority import queue as queue
+from governess.loops._priority import ready
+from governess.loops._priority.context import current_priority
+from governess.loops._priority.loop import PrioritizedLoop
 
 try:
-    from governess.loops import _ready
+    from governess.loops._priority import _ready
 except ImportError:
     _ready = None
 
@@ -32,7 +33,7 @@ CONTEXT = contextvars.copy_context()
 
 @pytest.fixture(params=["Python", pytest.param("C", marks=needs_extension)])
 def kind(request: pytest.FixtureRequest) -> ModuleType:
-    """The module of each kind of line."""
+    """The module of each kind of queue."""
     return _ready if request.param == "C" else ready
 
 
@@ -40,7 +41,7 @@ def kind(request: pytest.FixtureRequest) -> ModuleType:
 def loop(
     kind: ModuleType, loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
-    """A prioritized loop with that kind of line, whichever is the one in use."""
+    """A prioritized loop with that kind of queue, whichever is the one in use."""
 
     class Loop(prioritized(loop_factory)):  # type: ignore[misc]
         call_soon = kind.call_soon
@@ -48,7 +49,7 @@ def loop(
         def set_debug(self, enabled: bool) -> None:
             super(PrioritizedLoop, self).set_debug(False)  # the handles of debug mode are of the kind in use
 
-    monkeypatch.setitem(prioritized.__globals__, "Ready", kind.Ready)
+    monkeypatch.setitem(prioritized.__globals__, "ReadyQueue", kind.ReadyQueue)
     loop = Loop()
     yield loop
     loop.close()
@@ -85,24 +86,24 @@ STEPS = st.one_of(
 
 
 def played(kind: ModuleType, steps: list[tuple[str, int]]) -> list[Any]:
-    """What a line of that kind gives out, and how it looks, after each step."""
-    line, handles, seen = kind.Ready(3), [], []
+    """What a queue of that kind gives out, and how it looks, after each step."""
+    queue, handles, seen = kind.ReadyQueue(3), [], []
     for name, number in steps:
         if name == "add":
             handles.append(kind.ReadyHandle(seen.append, (len(handles),), CONTEXT))
-            line.add(handles[-1], number)
+            queue.add(handles[-1], number)
         elif name == "cancel" and handles:
             handles[number % len(handles)].cancel()
         elif name == "take":
-            for handle in (line.take() for _ in range(number)):
+            for handle in (queue.take() for _ in range(number)):
                 seen.append(handle and handles.index(handle))
         elif name == "run":
-            last = line.run(number, fail)
+            last = queue.run(number, fail)
             seen.append(last and handles.index(last))
         elif name == "clear":
-            line.clear()
+            queue.clear()
         seen.append(
-            (len(line), bool(line), line.ran, [(it.due, it.cancelled()) for it in handles if it.due is not None])
+            (len(queue), bool(queue), queue.ran, [(it.due, it.cancelled()) for it in handles if it.due is not None])
         )
     return seen
 
@@ -116,8 +117,8 @@ def test_both_kinds_agree(steps: list[tuple[str, int]]) -> None:
 
 
 def test_handle(kind: ModuleType) -> None:
-    """A handle is asyncio's to the eye, can be weakly referred to, and has a place in line until it is taken."""
-    line = kind.Ready(100)
+    """A handle is asyncio's to the eye, can be weakly referred to, and has a place queued until it is taken."""
+    queue = kind.ReadyQueue(100)
     handle = kind.ReadyHandle(max, (1, 2), CONTEXT)
     assert isinstance(handle, asyncio.Handle)
     assert not isinstance(handle, asyncio.TimerHandle)
@@ -125,9 +126,9 @@ def test_handle(kind: ModuleType) -> None:
     assert handle.context is CONTEXT
     assert handle.source_traceback is None
     assert repr(handle).startswith("<Handle max(")  # some versions tell the arguments
-    line.add(handle, -2)
+    queue.add(handle, -2)
     assert handle.due == -200
-    assert line.take() is handle
+    assert queue.take() is handle
     assert handle.due is None
     left = weakref.ref(handle)
     handle.cancel()
@@ -138,17 +139,17 @@ def test_handle(kind: ModuleType) -> None:
 
 
 def test_subclass_of_a_handle(kind: ModuleType) -> None:
-    """A subclass of the handle's class can be in line, and is let go of as a whole."""
+    """A subclass of the handle's class can be queued, and is let go of as a whole."""
 
     class Handle(kind.ReadyHandle):  # type: ignore[name-defined, misc]
         pass
 
-    line, thing = kind.Ready(100), Thing()
+    queue, thing = kind.ReadyQueue(100), Thing()
     left = weakref.ref(thing)
     handle = Handle(print, (thing,), CONTEXT)
     handle.itself = handle
-    line.add(handle, 0)
-    assert line.take() is handle
+    queue.add(handle, 0)
+    assert queue.take() is handle
     del handle, thing
     gc.collect()
     assert left() is None
@@ -249,31 +250,31 @@ def test_handled_while_reported(loop: Any) -> None:
 
 
 def test_error_of_the_report(kind: ModuleType) -> None:
-    """If the report fails, its error leaves the turn, and what is left stays in line."""
-    line = kind.Ready(100)
+    """If the report fails, its error leaves the turn, and what is left stays queued."""
+    queue = kind.ReadyQueue(100)
 
     def report(handle: Any, error: BaseException) -> None:
         raise RuntimeError
 
     for _ in range(2):
-        line.add(kind.ReadyHandle(int, ("x",), CONTEXT), 0)
+        queue.add(kind.ReadyHandle(int, ("x",), CONTEXT), 0)
     with pytest.raises(RuntimeError) as caught:
-        line.run(2, report)
+        queue.run(2, report)
     assert isinstance(caught.value.__context__, ValueError)
-    assert len(line) == 1
+    assert len(queue) == 1
 
 
 def test_signal_between_callbacks(kind: ModuleType) -> None:
     """A signal handler's error leaves the turn where it came, even among callbacks that are written in C."""
-    line = kind.Ready(100)
+    queue = kind.ReadyQueue(100)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        line.add(kind.ReadyHandle(signal.raise_signal, (signal.SIGINT,), CONTEXT), 0)
+        queue.add(kind.ReadyHandle(signal.raise_signal, (signal.SIGINT,), CONTEXT), 0)
         for _ in range(3):
-            line.add(kind.ReadyHandle(len, ((),), CONTEXT), 0)
+            queue.add(kind.ReadyHandle(len, ((),), CONTEXT), 0)
         with pytest.raises(KeyboardInterrupt):
-            line.run(4, fail)
-        assert len(line) == 3
+            queue.run(4, fail)
+        assert len(queue) == 3
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -295,8 +296,8 @@ def test_cancels_itself(loop: Any) -> None:
 
 @pytest.mark.parametrize("how", ["cancel", "clear", "run", "drop"])
 def test_death_does_anything(kind: ModuleType, how: str) -> None:
-    """What dies with a handle may add to the line, cancel, take, run and clear: the line stays whole."""
-    line = kind.Ready(100)
+    """What dies with a handle may add to the queue, cancel, take, run and clear: the queue stays whole."""
+    queue = kind.ReadyQueue(100)
     died: list[int] = []
     handles: list[Any] = []
 
@@ -305,54 +306,54 @@ def test_death_does_anything(kind: ModuleType, how: str) -> None:
         if len(died) > 40:
             return
         for level in (-1, 0, 3):
-            line.add(kind.ReadyHandle(len, ((),), CONTEXT), level)
-        line.take()
-        line.run(1, fail)
+            queue.add(kind.ReadyHandle(len, ((),), CONTEXT), level)
+        queue.take()
+        queue.run(1, fail)
         if len(died) % 3 == 0:
-            line.clear()
+            queue.clear()
         if handles:
             handles.pop().cancel()
 
     for number in range(20):
         handles.append(kind.ReadyHandle(id, (Thing(at_death),), CONTEXT))
-        line.add(handles[-1], number % 4 - 2)
+        queue.add(handles[-1], number % 4 - 2)
     if how == "cancel":
         handles[0].cancel()
     if how == "drop":
         handles.clear()
     if how == "clear":
-        line.clear()
-    line.run(1000, fail)
+        queue.clear()
+    queue.run(1000, fail)
     handles.clear()
-    line.clear()
+    queue.clear()
     gc.collect()
     assert len(died) == 20
 
 
 def test_callbacks_do_anything(loop: Any) -> None:
-    """Callbacks may cancel others, and forget all that are in line, their own loop's turn going on."""
+    """Callbacks may cancel others, and forget all that are queued, their own loop's turn going on."""
     called: list[str] = []
     loop.call_soon(lambda: second.cancel())
     second = loop.call_soon(called.append, "cancelled")
     loop.call_soon(called.append, "called")
-    loop.call_soon(lambda: (loop._line.clear(), loop.call_soon(called.append, "new")))
+    loop.call_soon(lambda: (loop._ready_queue.clear(), loop.call_soon(called.append, "new")))
     loop.call_soon(called.append, "forgotten")
     run_round(loop)
     assert called == ["called", "new"]
 
 
 def test_runs_within_a_run(kind: ModuleType) -> None:
-    """A callback that runs the line takes what is left from the one outside."""
-    line = kind.Ready(100)
+    """A callback that runs the queue takes what is left from the one outside."""
+    queue = kind.ReadyQueue(100)
     called: list[int] = []
-    line.add(
-        kind.ReadyHandle(lambda: line.run(10, fail), (), CONTEXT), 0
+    queue.add(
+        kind.ReadyHandle(lambda: queue.run(10, fail), (), CONTEXT), 0
     )  # CONTEXT is entered: it needs one of its own
     for number in range(3):
-        line.add(kind.ReadyHandle(called.append, (number,), contextvars.copy_context()), 0)
-    line.run(10, fail)
+        queue.add(kind.ReadyHandle(called.append, (number,), contextvars.copy_context()), 0)
+    queue.run(10, fail)
     assert called == [0, 1, 2]
-    assert not line
+    assert not queue
 
 
 def test_threads_meanwhile(loop: Any) -> None:
@@ -381,12 +382,12 @@ def test_threads_meanwhile(loop: Any) -> None:
 
 
 def test_dropped_line(kind: ModuleType) -> None:
-    """A line that is dropped with callbacks in it that refer to it is collected, with them."""
-    line, thing = kind.Ready(100), Thing()
+    """A queue that is dropped with callbacks in it that refer to it is collected, with them."""
+    queue, thing = kind.ReadyQueue(100), Thing()
     left = weakref.ref(thing)
     for _ in range(3):
-        line.add(kind.ReadyHandle(print, (line, thing), CONTEXT), 1)
-    del line, thing
+        queue.add(kind.ReadyHandle(print, (queue, thing), CONTEXT), 1)
+    del queue, thing
     gc.collect()
     assert left() is None
 
@@ -436,40 +437,40 @@ def test_memory_stays(loop: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda line, handle: line.add(handle, 0) or line.add(handle, 0),
-        lambda line, handle: line.add(asyncio.Handle, 0),
-        lambda line, handle: line.add(handle),
-        lambda line, handle: line.run("1", print),
-        lambda line, handle: _ready.Ready("1"),
-        lambda line, handle: _ready.Ready(),
-        lambda line, handle: _ready.ReadyHandle(print, None, CONTEXT),
-        lambda line, handle: _ready.ReadyHandle(print, (), CONTEXT, x=1),
-        lambda line, handle: type("Line", (_ready.Ready,), {}),
-        lambda line, handle: _ready.call_soon(handle, print),
-        lambda line, handle: _ready.call_soon(),
+        lambda queue, handle: queue.add(handle, 0) or queue.add(handle, 0),
+        lambda queue, handle: queue.add(asyncio.Handle, 0),
+        lambda queue, handle: queue.add(handle),
+        lambda queue, handle: queue.run("1", print),
+        lambda queue, handle: _ready.ReadyQueue("1"),
+        lambda queue, handle: _ready.ReadyQueue(),
+        lambda queue, handle: _ready.ReadyHandle(print, None, CONTEXT),
+        lambda queue, handle: _ready.ReadyHandle(print, (), CONTEXT, x=1),
+        lambda queue, handle: type("Line", (_ready.ReadyQueue,), {}),
+        lambda queue, handle: _ready.call_soon(handle, print),
+        lambda queue, handle: _ready.call_soon(),
     ],
 )
 def test_misused(wrong: Callable[[Any, Any], object]) -> None:
     """The extension refuses what would break it."""
     with pytest.raises((TypeError, ValueError, AttributeError)):
-        wrong(_ready.Ready(1), _ready.ReadyHandle(print, (), CONTEXT))
+        wrong(_ready.ReadyQueue(1), _ready.ReadyHandle(print, (), CONTEXT))
 
 
 @needs_extension
-@pytest.mark.parametrize("wrong", [None, object(), ready.Ready(1)])
+@pytest.mark.parametrize("wrong", [None, object(), ready.ReadyQueue(1)])
 def test_loop_without_a_line(wrong: Any) -> None:
-    """A loop whose line is something else is told so; one whose handle class makes no handles too."""
+    """A loop whose queue is something else is told so; one whose handle class makes no handles too."""
 
     class Loop:
-        _line = wrong
+        _ready_queue = wrong
         call_soon = _ready.call_soon
 
-    with pytest.raises(TypeError, match="line"):
+    with pytest.raises(TypeError, match="queue"):
         Loop().call_soon(print)
     loop = Loop()
-    loop._line = _ready.Ready(1)
-    loop._line.near = True
-    loop._line.handle_class = lambda *args: wrong
+    loop._ready_queue = _ready.ReadyQueue(1)
+    loop._ready_queue.is_scheduled = True
+    loop._ready_queue.handle_class = lambda *args: wrong
     with pytest.raises(TypeError, match="ReadyHandle"):
         loop.call_soon(print)
 
@@ -477,31 +478,31 @@ def test_loop_without_a_line(wrong: Any) -> None:
 @needs_extension
 def test_empty_handle() -> None:
     """A handle that was never filled is one that is cancelled."""
-    line, handle = _ready.Ready(1), _ready.ReadyHandle.__new__(_ready.ReadyHandle)
+    queue, handle = _ready.ReadyQueue(1), _ready.ReadyHandle.__new__(_ready.ReadyHandle)
     assert handle.cancelled()
     assert handle.get_context() is None
-    line.add(handle, 0)
-    assert line.take() is None
+    queue.add(handle, 0)
+    assert queue.take() is None
 
 
 def test_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GOVERNESS_PURE takes the line in Python; else it is the one in C, if that is built."""
+    """GOVERNESS_PURE takes the queue in Python; else it is the one in C, if that is built."""
     import importlib.util
 
     def load() -> Any:
-        spec = importlib.util.spec_from_file_location("another_line", line.__file__)
+        spec = importlib.util.spec_from_file_location("another_line", queue.__file__)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.Ready, module.ReadyHandle, module.call_soon
+        return module.ReadyQueue, module.ReadyHandle, module.call_soon
 
     monkeypatch.setenv("GOVERNESS_PURE", "1")
-    assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
+    assert load() == (ready.ReadyQueue, ready.ReadyHandle, ready.call_soon)
     monkeypatch.delenv("GOVERNESS_PURE")
     found = ready if _ready is None else _ready
-    assert load() == (found.Ready, found.ReadyHandle, found.call_soon)
-    monkeypatch.setitem(sys.modules, "governess.loops._ready", None)
-    monkeypatch.delattr("governess.loops._ready", raising=False)
-    assert load() == (ready.Ready, ready.ReadyHandle, ready.call_soon)
+    assert load() == (found.ReadyQueue, found.ReadyHandle, found.call_soon)
+    monkeypatch.setitem(sys.modules, "governess.loops._priority._ready", None)
+    monkeypatch.delattr("governess.loops._priority._ready", raising=False)
+    assert load() == (ready.ReadyQueue, ready.ReadyHandle, ready.call_soon)
 
 
 def test_debug_in_a_turn(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -516,9 +517,9 @@ def test_debug_in_a_turn(loop_factory: Callable[[], asyncio.AbstractEventLoop]) 
 
 
 def test_closed_is_let_go(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    """A closed loop is no part of a cycle of its line's."""
+    """A closed loop is no part of a cycle of its queue's."""
     loop: Any = prioritized(loop_factory)()
     run_round(loop)
     loop.close()
-    assert not any(loop in gc.get_referents(it) for it in gc.get_referents(loop._line))
-    assert loop not in gc.get_referents(loop._line)
+    assert not any(loop in gc.get_referents(it) for it in gc.get_referents(loop._ready_queue))
+    assert loop not in gc.get_referents(loop._ready_queue)

@@ -24,7 +24,7 @@ from governess import (
     ThreadedChildWatcher,
     watched,
 )
-from governess.watchers import choose
+from governess.watchers import choose_watcher
 
 Factory = Callable[[], AbstractEventLoop]
 
@@ -67,7 +67,7 @@ class Recording(ThreadedChildWatcher):
 def test_default(policy: DefaultEventLoopPolicy) -> None:
     """By default it is what `choose` says, and always the same one."""
     watcher = policy.get_child_watcher()
-    assert type(watcher) is choose().factory
+    assert type(watcher) is choose_watcher().factory
     assert policy.get_child_watcher() is watcher
     assert governess.get_child_watcher() is watcher
 
@@ -119,7 +119,7 @@ def test_set(policy: DefaultEventLoopPolicy) -> None:
     assert governess.run(run_child()) == 7
     assert len(watcher.pids) == 1
     governess.set_child_watcher(None)
-    assert type(policy.get_child_watcher()) is choose().factory
+    assert type(policy.get_child_watcher()) is choose_watcher().factory
     assert governess.run(run_child()) == 7
     assert len(watcher.pids) == 1
 

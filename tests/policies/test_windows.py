@@ -1,7 +1,6 @@
 """What is different on Windows: two policies more, and no child watchers."""
 
 import asyncio
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,14 +36,6 @@ def test_windows_names_elsewhere(name: str) -> None:
     assert name not in governess.__all__
 
 
-@elsewhere
-def test_windows_module_elsewhere() -> None:
-    """Their module cannot be imported elsewhere."""
-    assert importlib.util.find_spec("governess.policies.windows") is not None
-    with pytest.raises(AssertionError):
-        importlib.import_module("governess.policies.windows")
-
-
 @on_windows
 class TestWindows:
     @pytest.mark.parametrize("name", WINDOWS_ALONE)
@@ -63,8 +54,8 @@ class TestWindows:
         """Of the watchers, which selector loops have inside, the one that needs neither signals nor pidfds works."""
         from governess import watchers
 
-        assert watchers.usable() == ("threaded",)
-        assert watchers.choose().name == "threaded"
+        assert watchers.available_watchers() == ("threaded",)
+        assert watchers.choose_watcher().name == "threaded"
 
     @pytest.mark.parametrize("policy_name", ["DefaultEventLoopPolicy", *WINDOWS_ALONE])
     def test_no_child_watcher(self, policy_name: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from governess.pytest_plugin.names import policy_names
+from governess.pytest_plugin._options import policy_names
 
 Ids = Callable[..., list[str]]
 Run = Callable[..., pytest.RunResult]
@@ -75,9 +75,9 @@ def test_all_policies(ids: Ids) -> None:
 @not_on_windows
 def test_all_watchers(ids: Ids) -> None:
     """`all` is every watcher that works here."""
-    from governess.watchers import usable
+    from governess.watchers import available_watchers
 
-    assert ids(MATRIX, "--governess-watchers=all") == [f"test[default-{name}]" for name in usable()]
+    assert ids(MATRIX, "--governess-watchers=all") == [f"test[default-{name}]" for name in available_watchers()]
 
 
 def test_ini(ids: Ids, pytester: pytest.Pytester) -> None:

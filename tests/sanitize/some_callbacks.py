@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 from governess import prioritized, priority
-from governess.loops import _ready, line
+from governess.loops._priority import _ready
+from governess.loops._priority import queue as queue
 
-assert line.Ready is _ready.Ready
+assert queue.ReadyQueue is _ready.ReadyQueue
 
 
 def fail(*args: Any) -> None:

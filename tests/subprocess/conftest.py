@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from governess.children import pidfd
+from governess.children import _pidfd as pidfd
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 

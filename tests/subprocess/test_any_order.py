@@ -55,7 +55,7 @@ class Keeper:
         self.task.add_done_callback(lambda _: self.entered.set())  # cancelled before its first step, it sets nothing
 
     async def _live(self, script: str, session: bool) -> None:
-        bounds = {"grace": 0.05, "drain": 0.1, "patience": 10.0}
+        bounds = {"grace": 0.05, "drain": 0.1, "kill_timeout": 10.0}
         options = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "session": session}
         options["env"] = os.environ | {MARK: self._mark}
         try:
@@ -148,7 +148,7 @@ class Children(RuleBasedStateMachine):
     def end_input(self, keeper: Keeper) -> None:
         async def go() -> None:
             if keeper.process is not None:
-                keeper.process.feed()
+                keeper.process._feed()
 
         self.run(go())
 
@@ -297,7 +297,7 @@ SHARES = 2 * len(LOOPS)
 @pytest.mark.parametrize(
     ("steps", "seconds"),
     [
-        pytest.param(12, 30 / SHARES, id="half a minute"),
+        pytest.param(12, 8 / SHARES, id="some seconds"),
         pytest.param(30, 600 / SHARES, id="ten minutes", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )

@@ -76,7 +76,7 @@ def test_children_are_killed(loop_factory: Callable, work: Callable) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_pipeline_that_was_being_started(loop_factory: Callable, tmp_path: Path) -> None:
     """Those that had been started before are killed."""
-    pytest.importorskip("governess.children._spawn", reason="nobody can take back what Popen has begun")
+    pytest.importorskip("governess.children._spawn._native", reason="nobody can take back what Popen has begun")
     os.mkfifo(tmp_path / "fifo")
 
     def run_and_close() -> None:

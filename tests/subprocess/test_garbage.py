@@ -1,17 +1,22 @@
 """What becomes of a child whose plain loop, which tells nobody of its end, is closed and forgotten."""
 
 import asyncio
+import contextlib
 import gc
 import signal
 import threading
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import governess
-from governess.children.child import children
+from governess.children._child import children
 from governess.subprocess import PIPE, create_subprocess_exec
+from governess.watchers import get_watcher_class
+from settings import WATCHERS
 
 
 @pytest.mark.parametrize("options", [{}, {"stdout": PIPE}], ids=["no pipe", "a pipe"])
@@ -53,3 +58,55 @@ def test_child_that_was_let_go_lives_on(loop_factory: Callable[[], Any]) -> None
     child.subscribe(lambda child, exit: ended.set())
     assert ended.wait(10)
     assert child.exit == 7
+
+
+@pytest.fixture(params=["a policy's", "watched", "plain"])
+def new_loop(request: pytest.FixtureRequest, loop_factory: Callable[[], Any]) -> Callable[[], Any]:
+    """Each kind of loop: those that tell when they are closed, and one that does not."""
+    if request.param == "plain":
+        return loop_factory
+    if request.param == "watched":
+        return governess.watched(loop_factory)
+    return governess.DefaultEventLoopPolicy(loop_factory).new_event_loop
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("end", ["closed", "closed with an exit untold"])
+@pytest.mark.parametrize("name", WATCHERS)
+def test_loops_are_garbage(name: str, new_loop: Callable[[], Any], end: str, count: int) -> None:
+    """A loop that has started a child is garbage once it is closed and nobody uses it, whichever watcher it had."""
+
+    async def main() -> None:
+        process = await create_subprocess_exec("true", stdout=PIPE)
+        if end == "closed":
+            await process.communicate()
+            return
+        # The watcher notices the exit in the loop's last turn, and the loop stops before it tells.
+        asyncio.get_running_loop().stop()
+        process._child.wait_for_exit()
+        process._child.reap()
+
+    loops = []
+    with (
+        contextlib.closing(get_watcher_class(name)()) as watcher,
+        governess.DefaultEventLoopPolicy(watcher=watcher) as policy,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", ResourceWarning)  # that a transport was not closed: it was not
+        governess.set_event_loop_policy(policy)
+        try:
+            for _ in range(count):
+                loops.append(weakref.ref(loop := new_loop()))
+                with contextlib.suppress(RuntimeError):  # stopped before the end
+                    loop.run_until_complete(main())
+                for task in asyncio.all_tasks(loop):
+                    task.cancel()
+                    loop.run_until_complete(asyncio.wait([task]))
+                loop.close()
+                del loop
+        finally:
+            governess.set_event_loop_policy(None)
+        gc.collect()
+        alive = [loop() for loop in loops if loop() is not None]
+    # Safe and Fast stay attached to the last one, as asyncio's.
+    assert len(alive) <= 1, len(alive)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import governess
-from governess.children.spawn import describe
+from governess.children._spawn import describe
 from governess.subprocess import Limits, run, start
-from governess.subprocess.limits import child_options
+from governess.subprocess._limits import child_options
 
 TIMEOUT = 30
 
@@ -76,24 +76,29 @@ from governess.subprocess import PIPE, start
 async def main():
     async with start("sh", "-c", "echo $$; exec sleep 60", stdout=PIPE, die_with_parent=True) as process:
         print((await process.stdout.readline()).decode(), flush=True)
-        os.kill(os.getpid(), 9)
+        %s
 asyncio.run(main())
 """
 
 
 @needs_native
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_die_with_parent() -> None:
-    """The child is killed when its parent is, by whatever."""
-    done = subprocess.run([sys.executable, "-c", DYING_PARENT], stdout=subprocess.PIPE, timeout=TIMEOUT)
-    assert done.returncode == -9
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("os.kill(os.getpid(), 9)", -9), ("os._exit(3)", 3), ("os.execv('/bin/true', ['true'])", 0)],
+    ids=["killed", "exits", "replaces itself"],
+)
+def test_die_with_parent(end: str, status: int) -> None:
+    """The child is killed when its parent ends, however it does, and when another program takes the parent's place."""
+    done = subprocess.run([sys.executable, "-c", DYING_PARENT % end], stdout=subprocess.PIPE, timeout=TIMEOUT)
+    assert done.returncode == status
     try:
         descriptor = os.pidfd_open(int(done.stdout))
     except ProcessLookupError:
         return
     try:
         signal.pidfd_send_signal(descriptor, 0)
-        from governess.children.pidfd import has_exited
+        from governess.children._pidfd import has_exited
 
         assert has_exited(descriptor, TIMEOUT)
     except ProcessLookupError:

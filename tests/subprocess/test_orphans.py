@@ -82,8 +82,8 @@ def test_owned_children_are_left_alone() -> None:
         """
         import multiprocessing
         import governess
-        from governess.children.command import Command
-        from governess.loops.start import start_child
+        from governess.children._spawn.command import Command
+        from governess.transports._start import start_child
 
         spared = set()
 
@@ -105,7 +105,7 @@ def test_owned_children_are_left_alone() -> None:
 
         process = multiprocessing.get_context("fork").Process(target=os._exit, args=(12,))
         process.start()
-        with reap_orphans(interval=0.02, on_exit=note, spare=spared.__contains__):
+        with reap_orphans(interval=0.02, on_exit=note, skip=spared.__contains__):
             asyncio.run(main())
         assert len(reaped) == 3, reaped
         """
@@ -179,3 +179,28 @@ def test_elsewhere_it_refuses() -> None:
     """In a process that never gets orphans it is an error."""
     with pytest.raises(RuntimeError, match="PID 1 or a subreaper"), reap_orphans():
         pass
+
+
+@as_pid_1
+def test_servants_of_multiprocessing() -> None:
+    """The fork server and the resource tracker are left to multiprocessing, which starts dead ones again."""
+    run_as_pid_1(
+        """
+        import multiprocessing, signal
+        from multiprocessing import forkserver, resource_tracker
+
+        context = multiprocessing.get_context("forkserver")
+        forkserver.ensure_running()
+        servants = forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid
+        with reap_orphans(interval=0.02, on_exit=note):
+            for pid in servants:
+                os.kill(pid, signal.SIGKILL)
+            # The second orphan is reaped a look after the first, and so after any other corpse of that time.
+            for _ in range(2):
+                orphan = make_orphan("exit 3")
+                wait_until(lambda: orphan in reaped)
+            assert not set(servants) & set(reaped)
+            for pid in servants:
+                assert os.waitpid(pid, os.WNOHANG)[0] == pid
+        """
+    )

@@ -54,8 +54,8 @@ class TestRun:
         assert completed.stdout.split() == ["1", "a", "2", "b"]
         assert completed.exits == (0, 0, 0)
         assert completed.exit == 0
-        assert completed.culprit is None
-        assert [command.argv for command in completed.commands] == [("cat",), ("sort",), ("uniq", "-c")]
+        assert completed.first_failure is None
+        assert [command.args for command in completed.commands] == [("cat",), ("sort",), ("uniq", "-c")]
         assert all(command.rusage is not None for command in completed.commands)
 
     def test_much(self, runs: Callable) -> None:
@@ -76,15 +76,15 @@ class TestRun:
 
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_one_failure_ends_the_others(self, runs: Callable, place: int) -> None:
-        """When one fails, wherever, the others are ended, and it is the culprit."""
+        """When one fails, wherever, the others are ended, and it is the first_failure."""
         commands = [["sleep", "60"] for _ in range(3)]
         commands[place] = ["sh", "-c", "echo no >&2; exit 3"]
         started = time.monotonic()
         completed = runs(pipeline(*commands))
         assert time.monotonic() - started < 10
         assert completed.exit == completed.exits[place] == 3
-        assert completed.culprit is completed.commands[place]
-        assert completed.culprit.stderr == b"no\n"
+        assert completed.first_failure is completed.commands[place]
+        assert completed.first_failure.stderr == b"no\n"
         assert [exit for number, exit in enumerate(completed.exits) if number != place] == [-15, -15]
 
     def test_one_who_does_not_listen(self, runs: Callable) -> None:
@@ -135,7 +135,7 @@ class TestRun:
             echo = cmd("echo", "one", encoding="ascii")
             assert (await echo.run()).stdout == (await echo.run()).stdout == "one\n"
             async with cmd("cat", stdin=PIPE, stdout=PIPE).start() as process:
-                process.feed(b"two\n")
+                process._feed(b"two\n")
                 assert await process.stdout.read() == b"two\n"
 
         run(main)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from governess.children.spawn import describe
-from governess.loops.commands import command_of
+from governess.children._spawn import describe
 from governess.subprocess import PIPE, create_subprocess_exec, run, start
-from governess.subprocess.pty import in_terminal
+from governess.subprocess._pty import in_terminal
+from governess.transports._commands import command_of
 
 needs_native = pytest.mark.skipif(describe()[0] != "native", reason="a controlling terminal needs the native spawner")
 
@@ -61,7 +61,7 @@ class TestTerminal:
 
             async with start("sh", "-c", "stty -echo; echo ready; exec wc -c", pty=True, stdout=PIPE) as process:
                 assert await process.stdout.readline() == b"ready\r\n"
-                process.feed(text * 5000)
+                process._feed(text * 5000)
                 assert await process.stdout.readline() == b"500000\r\n"
 
         run_in_loop(main)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from governess.children import children, pidfd
+from governess.children import _pidfd as pidfd
+from governess.children import children
 from governess.subprocess import start
 
 SCRIPT = "sleep 60 & echo $!; sleep 0.05; exit 7"
@@ -65,7 +66,7 @@ def test_children_and_groups(run: Callable, kills: int) -> None:
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_parent(kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parent that is killed takes those with it that are to die with it."""
-    pytest.importorskip("governess.children._spawn", reason="the native spawner is not built")
+    pytest.importorskip("governess.children._spawn._native", reason="the native spawner is not built")
     monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     for _ in range(kills):
         with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, process_group=0) as parent:

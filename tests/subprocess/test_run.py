@@ -30,11 +30,20 @@ class TestCompleted:
     def test_what_came(self, runs: Callable) -> None:
         """It has what was started, how that ended, what it wrote, and what it took."""
         completed = runs("sh", "-c", "echo out; echo err >&2; exit 3")
-        assert completed.argv == ("sh", "-c", "echo out; echo err >&2; exit 3")
+        assert completed.args == ("sh", "-c", "echo out; echo err >&2; exit 3")
         assert (completed.exit, completed.stdout, completed.stderr) == (3, b"out\n", b"err\n")
-        assert 0 < completed.wall < 60
+        assert 0 < completed.duration < 60
         assert completed.rusage.ru_utime >= 0
         assert pickle.loads(pickle.dumps(completed)) == completed
+
+    def test_as_a_completed_process(self, runs: Callable) -> None:
+        """It has what `subprocess.CompletedProcess` has under the same names, and a `repr` of one short line."""
+        completed = runs("sh", "-c", "printf %9999d 0; exit 3")
+        assert completed.returncode == 3
+        with pytest.raises(ProcessError, match="exit 3"):
+            completed.check_returncode()
+        assert repr(completed) == "<Completed \"sh -c 'printf %9999d 0; exit 3'\": exit 3, 9999 in stdout>"
+        runs("true").check_returncode()
 
     def test_text(self, runs: Callable) -> None:
         """With an encoding, what it reads and writes is text."""
@@ -102,7 +111,7 @@ class TestCheck:
         error = caught.value
         assert isinstance(error, subprocess.CalledProcessError)
         assert (error.exit, error.returncode, error.stdout, error.stderr) == (3, 3, b"out\n", b"one\ntwo\n")
-        assert error.cmd == error.argv == error.completed.argv
+        assert error.cmd == error.completed.args
         assert str(error).endswith("exit 3: two")
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
@@ -124,6 +133,8 @@ class TestTimeout:
             runs("sh", "-c", "echo part; sleep 60 & sleep 60", timeout=0.7, encoding="utf-8")
         error = caught.value
         assert isinstance(error, TimeoutError)
+        assert isinstance(error, subprocess.TimeoutExpired)
+        assert (error.cmd[0], error.output) == ("sh", error.stdout)
         assert (error.stdout, error.stderr, error.exit, error.timeout) == ("part\n", "", -signal.SIGTERM, 0.7)
         assert "not done in 0.7 s" in str(error)
         assert (error.errno, error.strerror, error.filename) == (None, None, None)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from governess.children import children, pidfd
+from governess.children import _pidfd as pidfd
+from governess.children import children
 from governess.subprocess import Process, create_subprocess_exec, start
 
 pytestmark = pytest.mark.usefixtures("_reach")

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from governess import Exit
-from governess.children import children, pidfd
-from governess.children.command import Command
-from governess.loops.start import start_child
+from governess.children import _pidfd as pidfd
+from governess.children import children
+from governess.children._spawn.command import Command
 from governess.subprocess import watch
+from governess.transports._start import start_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "waitid"), reason="this Python cannot look at a child")
 
@@ -153,12 +154,12 @@ sys.stdin.readline()
 
 @pytest.mark.skipif(pidfd.unavailable() is not None, reason="a process that is no child needs a pidfd")
 def test_a_parent_that_does_not_reap(loop_factory: Callable[[], AbstractEventLoop]) -> None:
-    """A zombie of another's is waited for no longer than `patience`: then its status is lost."""
+    """A zombie of another's is waited for no longer than `reap_timeout`: then its status is lost."""
 
     async def main() -> None:
         command = [sys.executable, "-c", LAZY_PARENT]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            exit = await watch(int(process.stdout.readline()), patience=0.05)
+            exit = await watch(int(process.stdout.readline()), reap_timeout=0.05)
             assert exit.lost
             process.stdin.close()
 

@@ -19,7 +19,7 @@ from governess import (
     PriorityEventLoopPolicy,
 )
 from governess.children import children
-from governess.loops import LoopChoice, available, choose_loop
+from governess.loops import LoopChoice, available_loops, choose_loop
 from governess.policies import ContextScope, ProcessScope, Scope, ThreadScope
 
 assert_type(governess.__version__, str)
@@ -68,7 +68,7 @@ with governess.Runner(debug=None, loop_factory=asyncio.SelectorEventLoop) as run
 
 # The default policy.
 
-DefaultEventLoopPolicy(asyncio.SelectorEventLoop, ThreadScope(), None)
+DefaultEventLoopPolicy(asyncio.SelectorEventLoop, scope=ThreadScope(), watcher=None)
 DefaultEventLoopPolicy(loop_factory=one_loop, scope=None, watcher=governess.get_child_watcher)
 DefaultEventLoopPolicy(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -85,7 +85,7 @@ with DefaultEventLoopPolicy() as policy:
 
 # Policies and loop classes that do something else.
 
-LimitedEventLoopPolicy(asyncio.SelectorEventLoop, ThreadScope(), None, max_tasks=3, loop=None)
+LimitedEventLoopPolicy(asyncio.SelectorEventLoop, scope=ThreadScope(), watcher=None, max_tasks=3)
 LimitedEventLoopPolicy(max_tasks="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 with LimitedEventLoopPolicy(max_tasks=3) as limited_policy:
@@ -145,13 +145,13 @@ with governess.SharedEventLoopPolicy(asyncio.SelectorEventLoop, watcher=None) as
     assert_type(shared.submit(answer()), Future[int])
     shared.call(answer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-with governess.ThreadedEventLoopPolicy(2, one_loop, ThreadScope()) as in_threads:
+with governess.ThreadedEventLoopPolicy(one_loop, threads=2, scope=ThreadScope()) as in_threads:
     assert_type(in_threads, governess.ThreadedEventLoopPolicy)
     assert_type(in_threads.map(double, ["1", "2"]), list[int])
     assert_type(in_threads.map(double, ["1"], at_once=5), list[int])
     in_threads.map(double, [1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-with governess.ContextEventLoopPolicy(one_loop, governess.get_child_watcher) as in_contexts:
+with governess.ContextEventLoopPolicy(one_loop, watcher=governess.get_child_watcher) as in_contexts:
     assert_type(in_contexts, governess.ContextEventLoopPolicy)
 DefaultEventLoopPolicy(scope=ContextScope())
 DefaultEventLoopPolicy(scope=ProcessScope())
@@ -160,19 +160,19 @@ assert_type(governess.threaded(asyncio.SelectorEventLoop), type[asyncio.Selector
 
 # The name of a loop.
 
-assert_type(governess.run(answer(), loop="auto"), int)
-governess.Runner(loop="uvloop")
-DefaultEventLoopPolicy(loop="asyncio")
-governess.SharedEventLoopPolicy(loop="auto")
-governess.ThreadedEventLoopPolicy(loop="auto")
-governess.ContextEventLoopPolicy(loop="auto")
-DefaultEventLoopPolicy(loop=one_loop)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(governess.run(answer(), loop_factory="auto"), int)
+governess.Runner(loop_factory="uvloop")
+DefaultEventLoopPolicy(loop_factory="asyncio")
+governess.SharedEventLoopPolicy(loop_factory="auto")
+governess.ThreadedEventLoopPolicy(loop_factory="auto")
+governess.ContextEventLoopPolicy(loop_factory="auto")
+DefaultEventLoopPolicy(loop_factory=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 assert_type(choose_loop(), LoopChoice)
 assert_type(choose_loop("uvloop").name, str)
 assert_type(choose_loop("uvloop").factory, Callable[[], AbstractEventLoop])
 assert_type(choose_loop("uvloop").reason, str)
-assert_type(available(), list[tuple[str, str, bool]])
+assert_type(available_loops(), list[tuple[str, str, bool]])
 
 
 # How a child ended.
@@ -230,7 +230,7 @@ else:
     import resource
 
     from governess import Child
-    from governess.watchers import WatcherChoice, choose, named
+    from governess.watchers import WatcherChoice, choose_watcher, get_watcher_class
 
     assert_type(exit.rusage, resource.struct_rusage | None)
 
@@ -281,10 +281,10 @@ else:
     with governess.MacOSEventLoopPolicy(one_loop) as macos:
         assert_type(macos, governess.MacOSEventLoopPolicy)
 
-    assert_type(choose(), WatcherChoice)
-    assert_type(choose().reason, str)
-    DefaultEventLoopPolicy(watcher=choose().factory)
-    DefaultEventLoopPolicy(watcher=named("pidfd"))
+    assert_type(choose_watcher(), WatcherChoice)
+    assert_type(choose_watcher().reason, str)
+    DefaultEventLoopPolicy(watcher=choose_watcher().factory)
+    DefaultEventLoopPolicy(watcher=get_watcher_class("pidfd"))
 
     # Children as people need them: bytes or text as the encoding says.
 
@@ -384,7 +384,7 @@ else:
                 assert_type(told, PoolExit)
                 assert_type(told.process, Process)
 
-        assert_type(await watch(1, reap=False, patience=0.5), Exit)
+        assert_type(await watch(1, reap=False, reap_timeout=0.5), Exit)
 
     def on_orphan(pid: int, exit: Exit) -> None: ...
 

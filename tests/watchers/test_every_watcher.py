@@ -113,7 +113,7 @@ class TestEveryWatcher:
             with setting.watcher:
                 child = start("sh", "-c", "exit 9")
                 if isinstance(setting.watcher, governess.FastChildWatcher):
-                    with contextlib.suppress(ChildProcessError):  # it may be parked already
+                    with contextlib.suppress(ChildProcessError):  # it may be unclaimed already
                         await zombie(child.pid)
                 else:
                     await zombie(child.pid)
@@ -275,7 +275,7 @@ def _kernel_tells() -> bool:
     descriptor = os.pidfd_open(child.pid)
     try:
         child.wait()
-        from governess.children.pidfd import lost_status
+        from governess.children._pidfd import lost_status
 
         return lost_status(descriptor) is not None
     finally:

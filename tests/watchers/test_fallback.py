@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from governess import PidfdChildWatcher, ThreadedChildWatcher
-from governess.watchers import choose
+from governess.watchers import choose_watcher
 from settings import Setting
 
 OBSTACLES = ["EMFILE", "ENFILE", "ENOSYS", "EPERM", "EINVAL"]
@@ -33,14 +33,14 @@ EXPECTED = [*range(8), -signal.SIGKILL]
 def _no_pidfd_from_birth() -> Iterator[None]:
     """The native spawner gives no pidfd, as on Linux before 5.2, so that all come from os.pidfd_open."""
     try:
-        from governess.children import _spawn
+        from governess.children._spawn import _native
     except ImportError:
         yield
         return
-    way = _spawn.get_way()
-    _spawn.set_way("clone")
+    way = _native.get_way()
+    _native.set_way("clone")
     yield
-    _spawn.set_way(way)
+    _native.set_way(way)
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_no_thread(loop_factory: Callable, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_default_is_a_thread_where_there_is_no_pidfd(refuse: Callable[..., None]) -> None:
     """The default watcher is found by trying: a sandbox that refuses pidfds gets threads, and is told why."""
-    assert choose().factory is PidfdChildWatcher
+    assert choose_watcher().factory is PidfdChildWatcher
     refuse(os, "pidfd_open", "EPERM")
-    choice = choose()
+    choice = choose_watcher()
     assert choice.factory is ThreadedChildWatcher
     assert "EPERM" in choice.reason

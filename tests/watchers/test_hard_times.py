@@ -23,7 +23,7 @@ from governess import (
     ThreadedChildWatcher,
 )
 from governess.children import adopt, children, end_group
-from governess.children.reaper import entrust
+from governess.children._reaper import reap_later
 from settings import in_thread, run_in, told
 
 KINDS = [PidfdChildWatcher, ThreadedChildWatcher, MultiLoopChildWatcher, SafeChildWatcher, FastChildWatcher]
@@ -100,12 +100,12 @@ def test_reaper_survives_whatever_it_is_told() -> None:
     first, second = (adopt(start("sleep", "60").pid) for _ in range(2))
     reaped = threading.Event()
     with governess.observe(on_exit=leave):
-        entrust(first)
+        reap_later(first)
         first.signal(signal.SIGKILL)
         while first.exit is None:
             first.wait_for_exit(0.01)
     second.subscribe(lambda child, exit: reaped.set())
-    entrust(second)
+    reap_later(second)
     second.signal(signal.SIGKILL)
     assert reaped.wait(10)
 
@@ -144,7 +144,7 @@ def test_pid_that_cannot_be(watcher: Any, loop_factory: Callable, pid: int) -> N
 
 
 def test_observer_that_adds_a_handler(watcher: Any, loop_factory: Callable) -> None:
-    """An observer of births may hand the child to a watcher, also while somebody else does."""
+    """An observer of spawned may hand the child to a watcher, also while somebody else does."""
 
     async def main() -> int:
         loop = asyncio.get_running_loop()

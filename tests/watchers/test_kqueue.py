@@ -14,8 +14,8 @@ import pytest
 
 import governess
 from governess import KqueueChildWatcher
-from governess.children import pidfd
-from governess.watchers import choose, named
+from governess.children import _pidfd as pidfd
+from governess.watchers import choose_watcher, get_watcher_class
 
 
 class FakeKqueue:
@@ -81,7 +81,7 @@ FAKE_SELECT = types.SimpleNamespace(
 
 @pytest.fixture(params=["attaches to zombies", "refuses zombies"])
 def fake_kqueue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("governess.watchers.kqueue.select", FAKE_SELECT)
+    monkeypatch.setattr("governess.watchers._kqueue.select", FAKE_SELECT)
     monkeypatch.setattr(FakeKqueue, "refuse_dying", request.param == "refuses zombies")
     # On a Mac a child has no pidfd.
     monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
@@ -156,7 +156,7 @@ def early_note(self: FakeKqueue, changes: Any, most: int, timeout: float | None 
 
 def test_fake_is_the_default_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no pidfd but a kqueue, that is the default, and can be named."""
-    monkeypatch.setattr("governess.watchers.choice.select", FAKE_SELECT)
-    monkeypatch.setattr("governess.watchers.choice.unavailable", lambda: "darwin has no pidfd")
-    assert choose().factory is KqueueChildWatcher
-    assert named("kqueue") is KqueueChildWatcher
+    monkeypatch.setattr("governess.watchers._choice.select", FAKE_SELECT)
+    monkeypatch.setattr("governess.watchers._choice.unavailable", lambda: "darwin has no pidfd")
+    assert choose_watcher().factory is KqueueChildWatcher
+    assert get_watcher_class("kqueue") is KqueueChildWatcher

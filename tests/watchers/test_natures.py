@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from governess import (
     SafeChildWatcher,
     ThreadedChildWatcher,
 )
-from governess.watchers import NAMES, named
+from governess.watchers import WATCHERS, get_watcher_class
 from settings import in_thread, make_setting, run_in, told
 
 
@@ -82,6 +83,9 @@ class TestPidfd:
             before = _descriptors()
             threads = threading.active_count()
             children = [await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE) for _ in range(20)]
+            patience = time.monotonic() + 5
+            while _descriptors() - before > 40 and time.monotonic() < patience:
+                await asyncio.sleep(0.001)  # the thread that made the last start closes its eventfd after it has told
             grown = (
                 _descriptors() - before,
                 sum(thread.name.startswith("governess-waitpid") for thread in threading.enumerate()),
@@ -274,7 +278,7 @@ class TestFast:
     def test_forgets_strangers_when_no_start_can_want_them(
         self, watcher: FastChildWatcher, loop_factory: Callable, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A parked exit is kept while a start that began before it is pending, and no longer."""
+        """A unclaimed exit is kept while a start that began before it is pending, and no longer."""
 
         async def main() -> None:
             with watcher:
@@ -283,9 +287,9 @@ class TestFast:
                 await _reaped(first.pid)
                 later = asyncio.create_task(hold())
                 await asyncio.sleep(0)
-                assert list(watcher._parking._exits) == [first.pid]
+                assert list(watcher._unclaimed._exits) == [first.pid]
             # The younger start is still pending, but cannot have started that child.
-            assert not watcher._parking._exits
+            assert not watcher._unclaimed._exits
             release.set()
             await later
 
@@ -302,7 +306,7 @@ class TestFast:
         self, watcher: FastChildWatcher, loop_factory: Callable, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A start that is pending for long keeps a bounded number of strangers' exits."""
-        monkeypatch.setattr("governess.watchers.fast.PARKING_PLACES", 3)
+        monkeypatch.setattr("governess.watchers._fast.MAX_UNCLAIMED", 3)
 
         async def main() -> None:
             with watcher:
@@ -310,18 +314,18 @@ class TestFast:
                     stranger = subprocess.Popen(["true"])
                     stranger.returncode = 0
                     await _reaped(stranger.pid)
-                assert len(watcher._parking._exits) == 3
+                assert len(watcher._unclaimed._exits) == 3
 
         run_in(loop_factory, main, watcher)
 
     def test_parked_exit_is_no_living_childs(self, watcher: FastChildWatcher, loop_factory: Callable) -> None:
-        """A stranger's parked exit is not taken for that of a living child with the same number."""
+        """A stranger's unclaimed exit is not taken for that of a living child with the same number."""
 
         async def main() -> int:
             with watcher:
                 child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
                 child.returncode = 0
-                watcher._parking.park(child.pid, governess.Exit(99), True)
+                watcher._unclaimed.keep(child.pid, governess.Exit(99), True)
                 exit = await told(watcher, child.pid)
             await asyncio.sleep(0.01)
             assert not exit.done()
@@ -342,12 +346,12 @@ async def _reaped(pid: int) -> None:
 class TestNames:
     def test_named(self) -> None:
         """A short name leads to its class; a wrong one to an error that lists those that work here."""
-        assert named("threaded") is ThreadedChildWatcher
+        assert get_watcher_class("threaded") is ThreadedChildWatcher
         with pytest.raises(ValueError, match="pidfd, threaded"):
-            named("nanny")
+            get_watcher_class("nanny")
         with pytest.raises(ValueError, match="kqueue"):
-            named("kqueue")
-        assert "kqueue" in NAMES
+            get_watcher_class("kqueue")
+        assert "kqueue" in WATCHERS
 
 
 @pytest.mark.slow
@@ -378,7 +382,7 @@ def test_shutdown_is_quiet(loop_name: str, watcher_name: str) -> None:
     script = f"""
 import asyncio, governess
 from governess.loops import choose_loop
-from governess.watchers import named
+from governess.watchers import get_watcher_class
 
 async def main():
     asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
@@ -386,7 +390,7 @@ async def main():
     asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
     await asyncio.sleep(0)
 
-watcher = named({watcher_name!r})()
+watcher = get_watcher_class({watcher_name!r})()
 policy = governess.DefaultEventLoopPolicy(choose_loop({loop_name!r}).factory, watcher=watcher)
 governess.set_event_loop_policy(policy)
 governess.run(main())

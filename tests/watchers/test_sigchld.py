@@ -9,7 +9,8 @@ WATCHERS = ["FastChildWatcher", "MultiLoopChildWatcher", "SafeChildWatcher"]
 SCRIPT = """
     import asyncio, signal, threading, time
     import governess
-    from governess.watchers import attached, multiloop
+    from governess.watchers import _sigchld as attached
+    from governess.watchers import _sweep as multiloop
 
 
     async def exits(times):

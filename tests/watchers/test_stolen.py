@@ -13,8 +13,8 @@ import pytest
 
 import governess
 from governess import Exit
-from governess.children.pidfd import lost_status, open_pidfd
-from governess.children.spawn import describe
+from governess.children._pidfd import lost_status, open_pidfd
+from governess.children._spawn import describe
 
 THREADS, EACH = 16, 188
 

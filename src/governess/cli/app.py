@@ -1,24 +1,34 @@
 """The commands of the command line, by click."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
 
+from governess.cli.run.outcome import printable
+
 __all__ = ["app", "invoke"]
+
+
+_MODULES = {
+    "run": "governess.cli.run.command",
+    "python": "governess.cli.python.command",
+    "info": "governess.cli.info",
+}
 
 
 class _Commands(click.Group):
     """Imports a command where it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run", "python", "info"]
+        return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in _MODULES:
             return None
-        command = importlib.import_module(f"governess.cli.{cmd_name}").command
+        command = importlib.import_module(_MODULES[cmd_name]).command
         assert isinstance(command, click.Command)
         return command
 
@@ -41,18 +51,39 @@ def app() -> None:
 
 
 def invoke(args: list[str]) -> int:
-    """Run the command line and give the exit status; a wrong call is told in one line."""
+    """Run the command line and give the exit status; a wrong call, and a failure of our own, is told in one line."""
     try:
         status: Any = app.main(args or ["--help"], prog_name="governess", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "governess"
-        print(f"{name}: {' '.join(error.format_message().split())}", file=sys.stderr)
-        return 2
+        return _refuse(name, " ".join(error.format_message().split()), 2)
     except click.Abort:
         return 130
+    except BrokenPipeError:  # the reader of our standard output has seen enough
+        return _give_up_output(128 + 13)
+    except OSError as error:
+        return _give_up_output(_refuse("governess", error.strerror or str(error), OWN_FAILURE))
+    except RuntimeError as error:
+        if "thread" not in str(error):  # can't start new thread
+            raise
+        return _refuse("governess", str(error), OWN_FAILURE)
     return status if isinstance(status, int) else 0
+
+
+OWN_FAILURE = 255
+
+
+def _refuse(name: str, text: str, status: int) -> int:
+    print(f"{name}: {printable(text)}", file=sys.stderr)
+    return status
+
+
+def _give_up_output(status: int) -> int:
+    """Let the interpreter, which flushes standard output at its end, find nothing wrong with it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
 
 
 def _tell_version(context: click.Context) -> None:

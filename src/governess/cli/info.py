@@ -23,7 +23,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})"
     yield "platform", _platform()
     yield from _loops()
-    yield "priorities", _line()
+    yield "priorities", _ready_queue()
     yield from _watchers()
 
 
@@ -34,18 +34,19 @@ def _platform() -> str:
 
 
 def _loops() -> Iterator[tuple[str, str]]:
-    from governess.loops.choose import available, choose_loop
+    from governess.loops._choose import available_loops, choose_loop
 
-    for name, detail, found in available():
+    for name, detail, found in available_loops():
         yield "loop", f"{name} {detail}" if found else f"{name}: {detail}"
     choice = choose_loop("auto")
     yield "", f"auto takes {choice.name}: {choice.reason}"
 
 
-def _line() -> str:
-    from governess.loops import line, ready
+def _ready_queue() -> str:
+    from governess.loops._priority import queue as queue
+    from governess.loops._priority import ready
 
-    return "the line of prioritized loops is in " + ("Python" if line.Ready is ready.Ready else "C")
+    return "the queue of prioritized loops is in " + ("Python" if queue.ReadyQueue is ready.ReadyQueue else "C")
 
 
 def _watchers() -> Iterator[tuple[str, str]]:
@@ -54,10 +55,10 @@ def _watchers() -> Iterator[tuple[str, str]]:
         yield "spawner", "subprocess.Popen in helper threads; in a proactor loop, asyncio's own"
     else:
         from governess import watchers
-        from governess.children import spawn
+        from governess.children import _spawn as spawn
 
-        choice = watchers.choose()
-        yield "watchers", ", ".join(watchers.usable())
+        choice = watchers.choose_watcher()
+        yield "watchers", ", ".join(watchers.available_watchers())
         yield "", f"auto takes {choice.name}: {choice.reason}"
         name, reason = spawn.describe()
         yield "spawner", f"{name}: {reason}"

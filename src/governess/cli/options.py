@@ -20,7 +20,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     Raises:
         ValueError: there is no such loop; the text says what there is.
     """
-    from governess.loops.choose import choose_loop
+    from governess.loops._choose import choose_loop
 
     return choose_loop(name).factory
 
@@ -38,4 +38,4 @@ def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
     else:  # noqa: RET506 - after it mypy would find it unreachable on Windows
         from governess import watchers
 
-        return watchers.named(name)
+        return watchers.get_watcher_class(name)

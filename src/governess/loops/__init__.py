@@ -1,27 +1,28 @@
 """Loops that ask their policy for a watcher, and the transport that connects a child with its protocol."""
 
-from governess.loops.choose import LoopChoice, available, choose_loop
-from governess.loops.limited import LimitedLoop, limit, limited
-from governess.loops.prioritized import PrioritizedLoop, prioritize, prioritized
-from governess.loops.priority import priority
-from governess.loops.threaded import ThreadedLoop, threaded
-from governess.loops.watched import SelectorEventLoop, WatchedLoop, watch, watched
+from governess.loops._choose import LoopChoice, LoopFactory, available_loops, choose_loop
+from governess.loops._limited.loop import LimitedLoop, limited, make_limited
+from governess.loops._priority.context import priority
+from governess.loops._priority.loop import PrioritizedLoop, make_prioritized, prioritized
+from governess.loops._threaded.loop import ThreadedLoop, threaded
+from governess.loops._watched import SelectorEventLoop, WatchedLoop, make_watched, watched
 
 __all__ = [
     "LimitedLoop",
     "LoopChoice",
+    "LoopFactory",
     "PrioritizedLoop",
     "SelectorEventLoop",
     "ThreadedLoop",
     "WatchedLoop",
-    "available",
+    "available_loops",
     "choose_loop",
-    "limit",
     "limited",
-    "prioritize",
+    "make_limited",
+    "make_prioritized",
+    "make_watched",
     "prioritized",
     "priority",
     "threaded",
-    "watch",
     "watched",
 ]

@@ -2,13 +2,12 @@
 
 import sys
 
-from governess.policies.context import ContextEventLoopPolicy
-from governess.policies.default import DefaultEventLoopPolicy
-from governess.policies.limited import LimitedEventLoopPolicy
-from governess.policies.priority import PriorityEventLoopPolicy
-from governess.policies.scopes import ContextScope, ProcessScope, Scope, ThreadScope
-from governess.policies.shared import SharedEventLoopPolicy
-from governess.policies.threaded import ThreadedEventLoopPolicy
+from governess.policies._context import ContextEventLoopPolicy
+from governess.policies._default import DefaultEventLoopPolicy
+from governess.policies._limited import LimitedEventLoopPolicy, PriorityEventLoopPolicy
+from governess.policies._scopes import ContextScope, ProcessScope, Scope, ThreadScope
+from governess.policies._shared import SharedEventLoopPolicy
+from governess.policies._threaded import ThreadedEventLoopPolicy
 
 __all__ = [
     "ContextEventLoopPolicy",
@@ -24,10 +23,10 @@ __all__ = [
 ]
 
 if sys.platform == "win32":
-    from governess.policies.windows import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
+    from governess.policies._platforms import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
 
     __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 else:
-    from governess.policies.macos import MacOSEventLoopPolicy
+    from governess.policies._platforms import MacOSEventLoopPolicy
 
     __all__ += ["MacOSEventLoopPolicy"]

@@ -14,11 +14,11 @@ import pytest
 
 from governess._registry import new_event_loop
 from governess.abc import AbstractEventLoopPolicy
-from governess.pytest_plugin import options
-from governess.pytest_plugin.asyncio_hook import LoopFactories, loop_factories_offered
-from governess.pytest_plugin.combination import Combination
-from governess.pytest_plugin.leftovers import Child, ChildrenOfFixtures, living_children, report_new
-from governess.pytest_plugin.restore import current_policy, restored
+from governess.pytest_plugin import _options as options
+from governess.pytest_plugin._asyncio_hook import LoopFactories, loop_factories_offered
+from governess.pytest_plugin._combination import Combination
+from governess.pytest_plugin._leftovers import Child, ChildrenOfFixtures, living_children, report_new
+from governess.pytest_plugin._restore import current_policy, restored
 
 if TYPE_CHECKING:
     from typing import Protocol

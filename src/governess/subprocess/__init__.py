@@ -7,31 +7,33 @@ if sys.platform == "win32":
 
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
-from governess.subprocess.completed import Completed, ProcessError, ProcessTimeout
-from governess.subprocess.completed_pipeline import CompletedPipeline
-from governess.subprocess.create import create_subprocess_exec, create_subprocess_shell
-from governess.subprocess.flow import Flow
-from governess.subprocess.limits import Limits
-from governess.subprocess.lines import Line
-from governess.subprocess.orphans import reap_orphans
-from governess.subprocess.pipeline import Cmd, Pipeline, cmd, pipeline
-from governess.subprocess.pool import PoolExit, ProcessPool
-from governess.subprocess.process import Process
-from governess.subprocess.pty import WindowSize
-from governess.subprocess.reader import Reader
-from governess.subprocess.run import run
-from governess.subprocess.start import start
-from governess.subprocess.usage import Usage
-from governess.subprocess.watch import watch
+from governess.subprocess._create import create_subprocess_exec, create_subprocess_shell
+from governess.subprocess._limits import Limits
+from governess.subprocess._lines import Line
+from governess.subprocess._listeners import BinaryFile
+from governess.subprocess._orphans import reap_orphans
+from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
+from governess.subprocess._pipeline_run import Flow, FlowStart
+from governess.subprocess._pool import PoolExit, ProcessPool
+from governess.subprocess._process import Process
+from governess.subprocess._pty import WindowSize
+from governess.subprocess._reader import Reader
+from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
+from governess.subprocess._run import run
+from governess.subprocess._start import Start, start
+from governess.subprocess._usage import Usage, UsageWatch
+from governess.subprocess._watch import watch
 
 __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "BinaryFile",
     "Cmd",
     "Completed",
     "CompletedPipeline",
     "Flow",
+    "FlowStart",
     "Limits",
     "Line",
     "Pipeline",
@@ -41,7 +43,9 @@ __all__ = [
     "ProcessPool",
     "ProcessTimeout",
     "Reader",
+    "Start",
     "Usage",
+    "UsageWatch",
     "WindowSize",
     "cmd",
     "create_subprocess_exec",

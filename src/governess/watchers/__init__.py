@@ -1,15 +1,17 @@
 """How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
 
-from governess.watchers.choice import NAMES, WatcherChoice, choose, named, usable
-from governess.watchers.fast import FastChildWatcher
-from governess.watchers.kqueue import KqueueChildWatcher
-from governess.watchers.multiloop import MultiLoopChildWatcher
-from governess.watchers.pidfd import PidfdChildWatcher
-from governess.watchers.safe import SafeChildWatcher
-from governess.watchers.threaded import ThreadedChildWatcher
+from governess.watchers._base import ChildWatcher
+from governess.watchers._choice import WATCHERS, WatcherChoice, available_watchers, choose_watcher, get_watcher_class
+from governess.watchers._fast import FastChildWatcher
+from governess.watchers._kqueue import KqueueChildWatcher
+from governess.watchers._multiloop import MultiLoopChildWatcher
+from governess.watchers._pidfd import PidfdChildWatcher
+from governess.watchers._sigchld import SafeChildWatcher
+from governess.watchers._threaded import ThreadedChildWatcher
 
 __all__ = [
-    "NAMES",
+    "WATCHERS",
+    "ChildWatcher",
     "FastChildWatcher",
     "KqueueChildWatcher",
     "MultiLoopChildWatcher",
@@ -17,7 +19,7 @@ __all__ = [
     "SafeChildWatcher",
     "ThreadedChildWatcher",
     "WatcherChoice",
-    "choose",
-    "named",
-    "usable",
+    "available_watchers",
+    "choose_watcher",
+    "get_watcher_class",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from governess.children.spawn import Spawner
+from governess.children._spawn import Spawner
 from spawning import WAYS, spawner_by
 
 #: The first way is the one of nearly every Linux; the others are tried among the slow tests.

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from governess.children.helpers import Helpers
-from governess.children.pidfd import has_exited, open_pidfd
-from governess.children.spawn import Spawner
-from spawning import WAYS, birth, command, end, needs_extension, result
+from governess.children._pidfd import has_exited, open_pidfd
+from governess.children._spawn import Spawner
+from governess.children._spawn.popen import PopenSpawner
+from spawning import WAYS, command, end, needs_extension, result, spawned
 
 PIPE = subprocess.PIPE
 
@@ -33,7 +33,7 @@ def test_rlimits(native: Spawner) -> None:
 def test_wrong_rlimit(native: Spawner) -> None:
     """A soft limit above the hard one is the system's error, which names the step."""
     with pytest.raises(OSError, match="Invalid argument") as raised:
-        birth(native, ["true"], rlimits={resource.RLIMIT_NOFILE: (60, 50)})
+        spawned(native, ["true"], rlimits={resource.RLIMIT_NOFILE: (60, 50)})
     assert "rlimits" in raised.value.__notes__[0]
 
 
@@ -53,17 +53,17 @@ def test_death_signal_survives_the_change_of_user(native: Spawner) -> None:
 
 PARENT = """
     import asyncio, signal, sys, time
-    from governess.children import _spawn
-    from governess.children.command import Command
-    from governess.children.spawn import spawn
+    from governess.children._spawn import _native
+    from governess.children._spawn.command import Command
+    from governess.children._spawn import spawn
 
     async def main():
-        _spawn.set_way({way!r})
-        births = [
+        _native.set_way({way!r})
+        spawned = [
             (await spawn(Command(["sleep", "600"], options={{"parent_death_signal": signal.SIGKILL}}))).claim()
             for _ in range(8)
         ]
-        print(*[birth.child.pid for birth in births], flush=True)
+        print(*[spawned.child.pid for spawned in spawned], flush=True)
 
     asyncio.run(main())
     sys.stdin.read()
@@ -104,7 +104,7 @@ def test_controlling_terminal(native: Spawner) -> None:
 def test_no_terminal(native: Spawner) -> None:
     """What is no terminal cannot be a controlling one."""
     with open(os.devnull) as file, pytest.raises(OSError, match=r"[Ii]nappropriate ioctl") as raised:
-        birth(native, ["true"], controlling_terminal=file.fileno())
+        spawned(native, ["true"], controlling_terminal=file.fileno())
     assert "controlling_terminal" in raised.value.__notes__[0]
 
 
@@ -112,7 +112,7 @@ def test_no_terminal(native: Spawner) -> None:
 def test_popen_cannot(option: str) -> None:
     """Popen says clearly what it cannot do, instead of leaving it out."""
     with pytest.raises(NotImplementedError, match=f"{option}: only the native spawner"):
-        asyncio.run(Helpers("a test").spawn(command(["true"], **{option: 1})))
+        asyncio.run(PopenSpawner("a test").spawn(command(["true"], **{option: 1})))
 
 
 def test_fifo_is_opened_by_the_child(native: Spawner, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from governess.children.command import Birth
-from governess.children.spawn import Spawner
+from governess.children._spawn import Spawner
+from governess.children._spawn.command import Spawned
 from spawning import command, end
 
 CHILDREN = 500
@@ -35,17 +35,17 @@ def test_nothing_leaks_into_a_neighbour(
 ) -> None:
     """Of 500 children at once, each has 0, 1 and 2 and nothing else, with close_fds=False too."""
 
-    async def one(number: int) -> Birth:
+    async def one(number: int) -> Spawned:
         options = {"close_fds": close_fds, **WISHES[number % len(WISHES)]}
         return (await spawner.spawn(command(["ls", "-l", "/proc/self/fd"], **options))).claim()
 
-    async def main() -> list[Birth]:
+    async def main() -> list[Spawned]:
         return await asyncio.gather(*(one(number) for number in range(CHILDREN)))
 
     own = {number for number in map(int, os.listdir("/proc/self/fd")) if is_inheritable(number)}
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        births = runner.run(main())
-    listings = [end(born).output for born in births]
+        spawned = runner.run(main())
+    listings = [end(born).output for born in spawned]
     assert len(listings) == CHILDREN
     allowed = {0, 1, 2} if close_fds else {0, 1, 2} | own
     assert [listing for listing in listings if not {0, 1, 2} <= numbers(listing) <= allowed] == []

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from spawning import WAYS, _spawn
+from spawning import WAYS, _native
 
 SCRIPT = """
     import asyncio, multiprocessing, os, signal, sys, threading, time
     from pathlib import Path
-    from governess.children.command import Command
-    from governess.children.spawn import spawn
+    from governess.children._spawn.command import Command
+    from governess.children._spawn import spawn
 
     way, fifo, mark = {way!r}, Path({fifo!r}), {mark!r}
     if way != "popen":
-        from governess.children import _spawn
-        _spawn.set_way(way)
+        from governess.children._spawn import _native
+        _native.set_way(way)
 
     def start(args, **stdio):
         return spawn(Command([*args], stdin=stdio.get("stdin"), stdout=-1))
@@ -75,13 +75,13 @@ def living(mark: str) -> list[str]:
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("way", [*WAYS, "popen"])
 def test_end(way: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever ends the process, it takes no longer than a few seconds, and nobody is left between birth and exec."""
+    """Whatever ends the process, it takes no longer than a few seconds, and nobody is left between spawned and exec."""
     monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     if way == "popen":
         monkeypatch.setenv("GOVERNESS_PURE", "1")
         if end == ENDS["born and not taken"]:
             pytest.skip("Popen's thread tells the loop of a child that lives already: nobody can take it back")
-    elif _spawn is None:
+    elif _native is None:
         pytest.skip("the extension is not built")
     os.mkfifo(tmp_path / "fifo")
     mark = f"600.{os.getpid()}{time.monotonic_ns()}"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fresh import run_fresh
-from governess.children.spawn import Spawner
-from spawning import Failure, Result, _spawn, command, end, failure, popens_result, result
+from governess.children._spawn import Spawner
+from spawning import Failure, Result, _native, command, end, failure, popens_result, result
 
 PIPES = {"stdin": -1, "stdout": -1, "stderr": -1}
 
@@ -162,8 +162,8 @@ def test_no_descriptor_for_the_pipes(spawner: Spawner) -> None:
 
 AUDIT = """
     import asyncio, subprocess, sys
-    from governess.children.command import Command
-    from governess.children.spawn import spawn
+    from governess.children._spawn.command import Command
+    from governess.children._spawn import spawn
 
     seen = []
     sys.addaudithook(lambda event, args: event == "subprocess.Popen" and seen.append(args))
@@ -176,9 +176,9 @@ AUDIT = """
             (["x"], False, {"executable": "true"}),
             (b"true", False, {}),
         ]:
-            birth = (await spawn(Command(args, shell, None, None, None, options))).claim()
-            birth.child.wait_for_exit()
-            birth.child.reap()
+            spawned = (await spawn(Command(args, shell, None, None, None, options))).claim()
+            spawned.child.wait_for_exit()
+            spawned.child.reap()
             assert subprocess.Popen(args, shell=shell, **options).wait() == 0
             assert len(seen) == 2 and [*map(repr, seen[0])] == [*map(repr, seen[1])], seen
             seen.clear()
@@ -196,12 +196,12 @@ def test_audit_event(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_audit_hook_can_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the audit hook raises is raised, and there is no child."""
-    if _spawn is None:
+    if _native is None:
         pytest.skip("the extension is not built")
     script = """
         import asyncio, os, sys
-        from governess.children.command import Command
-        from governess.children.spawn import spawn
+        from governess.children._spawn.command import Command
+        from governess.children._spawn import spawn
 
         def forbid(event, args):
             if event == "subprocess.Popen":

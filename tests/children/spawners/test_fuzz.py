@@ -4,13 +4,15 @@ import asyncio
 import os
 import select
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spawning import WAYS, _spawn, command, end, needs_extension, spawner_by
+from governess.children._spawn import Spawner
+from spawning import WAYS, _native, command, end, needs_extension, spawner_by
 
 pytestmark = needs_extension
 
@@ -34,7 +36,7 @@ anything = st.one_of(
 descriptors = st.one_of(st.integers(-8, 300), st.sampled_from([1 << 31, 1 << 40, -(1 << 31)]))
 
 FIELDS: list[tuple[st.SearchStrategy, Any]] = [
-    (st.lists(st.one_of(texts, anything), max_size=4), ["true"]),
+    (st.lists(st.one_of(texts, anything), max_size=4).map(tuple), ("true",)),
     (texts, "true"),
     (st.one_of(st.none(), texts), "/bin:/usr/bin"),
     (st.one_of(st.none(), st.dictionaries(texts, st.one_of(texts, numbers), max_size=4)), None),
@@ -45,7 +47,7 @@ FIELDS: list[tuple[st.SearchStrategy, Any]] = [
     (st.booleans(), True),
     (st.booleans(), False),
     (st.sampled_from([-1, 0, 1 << 31, 1 << 40, -5]), -1),
-    (st.one_of(st.none(), st.lists(numbers, max_size=3)), None),
+    (st.one_of(st.none(), st.lists(numbers, max_size=3).map(tuple)), None),
     (st.sampled_from([-1, 1 << 32, 1 << 63, 65534]), -1),
     (st.sampled_from([-1, 1 << 32, 1 << 63, 65534]), -1),
     (st.sampled_from([-1, 0, 0o777, 1 << 20]), -1),
@@ -57,8 +59,8 @@ FIELDS: list[tuple[st.SearchStrategy, Any]] = [
         st.lists(
             st.tuples(st.integers(-1, 20), st.sampled_from([-1, 0, 64, 1 << 40]), st.sampled_from([-1, 1 << 40])),
             max_size=2,
-        ),
-        [],
+        ).map(tuple),
+        (),
     ),
 ]
 
@@ -94,7 +96,7 @@ ALWAYS = settings(
 )
 def test_submit(way: str, arguments: list[Any], key: Any, cancelled: bool) -> None:
     """What the channel is told ends in an outcome or an exception, and in nothing else."""
-    channel = _spawn.Channel()
+    channel = _native.Channel()
     try:
         channel.submit(key, *arguments)
     except EXPECTED:
@@ -103,10 +105,14 @@ def test_submit(way: str, arguments: list[Any], key: Any, cancelled: bool) -> No
     if cancelled:
         channel.cancel(key)
         channel.close()
-        assert _spawn.finish(20)
+        assert _native.finish(20)
         return
     assert select.select([channel], [], [], 20)[0]
-    _, pid, pidfd, *pipes, error, step = channel.take()
+    started = channel.take()
+    _, pid, pidfd, *pipes, error, step = started.outcome()
+    started.release()
+    with pytest.raises(ValueError, match="released"):
+        started.outcome()
     assert channel.take() is None
     channel.close()
     for descriptor in (pidfd, *pipes):
@@ -150,28 +156,49 @@ def test_spawn(args: Any, options: dict[str, Any], stdio: tuple[Any, ...]) -> No
 def test_finish_with_an_odd_timeout(timeout: float) -> None:
     """A timeout is a number of seconds."""
     with pytest.raises((ValueError, OverflowError)):
-        _spawn.finish(timeout)
+        _native.finish(timeout)
 
 
-def test_arguments_that_interfere(way: str) -> None:
-    """A word that closes the channel, or empties the list that it stands in, while it is read is an error."""
+class Acts:
+    """A word that acts while the extension reads it."""
 
-    class Closes:
-        def __fspath__(self) -> str:
-            channel.close()
-            return "true"
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
 
-    class Empties:
-        def __fspath__(self) -> str:
-            argv.clear()
-            return "true"
+    def __fspath__(self) -> str:
+        self.act()
+        return "X"
 
-    defaults = [plain for _, plain in FIELDS]
-    channel = _spawn.Channel()
+
+def test_a_word_that_closes_the_channel(way: str) -> None:
+    """A channel that is closed while its arguments are read refuses them."""
+    channel = _native.Channel()
     with pytest.raises(ValueError, match="closed"):
-        channel.submit(1, [Closes()], *defaults[1:])
-    channel = _spawn.Channel()
-    argv: list[Any] = [Empties(), "a", "b"]
-    with pytest.raises(IndexError):
-        channel.submit(1, argv, *defaults[1:])
+        channel.submit(1, (Acts(channel.close),), *[plain for _, plain in FIELDS][1:])
+
+
+@pytest.mark.parametrize("values", ["names", "values"])
+def test_an_environment_that_changes(way: str, values: str) -> None:
+    """Items that are taken away while the extension reads them do no harm: it has them all by then."""
+    items: list[Any] = []
+    acts = Acts(items.clear)
+    items += [(acts, "v") if values == "names" else ("v", acts), ("a", "b")]
+
+    class Environment(dict[str, str]):
+        def items(self) -> Any:
+            return items
+
+    channel = _native.Channel()
+    arguments = [plain for _, plain in FIELDS]
+    channel.submit(1, *arguments[:3], Environment(), *arguments[4:])
     channel.close()
+    assert _native.finish(20)
+
+
+@pytest.mark.parametrize("number", [2**32 - 1, 2**32, 2**64 - 1])
+@pytest.mark.parametrize("option", ["user", "group", "extra_groups"])
+def test_numbers_that_are_no_users(spawner: Spawner, option: str, number: int) -> None:
+    """2**32-1 means "no change" to the kernel, and greater numbers are cut off there: they are refused."""
+    wrong = [number] if option == "extra_groups" else number
+    with asyncio.Runner() as runner, pytest.raises((OverflowError, ValueError)):
+        runner.run(spawner.spawn(command(["true"], **{option: wrong})))

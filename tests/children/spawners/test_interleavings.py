@@ -1,6 +1,6 @@
 """Starts that are given up in every state: no child, no descriptor and no hang is left.
 
-A child whose stdin is a FIFO stays between birth and exec until the test opens the other end.
+A child whose stdin is a FIFO stays between spawned and exec until the test opens the other end.
 """
 
 import asyncio
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from governess.children import pidfd, popen, spawn
-from governess.children.spawn import Spawner
-from spawning import birth, command, end, spawner_by
+from governess.children import _pidfd as pidfd
+from governess.children import _spawn as spawn
+from governess.children._spawn import Spawner, popen
+from spawning import command, end, spawned, spawner_by
 
 PIPE = subprocess.PIPE
 PIPES = {"stdout": PIPE, "stderr": PIPE}
@@ -83,8 +84,8 @@ def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Calla
         with pytest.raises(asyncio.CancelledError):
             await queued
         with open(fifo, "w"):
-            births = [birth.claim() for birth in await asyncio.gather(*first)]
-        assert [end(birth).returncode for birth in births] == [0] * 16
+            spawned = [spawned.claim() for spawned in await asyncio.gather(*first)]
+        assert [end(spawned).returncode for spawned in spawned] == [0] * 16
         assert not (fifo.parent / "made").exists()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -138,7 +139,7 @@ def test_cancelled_at_any_time(spawner: Spawner, loop_factory: Callable) -> None
 
 
 def test_killed_at_any_step(stoppable: Spawner, loop_factory: Callable) -> None:
-    """A child killed between birth and exec leaves no lock held that a later child, in the same memory, waits for.
+    """A child killed between spawned and exec leaves no lock held that a later child, in the same memory, waits for.
 
     glibc 2.41 and later has such a lock in sigaction(3).
     """
@@ -161,7 +162,7 @@ def test_killed_at_any_step(stoppable: Spawner, loop_factory: Callable) -> None:
 
 @pytest.mark.parametrize("option", [{"start_new_session": True}, {"process_group": 0}], ids=str)
 def test_dropped_with_its_group(spawner: Spawner, loop_factory: Callable, option: dict) -> None:
-    """Of a birth that nobody takes, what the child has started by then is killed too."""
+    """Of a spawned that nobody takes, what the child has started by then is killed too."""
 
     async def main() -> int:
         dropped = await spawner.spawn(command(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=PIPE, **option))
@@ -199,9 +200,9 @@ def test_slow_execs_do_not_hold_up_others(native: Spawner, fifo: Path, loop_fact
         quick = await native.spawn(command(["true"]))
         assert not any(task.done() for task in slow)
         writer = os.open(fifo, os.O_RDWR)
-        births = await asyncio.gather(*slow)
+        spawned = await asyncio.gather(*slow)
         os.close(writer)
-        assert {end(birth.claim()).returncode for birth in (quick, *births)} == {0}
+        assert {end(spawned.claim()).returncode for spawned in (quick, *spawned)} == {0}
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
@@ -251,7 +252,7 @@ def test_child_forked_while_starting(stoppable: Spawner, fifo: Path) -> None:
         signal.alarm(20)
         try:
             asyncio.events._set_running_loop(None)
-            ok = end(birth(stoppable, ["echo", "a"], stdout=PIPE)) == (0, b"a\n", b"")
+            ok = end(spawned(stoppable, ["echo", "a"], stdout=PIPE)) == (0, b"a\n", b"")
             links = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
             os._exit(0 if ok and not any("pidfd" in link for link in links) else 1)
         except BaseException:
@@ -294,8 +295,8 @@ def test_many_loops_at_once(spawner: Spawner, loop_factory: Callable) -> None:
 
 
 def test_observers_exception_loses_no_child(native: Spawner) -> None:
-    """A child is handed over though an observer of births raises what nobody catches."""
-    from governess.children.observers import observe
+    """A child is handed over though an observer of spawned raises what nobody catches."""
+    from governess.children._registry import observe
 
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from governess.children.spawn import Spawner
-from spawning import Result, birth, end, popens_result, result
+from governess.children._spawn import Spawner
+from spawning import Result, end, popens_result, result, spawned
 
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 IS_ROOT = os.geteuid() == 0
@@ -154,15 +154,15 @@ def test_inheritable_descriptors_without_close_fds(spawner: Spawner, tmp_path: P
 def test_pass_fds_overrides_close_fds(spawner: Spawner) -> None:
     """pass_fds with close_fds=False warns, as with Popen."""
     with open(os.devnull) as file, pytest.warns(RuntimeWarning, match="pass_fds overriding close_fds"):
-        birth_ = birth(spawner, ["true"], close_fds=False, pass_fds=[file.fileno()])
-    end(birth_)
+        child = spawned(spawner, ["true"], close_fds=False, pass_fds=[file.fileno()])
+    end(child)
 
 
 def test_pipesize(spawner: Spawner) -> None:
     """A pipe has the size that was asked for."""
     import fcntl
 
-    born = birth(spawner, ["true"], stdout=PIPE, pipesize=8192)
+    born = spawned(spawner, ["true"], stdout=PIPE, pipesize=8192)
     assert fcntl.fcntl(born.pipes[1], fcntl.F_GETPIPE_SZ) == 8192
     end(born)
 

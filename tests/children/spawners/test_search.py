@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from governess.children.spawn import Spawner
+from governess.children._spawn import Spawner
 from spawning import popens_result, result
 
 

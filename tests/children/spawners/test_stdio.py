@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fresh import run_fresh
-from governess.children.spawn import Spawner
-from spawning import WAYS, _spawn, popens_result, result
+from governess.children._spawn import Spawner
+from spawning import WAYS, _native, popens_result, result
 
 PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 
@@ -52,12 +52,12 @@ def pipes_alike(result: object) -> object:
 # In a process of its own, since it closes and exchanges the standard descriptors. What it found goes to a file.
 LOW_NUMBERS = """
     import asyncio, itertools, json, os, subprocess, sys
-    from governess.children.command import Command
-    from governess.children.spawn import spawn
+    from governess.children._spawn.command import Command
+    from governess.children._spawn import spawn
     way, out = {way!r}, {out!r}
     if way != "popen":
-        from governess.children import _spawn
-        _spawn.set_way(way)
+        from governess.children._spawn import _native
+        _native.set_way(way)
 
     for number, name in enumerate("abc"):
         descriptor = os.open(out + name, os.O_RDWR | os.O_CREAT)
@@ -71,10 +71,10 @@ LOW_NUMBERS = """
               "open(sys.argv[1], 'w').write(repr([name(fd) for fd in (0, 1, 2)]))")
 
     async def ours(stdio):
-        birth = (await spawn(Command(argv(), False, *stdio, {{}}))).claim()
-        birth.child.wait_for_exit(20)
-        birth.child.reap()
-        for descriptor in birth.pipes.values():
+        spawned = (await spawn(Command(argv(), False, *stdio, {{}}))).claim()
+        spawned.child.wait_for_exit(20)
+        spawned.child.reap()
+        for descriptor in spawned.pipes.values():
             os.close(descriptor)
 
     def popens(stdio):
@@ -126,7 +126,7 @@ def test_low_numbers(way: str, cases: str, tmp_path: Path, monkeypatch: pytest.M
     """The parent's 0, 1 and 2 in every order, and closed: the child's are those that it has with Popen."""
     if way == "popen":
         monkeypatch.setenv("GOVERNESS_PURE", "1")
-    elif _spawn is None:
+    elif _native is None:
         pytest.skip("the extension is not built")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     out = str(tmp_path / "out")

@@ -1,0 +1,250 @@
+"""asyncio's own names lead here: `install`, `uninstall`, `installed`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import governess._registry as registry
+from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children._per_loop import running_loop
+from governess.loops._watched import WatchedLoop, attach_watcher, close_loop
+from governess.policies._default import DefaultEventLoopPolicy
+
+if sys.platform == "win32":
+    from governess.policies import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
+else:
+    from governess import watchers
+    from governess.watchers._sigchld import SigchldChildWatcher
+
+__all__ = ["install", "installed", "uninstall"]
+
+
+def install(policy: AbstractEventLoopPolicy | None = None) -> None:
+    """Let asyncio's names of policies and child watchers lead to governess, on every version of Python.
+
+    The names that this version has removed are there again, and none of them warns. The loops of asyncio and uvloop
+    keep their classes, and start their children by governess. Done twice, it is done once.
+
+    Args:
+        policy: the current policy from here on; None leaves the choice that was made by governess's functions.
+
+    Raises:
+        RuntimeError: a loop runs in this thread.
+        TypeError: `policy` is no policy.
+    """
+    global _changes
+    _refuse_in_a_running_loop("install")
+    with _lock:
+        chosen = registry.get_event_loop_policy() if policy is None else policy
+        registry.check_policy(chosen)
+        if _changes is None:
+            _changes = _make_changes()
+        registry.set_event_loop_policy(chosen)
+
+
+def uninstall() -> None:
+    """Undo `install`: every attribute is what it was, every name that was not there is gone.
+
+    Raises:
+        RuntimeError: a loop runs in this thread.
+    """
+    global _changes
+    _refuse_in_a_running_loop("uninstall")
+    with _lock:
+        changes, _changes = _changes, None
+        if changes is not None:
+            changes.undo()
+
+
+@contextlib.contextmanager
+def installed(policy: AbstractEventLoopPolicy | None = None) -> Iterator[None]:
+    """Install inside this block; inside another such block, only the policy is another one.
+
+    Raises:
+        RuntimeError: a loop runs in this thread.
+        TypeError: `policy` is no policy.
+    """
+    before = registry.get_event_loop_policy() if _changes is not None else None
+    install(policy)
+    try:
+        yield
+    finally:
+        if before is None:
+            uninstall()
+        else:
+            registry.set_event_loop_policy(before)
+
+
+class _Changes:
+    """Attributes that were set, and how each was before."""
+
+    def __init__(self) -> None:
+        self._undo = contextlib.ExitStack()
+
+    def set(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute of a module or a class; what was inherited, or made by ``__getattr__``, is deleted again."""
+        if name in vars(owner):
+            self._undo.callback(setattr, owner, name, vars(owner)[name])
+        else:
+            self._undo.callback(delattr, owner, name)
+        setattr(owner, name, value)
+
+    def then(self, callback: Callable[[], object]) -> None:
+        """Call this too when the changes are undone."""
+        self._undo.callback(callback)
+
+    def undo(self) -> None:
+        """Undo everything, the last change first."""
+        self._undo.close()
+
+
+_changes: _Changes | None = None
+_lock = threading.RLock()
+
+
+def _make_changes() -> _Changes:
+    changes = _Changes()
+    try:
+        _move_the_policy(changes)
+        _move_the_current_loop(changes)
+        _serve_the_fork_handler(changes)
+        for module, names in _names().items():
+            _set_names(changes, importlib.import_module(module), names)
+        for loop_class in _loop_classes():
+            _patch_loop_class(changes, loop_class)
+    except BaseException:
+        changes.undo()
+        raise
+    return changes
+
+
+def _move_the_policy(changes: _Changes) -> None:
+    """Keep the current policy where asyncio's own functions look for it, the C ones too, if there is such a place."""
+    events = asyncio.events
+    place: registry.PolicyStore = registry.OwnStore()
+    if "_event_loop_policy" in vars(events):
+        changes.set(events, "_event_loop_policy", None)
+        place = _AsynciosPlace()
+    before = registry.swap_store(place)
+    changes.then(lambda: registry.swap_store(before))
+    if "_init_event_loop_policy" in vars(events):
+        changes.set(events, "_init_event_loop_policy", registry.get_event_loop_policy)
+
+
+def _move_the_current_loop(changes: _Changes) -> None:
+    """Let the policy answer for the thread-local in which asyncio of 3.16, its C part too, keeps the current loop.
+
+    The attribute of its class is set, not `events._local` itself: whoever got hold of that object asks the policy too.
+    """
+    local = vars(asyncio.events).get("_local")
+    if isinstance(local, threading.local) and "_loop" in vars(type(local)):
+        changes.set(type(local), "_loop", property(_current_loop, _set_current_loop))
+
+
+def _current_loop(_local: object) -> asyncio.AbstractEventLoop:
+    return registry.get_event_loop_policy().get_event_loop()
+
+
+def _set_current_loop(_local: object, loop: asyncio.AbstractEventLoop | None) -> None:
+    registry.set_event_loop(loop)
+
+
+def _serve_the_fork_handler(changes: _Changes) -> None:
+    """Have what asyncio's at-fork handler of 3.12 and 3.13 asks for: a `_Local` of the class of this name."""
+    if (native := vars(asyncio.events).get("BaseDefaultEventLoopPolicy")) is not None:
+        changes.set(DefaultEventLoopPolicy, "_Local", native._Local)
+
+
+class _AsynciosPlace:
+    def get(self) -> AbstractEventLoopPolicy | None:
+        policy: AbstractEventLoopPolicy | None = vars(asyncio.events)["_event_loop_policy"]
+        return policy
+
+    def set(self, policy: AbstractEventLoopPolicy | None) -> None:
+        asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
+
+
+def _names() -> dict[str, dict[str, Any]]:
+    """Every name of a policy or a watcher that asyncio had from 3.8 to 3.13, module by module."""
+    functions = {name: getattr(registry, name) for name in registry.__all__}
+    policies: dict[str, Any] = {"DefaultEventLoopPolicy": DefaultEventLoopPolicy}
+    events: dict[str, Any] = {
+        **functions,
+        "AbstractEventLoopPolicy": AbstractEventLoopPolicy,
+        "BaseDefaultEventLoopPolicy": DefaultEventLoopPolicy,
+    }
+    if sys.platform == "win32":
+        policies["WindowsSelectorEventLoopPolicy"] = WindowsSelectorEventLoopPolicy
+        policies["WindowsProactorEventLoopPolicy"] = WindowsProactorEventLoopPolicy
+        platform = {"asyncio.windows_events": policies}
+    else:
+        policies |= {"AbstractChildWatcher": AbstractChildWatcher}
+        policies |= {name: getattr(watchers, name) for name in _WATCHERS}
+        more = {"BaseChildWatcher": SigchldChildWatcher, "_UnixDefaultEventLoopPolicy": DefaultEventLoopPolicy}
+        platform = {"asyncio.unix_events": policies | more}
+    public = {name: value for name, value in events.items() if not name.startswith("Base")} | policies
+    return {"asyncio.events": events | _private(), **platform, "asyncio": public}
+
+
+_WATCHERS = (
+    "FastChildWatcher",
+    "MultiLoopChildWatcher",
+    "PidfdChildWatcher",
+    "SafeChildWatcher",
+    "ThreadedChildWatcher",
+)
+
+
+def _private() -> dict[str, Any]:
+    """The quiet names that 3.14 and 3.15 use themselves, where they do."""
+    ours = {
+        "_AbstractEventLoopPolicy": AbstractEventLoopPolicy,
+        "_get_event_loop_policy": registry.get_event_loop_policy,
+        "_set_event_loop_policy": registry.set_event_loop_policy,
+    }
+    return {name: value for name, value in ours.items() if name in vars(asyncio.events)}
+
+
+def _set_names(changes: _Changes, module: Any, names: dict[str, Any]) -> None:
+    for name, value in names.items():
+        changes.set(module, name, value)
+    listed = [name for name in names if not name.startswith(("_", "Base")) and name not in module.__all__]
+    changes.set(module, "__all__", (*module.__all__, *listed))
+
+
+def _refuse_in_a_running_loop(what: str) -> None:
+    if (loop := running_loop()) is not None:
+        raise RuntimeError(f"governess.{what}() cannot be called in a thread whose event loop runs, and {loop!r} does")
+
+
+def _loop_classes() -> list[type[Any]]:
+    classes: list[type[Any]] = [asyncio.SelectorEventLoop]
+    with contextlib.suppress(ImportError):
+        classes.append(importlib.import_module("uvloop").Loop)
+    return classes
+
+
+def _patch_loop_class(changes: _Changes, loop_class: type[Any]) -> None:
+    """Give a loop class what a `WatchedLoop` has, so that loops which exist already have it too."""
+    run_forever, close = loop_class.run_forever, loop_class.close
+
+    def run_forever_watched(self: Any) -> None:
+        attach_watcher(self)
+        run_forever(self)
+
+    def close_watched(self: Any) -> None:
+        close_loop(self, lambda: close(self))
+
+    for name in ("governess_policy", "_on_close", "_has_run", "_is_closing", "call_on_close", *_STARTERS):
+        changes.set(loop_class, name, vars(WatchedLoop)[name])
+    changes.set(loop_class, "run_forever", run_forever_watched)
+    changes.set(loop_class, "close", close_watched)
+
+
+_STARTERS = ("subprocess_exec", "subprocess_shell")

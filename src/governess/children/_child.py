@@ -1,0 +1,342 @@
+"""One child process: its descriptor, its signals, and its reaping, which happens once.
+
+Everything hard about reaping stands here. The reap and every signal happen under one lock, so that no signal can reach
+a stranger that got the child's number after it. A child that is held is told of when it has exited, and reaped later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import signal as signals
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from governess.children import _pidfd as pidfds
+from governess.children import _registry
+from governess.children._exit import Exit
+from governess.children._hooks import run_after_fork
+from governess.children._registry import children, tell_of_exit, tell_of_spawn
+from governess.children._status import CAN_PEEK, State, exit_of, peek, state_of, take_exit, warn_of_theft
+
+__all__ = ["Child", "adopt", "children"]
+
+logger = logging.getLogger("governess")
+
+Subscriber = Callable[["Child", Exit], None]
+
+
+class Child:
+    """A child process, from its start to its reap.
+
+    Attributes:
+        pid: the number of the process.
+        argv: what was started, as given to the spawner; empty for an adopted child.
+        adopted: whether somebody else started it.
+        started: when it was born or adopted, in seconds of `time.monotonic`.
+        exit: how it ended; None until that is known. Its `rusage` is known after the reap.
+    """
+
+    _pidfd: int | None = None
+
+    def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
+        """Take over the child `pid`, and the descriptor that stands for it."""
+        run_after_fork(_forget_parents_children)
+        self.pid = pid
+        self.argv = tuple(argv)
+        self.adopted = adopted
+        self.started = time.monotonic()
+        self.exit: Exit | None = None
+        if pidfd is not None:
+            self._pidfd = pidfd
+        self._lock = threading.RLock()  # a finalizer may send a signal while this very thread reaps
+        self._holds = 0
+        self._reap_is_due = False
+        self._is_reaped = False
+        self._is_told = False
+        self._let_go = False
+        self._subscribers: list[Subscriber] = []
+        if (before := _registry.add(self)) is not None:
+            before._give_up_number()
+
+    def __repr__(self) -> str:
+        state = "running" if self.exit is None else self.exit.describe()
+        return f"<Child pid={self.pid} {state}>"
+
+    @property
+    def pidfd(self) -> int | None:
+        """The descriptor that stands for the process; None where there is none, and after the reap."""
+        return self._pidfd
+
+    def signal(self, number: int) -> None:
+        """Send the signal `number` to the child, and to nobody else.
+
+        Raises:
+            ProcessLookupError: the child has been reaped.
+            PermissionError: the child runs under another user.
+        """
+        with self._lock_unless_finalizing():
+            if self._pidfd is None or not pidfds.send_signal(self._pidfd, number):
+                self._check_unreaped()
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the child to end, by SIGTERM; on Windows, end it. Errors as `signal`."""
+        self.signal(signals.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child, by SIGKILL; on Windows, where there is none, as `terminate`. Errors as `signal`."""
+        self.signal(signals.SIGKILL)
+
+    def signal_group(self, number: int) -> None:
+        """Send the signal `number` to every process of the group that the child leads.
+
+        Raises:
+            ProcessLookupError: the child has been reaped, or leads no group.
+        """
+        with self._lock:
+            self._check_unreaped()
+            os.killpg(self.pid, number)
+
+    def duplicate_pidfd(self) -> int | None:
+        """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
+        with self._lock, contextlib.suppress(OSError):  # no descriptor is left
+            return None if self._pidfd is None else os.dup(self._pidfd)
+        return None
+
+    def reap(self) -> Exit | None:
+        """Reap the child if it has exited; return how it ended, or None while it lives.
+
+        The subscribers are told by the thread that reaps. A status that somebody else reaped is asked of the kernel
+        (`PIDFD_INFO_EXIT`, Linux 6.15 and later); where it cannot tell, the Exit is `lost` and a warning is logged.
+
+        While the child is held, its end is told all the same, and the reap comes when the last hold is released. (Not
+        on macOS before Python 3.13, where the end of a child cannot be seen without a reap: it is told then.)
+        """
+        is_stolen = False
+        with self._lock:
+            if self._let_go or (self._is_told and self._pidfd is None):
+                return self.exit
+            if not self._is_reaped:
+                is_reaped = self._holds == 0 or self._state() is State.GONE
+                found = self._take_exit() if is_reaped else self._see_exit()
+                if found is None:
+                    return self.exit
+                is_stolen = self.exit is None and is_reaped and found.rusage is None
+                self._record(found, is_reaped=is_reaped)
+        if is_stolen and self.exit is not None:
+            warn_of_theft(self.pid, self.exit)
+        self._tell_all()
+        return self.exit
+
+    def set_exit(self, exit: Exit) -> None:
+        """Record the exit of a child that other code has reaped."""
+        with self._lock:
+            if self._is_reaped:
+                return
+            self._record(exit, is_reaped=True)
+        self._tell_all()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call ``subscriber(child, exit)`` once, when the end is known; at once if it is."""
+        with self._lock:
+            if self.exit is None:
+                self._subscribers.append(subscriber)
+                return
+            exit = self.exit
+        subscriber(self, exit)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Do not call the subscriber any more."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._subscribers.remove(subscriber)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Delay the reap until the end of this block: until then a dead child keeps its pid, and its group the number.
+
+        Other code, or the kernel where SIGCHLD is ignored, may reap it all the same.
+        """
+        with self._lock:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holds -= 1
+                due = self._reap_is_due and not self._holds
+            if due:
+                self.reap()
+
+    def owned_elsewhere(self) -> bool:
+        """Return whether other code will reap it: the holder of an exited child, or the code it was disowned to."""
+        return self._let_go or self._reap_is_due
+
+    def disown(self) -> None:
+        """Leave the child, and its reap, to the code that started it; do nothing if there are subscribers."""
+        with self._lock:
+            if self._subscribers or self.exit is not None:
+                return
+            self._let_go = True
+        _registry.discard(self)
+        self._close_pidfd()
+
+    def wait_for_exit(self, timeout: float | None = None) -> bool:
+        """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
+        if timeout is None and CAN_PEEK and self.exit is None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+                return True
+        return self._poll_for_exit(timeout)
+
+    def _has_lost_number(self) -> bool:
+        """Return whether other code has reaped the child, and another child has its pid by now."""
+        with self._lock:
+            if self._pidfd is None or self.exit is not None or not CAN_PEEK or self._state() is not State.GONE:
+                return False
+        try:
+            peek(self.pid, None)
+        except ChildProcessError:
+            return False
+        return True
+
+    def _give_up_number(self) -> None:
+        """Report the exit of a child whose pid now belongs to another child: other code has reaped it unnoticed."""
+        if self._pidfd is not None:
+            self.reap()
+            return
+        exit = Exit.unknown()
+        warn_of_theft(self.pid, exit)
+        self.set_exit(exit)
+
+    def _lock_unless_finalizing(self) -> contextlib.AbstractContextManager[object]:
+        """Return the lock. During finalization return a no-op: a frozen thread may hold the lock for ever."""
+        return contextlib.nullcontext() if sys.is_finalizing() else self._lock
+
+    def _poll_for_exit(self, timeout: float | None) -> bool:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        pause = 0.001
+        while self._lives():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._sleep(min(pause, left))
+            pause = min(2 * pause, 0.05)
+        return True
+
+    def _sleep(self, seconds: float) -> None:
+        if (descriptor := self._pidfd) is None:
+            time.sleep(seconds)
+            return
+        # Bounded, since another thread may reap and close the descriptor, whose number then is another file's.
+        with contextlib.suppress(OSError):
+            if pidfds.has_exited(descriptor, seconds) and self._lives():
+                time.sleep(seconds)  # a tracer has not let go of it yet
+
+    def _lives(self) -> bool:
+        if not CAN_PEEK:
+            return self.reap() is None
+        with self._lock:
+            return self.exit is None and self._state() is State.ALIVE
+
+    def _state(self) -> State:
+        return state_of(self.pid, self._pidfd)
+
+    def _take_exit(self) -> Exit | None:
+        return take_exit(self.pid, self._pidfd)
+
+    def _see_exit(self) -> Exit | None:
+        """Look how a held child ended, without a reap; None if it lives or its exit is known already."""
+        if self._state() is State.ALIVE:
+            return None
+        self._reap_is_due = True
+        return exit_of(self.pid, self._pidfd) if self.exit is None else None
+
+    def _check_unreaped(self) -> None:
+        if self._is_reaped or (CAN_PEEK and self._state() is State.GONE):
+            raise ProcessLookupError(f"process {self.pid} has exited and is reaped")
+
+    def _record(self, found: Exit, *, is_reaped: bool) -> None:
+        """Record how it ended; the caller holds the lock."""
+        if self.exit is None:
+            self.exit = found
+        else:
+            self.exit.rusage = found.rusage
+        self._is_reaped = is_reaped
+
+    def _tell_all(self) -> None:
+        """Call the subscribers, and the observers if the child is reaped.
+
+        If a KeyboardInterrupt comes in between, the next `reap` continues.
+        """
+        if (exit := self.exit) is None:
+            return
+        if self._is_reaped:
+            _registry.discard(self)
+        try:
+            self._tell_subscribers(exit)
+        finally:
+            if self._is_reaped:
+                try:
+                    self._close_pidfd()
+                finally:
+                    self._tell_observers(exit)
+
+    def _tell_subscribers(self, exit: Exit) -> None:
+        try:
+            while self._subscribers:
+                self._tell(self._subscribers.pop(0), exit)
+        except BaseException:  # a KeyboardInterrupt must not keep the exit from the other subscribers
+            self._tell_subscribers(exit)
+            raise
+
+    def _tell(self, subscriber: Subscriber, exit: Exit) -> None:
+        try:
+            subscriber(self, exit)
+        except Exception:
+            logger.exception("the end of %r was not taken by %r", self, subscriber)
+
+    def _tell_observers(self, exit: Exit) -> None:
+        with self._lock:
+            is_told, self._is_told = self._is_told, True
+        if not is_told:
+            tell_of_exit(self, exit)
+
+    def _close_pidfd(self) -> None:
+        with self._lock:
+            if self._pidfd is not None:
+                # In one step: interrupted between two, it would stay open, or be closed twice.
+                os.close(vars(self).pop("_pidfd"))
+
+
+def adopt(pid: int) -> Child:
+    """Return the Child of `pid`; a new one if somebody else started that process.
+
+    Raises:
+        ValueError: `pid` is no number of a process.
+    """
+    if pid <= 0:
+        raise ValueError(f"a child has a positive pid, not {pid!r}")
+    with _adoption:
+        if (known := _registry.get(pid)) is not None and not known._has_lost_number():
+            return known
+        child = Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
+    tell_of_spawn(child)
+    return child
+
+
+_adoption = threading.RLock()  # a signal handler or a finalizer may adopt while this very thread does
+
+
+def _forget_parents_children() -> None:
+    global _adoption
+    _adoption = threading.RLock()
+    for child in children():
+        child._lock = threading.RLock()
+        child._close_pidfd()
+    _registry.clear()

@@ -1,0 +1,148 @@
+"""The process group that a child leads, and ending it together with the child."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from governess.children import _pidfd as pidfds
+from governess.children._child import Child
+from governess.children._procfs import process_numbers, read_stat
+from governess.children._status import CAN_PEEK
+
+__all__ = ["Group", "end_group"]
+
+
+async def end_group(child: Child, *, grace: float = 5.0) -> None:
+    """Send TERM to the process group that the child leads, and KILL to what is left of it after a grace.
+
+    The number of the group cannot pass to strangers meanwhile. When cancelled, it sends the KILL at once.
+
+    Args:
+        child: the leader of the group (started with ``process_group=0`` or ``start_new_session=True``).
+        grace: how many seconds the group has to end by itself.
+    """
+    with contextlib.closing(Group(child)) as group:
+        await group.end(grace=grace)
+
+
+class Group:
+    """The process group that a child leads: it can be signalled until `close`, its leader dead or not.
+
+    The leader's pidfd is used where the kernel supports that (Linux 6.9 and later), and else the number of the group:
+    the leader is not reaped before `close`, so that its number stays valid. If other code reaps the leader all the
+    same, the group is not signalled any more.
+
+    Attributes:
+        leader: the child.
+    """
+
+    def __init__(self, leader: Child) -> None:
+        """Use the group of the child `leader`."""
+        self.leader = leader
+        self._hold = contextlib.ExitStack()
+        self._pidfd = _group_pidfd(leader)
+        # Where the exit of a held child cannot be seen, the leader is held only while `end` runs.
+        if self._pidfd is None and CAN_PEEK:
+            self._hold.enter_context(leader.held())
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():  # when a frozen thread may hold any lock
+            self.close()
+
+    def close(self) -> None:
+        """Release the group; its leader is reaped if it has exited."""
+        descriptor, self._pidfd = self._pidfd, None
+        if descriptor is not None:
+            os.close(descriptor)
+        self._hold.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process in the group.
+
+        Raises:
+            ProcessLookupError: the group has no process, as far as is known.
+            PermissionError: no process in it may be signalled.
+        """
+        if self._pidfd is not None:
+            pidfds.signal_group(self._pidfd, number)
+        else:
+            self.leader.signal_group(number)
+
+    def kill(self) -> None:
+        """Send KILL to every process in the group."""
+        self._try(signal.SIGKILL)
+
+    async def end(self, *, grace: float) -> None:
+        """Send TERM, and after `grace` seconds KILL to the processes that are left. Cancelled, send KILL at once."""
+        with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
+            try:
+                self._try(signal.SIGTERM)
+                await self.emptied(grace)
+            finally:
+                self.kill()
+
+    async def emptied(self, timeout: float) -> bool:
+        """Wait until the group has no living process; return False if that takes longer than `timeout` seconds."""
+        now = time.monotonic()
+        deadline = now + timeout
+        pause = 0.002
+        while self._lives(now):
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, 0.1)
+        return True
+
+    def _lives(self, since: float) -> bool:
+        if CAN_PEEK and not self.leader.wait_for_exit(0):
+            return True
+        try:
+            self.signal(0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return sys.platform == "linux"  # on macOS there are only zombies then
+        # OSError: there is no /proc, or no descriptor is left to read it.
+        with contextlib.suppress(OSError):
+            return self.leader.pid in _snapshot.groups(since)
+        return True
+
+    def _try(self, number: int) -> None:
+        # PermissionError is how macOS says that there are only zombies in the group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self.signal(number)
+
+
+def _group_pidfd(leader: Child) -> int | None:
+    descriptor = leader.duplicate_pidfd()
+    if descriptor is None or pidfds.can_signal_group(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+class _Snapshot:
+    """The process groups that have a living member, read from /proc at most every few milliseconds."""
+
+    MAX_AGE = 0.01
+
+    def __init__(self) -> None:
+        self._taken = -1.0
+        self._groups: set[int] = set()
+
+    def groups(self, since: float) -> set[int]:
+        """Return the groups as they were a moment ago, but not before `since`: a group may be younger than that."""
+        now = time.monotonic()
+        if self._taken < max(since, now - self.MAX_AGE):
+            stats = map(read_stat, process_numbers())
+            self._groups = {stat.group for stat in stats if stat is not None and stat.is_alive}
+            self._taken = now
+        return self._groups
+
+
+_snapshot = _Snapshot()

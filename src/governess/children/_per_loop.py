@@ -1,0 +1,73 @@
+"""What every floor needs of event loops: which one runs here, a thing for each loop, a future that may be done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+__all__ = ["PerLoop", "running_loop", "set_unless_done"]
+
+T = TypeVar("T")
+
+
+#: Returns the loop that runs in this thread, or None: one call in C.
+running_loop: Callable[[], asyncio.AbstractEventLoop | None] = asyncio._get_running_loop
+
+
+def set_unless_done(future: asyncio.Future[T], result: T) -> None:
+    """Set the future's result, unless it is cancelled or done."""
+    if not future.done():
+        future.set_result(result)
+
+
+class PerLoop(Generic[T]):
+    """What each loop has of one kind. Threads and signal handlers may change it while somebody walks through it.
+
+    It is an attribute of the loop: what leads back to the loop is garbage together with it, which a
+    `weakref.WeakKeyDictionary` would keep for ever. A loop without attributes is kept by a thing that leads to it.
+    """
+
+    def __init__(self) -> None:
+        """Start without any loop."""
+        self._name = f"_governess_{next(_numbers)}"
+        self._loops: dict[weakref.ref[asyncio.AbstractEventLoop], T | None] = {}
+
+    def get(self, loop: asyncio.AbstractEventLoop) -> T | None:
+        """Return what belongs to the loop, if there is something."""
+        try:
+            return loop.__dict__.get(self._name)
+        except AttributeError:  # it has slots alone
+            return self._loops.get(weakref.ref(loop))
+
+    def set(self, loop: asyncio.AbstractEventLoop, thing: T) -> None:
+        """Let the thing belong to the loop."""
+        loops, kept_here = self._loops, None
+        try:
+            loop.__dict__[self._name] = thing
+        except AttributeError:
+            kept_here = thing
+        loops[weakref.ref(loop, lambda gone: loops.pop(gone, None))] = kept_here
+
+    def discard(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let nothing belong to the loop."""
+        self._loops.pop(weakref.ref(loop), None)
+        with contextlib.suppress(AttributeError):
+            loop.__dict__.pop(self._name, None)
+
+    def values(self) -> list[T]:
+        """Return the things of all loops."""
+        loops = [loop for reference in list(self._loops) if (loop := reference()) is not None]
+        return [thing for loop in loops if (thing := self.get(loop)) is not None]
+
+    def clear(self) -> None:
+        """Forget all."""
+        for reference in list(self._loops):
+            if (loop := reference()) is not None:
+                self.discard(loop)
+
+
+_numbers = itertools.count()

@@ -1,0 +1,119 @@
+"""The background reaper: it reaps children that no watcher watches any more, because their loop is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import sys
+import threading
+import time
+
+from governess.children._child import Child
+from governess.children._hooks import run_after_fork
+
+__all__ = ["reap_later"]
+
+logger = logging.getLogger("governess")
+
+
+def reap_later(child: Child) -> bool:
+    """Hand the child to the reaper, which reaps it when it exits. Finalizers may call this.
+
+    Returns:
+        False if no thread can be had for the reaper now; it tries again with the next child.
+    """
+    if sys.is_finalizing():
+        return False  # no thread runs any more: init will reap
+    run_after_fork(_start_anew)
+    return _reaper.take(child)
+
+
+# How long it sleeps between two looks at new children and at those without a pidfd, in seconds: longer and longer.
+_FIRST_PAUSE, _LAST_PAUSE = 0.005, 0.5
+
+
+class _Reaper:
+    """A thread that runs while there are children to wait for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a finalizer may come in while this very thread is inside
+        self._pending: list[Child] = []
+        self._works = False
+        self._has_failed = False
+
+    def take(self, child: Child) -> bool:
+        try:
+            with self._lock:
+                self._pending.append(child)
+                if self._works:
+                    return True
+                self._works = True
+            threading.Thread(target=self._work, name="governess-reaper", daemon=True).start()
+        except RuntimeError:  # no thread can be had, or the interpreter shuts down
+            self._works = False
+            return False
+        except BaseException:  # KeyboardInterrupt: whoever comes next starts the thread, perhaps a second one
+            self._works = False
+            raise
+        return True
+
+    def _work(self) -> None:
+        pause, known = _FIRST_PAUSE, 0
+        traced: set[Child] = set()
+        while charges := self._reap():
+            if len(charges) != known:
+                pause, known = _FIRST_PAUSE, len(charges)
+            # A tracer keeps a dead child, whose pidfd is readable, from being reaped for as long as it likes.
+            traced |= self._sleep([child for child in charges if child not in traced], pause)
+            pause = min(2 * pause, _LAST_PAUSE)
+
+    def _sleep(self, charges: list[Child], pause: float) -> set[Child]:
+        try:
+            return _sleep_until_an_exit(charges, pause)
+        except Exception:  # poll(2) refuses more descriptors than RLIMIT_NOFILE allows, say
+            if not self._has_failed:
+                self._has_failed = True
+                logger.warning("the reaper looks for exited children from time to time: it cannot poll", exc_info=True)
+            time.sleep(pause)
+            return set()
+
+    def _reap(self) -> list[Child]:
+        """Reap the children that have exited; return the others. The thread ends if there are none."""
+        for child in list(self._pending):
+            if _is_done_with(child):
+                with self._lock, contextlib.suppress(ValueError):
+                    self._pending.remove(child)
+        with self._lock:
+            self._works = False
+            self._works = bool(self._pending)
+            return list(self._pending)
+
+
+def _is_done_with(child: Child) -> bool:
+    try:
+        return child.reap() is not None or child.owned_elsewhere()
+    except BaseException:  # an observer of the child may raise anything; the others still wait for this thread
+        logger.exception("the reaper met with an error at %r", child)
+        return child.exit is not None
+
+
+def _sleep_until_an_exit(charges: list[Child], timeout: float) -> set[Child]:
+    """Sleep; return the children that have exited but cannot be reaped yet."""
+    if sys.platform == "win32":
+        charges[0].wait_for_exit(timeout)
+        return set()
+    poller = select.poll()
+    pidfds = {pidfd: child for child in charges if (pidfd := child.pidfd) is not None}
+    for pidfd in pidfds:
+        poller.register(pidfd, select.POLLIN)
+    ready = [pidfds[pidfd] for pidfd, _ in poller.poll(timeout * 1000)]
+    return {child for child in ready if not _is_done_with(child)}
+
+
+_reaper = _Reaper()
+
+
+def _start_anew() -> None:
+    global _reaper
+    _reaper = _Reaper()

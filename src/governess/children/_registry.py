@@ -1,0 +1,98 @@
+"""The children that are not reaped yet, and the observers of starts and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from governess.children._child import Child
+    from governess.children._exit import Exit
+
+__all__ = ["add", "children", "clear", "discard", "get", "observe", "observers", "tell_of_exit", "tell_of_spawn"]
+
+
+def children() -> list[Child]:
+    """Return the children that are not reaped yet: those that governess started or was told to watch."""
+    return list(_living.values())
+
+
+def get(pid: int) -> Child | None:
+    """Return the Child of `pid` if it is one of `children()`."""
+    return _living.get(pid)
+
+
+def add(child: Child) -> Child | None:
+    """Add the child; return the child that was registered with its pid before, if any."""
+    before = _living.get(child.pid)
+    _living[child.pid] = child
+    return before
+
+
+def discard(child: Child) -> None:
+    """Remove the child; another child that has its pid by now stays."""
+    if _living.get(child.pid) is child:
+        del _living[child.pid]
+
+
+def clear() -> None:
+    """Remove all children."""
+    _living.clear()
+
+
+_living: dict[int, Child] = {}
+
+
+logger = logging.getLogger("governess")
+
+
+@contextlib.contextmanager
+def observe(
+    *,
+    on_spawn: Callable[[Child], object] | None = None,
+    on_exit: Callable[[Child, Exit], object] | None = None,
+) -> Iterator[None]:
+    """Call observers for each child that starts or is reaped inside this block.
+
+    Both run in the thread where it happens, so they must be thread-safe and quick. Their exceptions are logged.
+
+    Args:
+        on_spawn: called with the Child that was started or adopted.
+        on_exit: called with the Child that was reaped and its Exit.
+    """
+    observer = (on_spawn, on_exit)
+    observers.append(observer)
+    try:
+        yield
+    finally:
+        observers.remove(observer)
+
+
+_Observer = tuple["Callable[[Child], object] | None", "Callable[[Child, Exit], object] | None"]
+observers: list[_Observer] = []
+
+
+def tell_of_spawn(child: Child) -> None:
+    """Call the observers of starts."""
+    for on_spawn, _ in tuple(observers):
+        if on_spawn is not None:
+            with _logged(on_spawn):
+                on_spawn(child)
+
+
+def tell_of_exit(child: Child, exit: Exit) -> None:
+    """Call the observers of exits."""
+    for _, on_exit in tuple(observers):
+        if on_exit is not None:
+            with _logged(on_exit):
+                on_exit(child, exit)
+
+
+@contextlib.contextmanager
+def _logged(observer: Callable[..., object]) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("the observer %r failed", observer)

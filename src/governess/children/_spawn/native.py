@@ -1,0 +1,211 @@
+"""Children started by `_native`, an extension whose threads need neither the GIL nor Python."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import itertools
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from contextvars import Context
+
+from governess.children import _registry
+from governess.children._child import Child
+from governess.children._hooks import run_after_fork, when_closed
+from governess.children._per_loop import PerLoop, running_loop
+from governess.children._pidfd import open_pidfd
+from governess.children._spawn import _native, popen
+from governess.children._spawn.arguments import arguments_of, program_of
+from governess.children._spawn.command import Command, Spawned
+
+__all__ = ["NativeSpawner"]
+
+# How long starts in progress can delay the exit of the process, in seconds. Their children are killed, so it is brief.
+_PATIENCE = 1.0
+
+
+class NativeSpawner:
+    """The spawner whose threads are outside of Python."""
+
+    name = "native"
+
+    @property
+    def reason(self) -> str:
+        """How children are started."""
+        return f"threads outside of Python start children, by {_native.get_way()}"
+
+    async def spawn(self, command: Command) -> Spawned:
+        """Start the child, as `Spawner.spawn` says."""
+        loop = asyncio.get_running_loop()
+        slot = _slots.get(loop) or _new_slot(loop)
+        queue = None if slot.queue is None else slot.queue()
+        if queue is None:
+            try:
+                queue = _SpawnQueue(loop, slot)
+            except NotImplementedError:  # the loop has no add_reader
+                return await popen.spawn(command)
+            slot.queue = weakref.ref(queue)
+        outcome: asyncio.Future[Spawned] = loop.create_future()
+        key = next(_keys)
+        try:
+            queue.submit(key, command, outcome)
+            return await outcome
+        except asyncio.CancelledError:
+            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+                outcome.result().discard()
+            raise
+        finally:
+            queue.leave(key)
+
+
+class _SpawnQueue:
+    """The children that are being started for one loop; it exists while there are any.
+
+    Only the loop references it, as a reader. When the loop is closed or collected, the queue is collected, too, which
+    ends the children that are being started.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, slot: _Slot) -> None:
+        self.loop = loop
+        self._slot = slot
+        self._waiting: dict[int, tuple[asyncio.Future[Spawned], Command]] = {}
+        self._channel = _native.Channel()
+        try:
+            # In a context of its own: it serves others too, whatever priority this one has.
+            Context().run(loop.add_reader, self._channel.fileno(), self._take_all)
+        except NotImplementedError:
+            self._channel.close()
+            raise
+        except BaseException:  # KeyboardInterrupt
+            self.close()
+            raise
+
+    def submit(self, key: int, command: Command, outcome: asyncio.Future[Spawned]) -> None:
+        """Start the child; the outcome becomes the result of the future."""
+        self._waiting[key] = outcome, command
+        self._channel.submit(key, *arguments_of(command))
+
+    def leave(self, key: int) -> None:
+        """Cancel the start if it is still in progress. Close the queue if it is empty, in the loop's own thread."""
+        if self._waiting.pop(key, None) is not None:
+            self._channel.cancel(key)
+        if self._waiting:
+            return
+        if self.loop.is_running() and running_loop() is not self.loop:  # a coroutine that was dropped elsewhere
+            with contextlib.suppress(RuntimeError):  # the loop is closed by now
+                self.loop.call_soon_threadsafe(self.leave, key)
+        else:
+            self.close()
+
+    def _take_all(self) -> None:
+        while (started := self._channel.take()) is not None:
+            self._deliver(started)
+
+    def _deliver(self, started: _native.Started) -> None:
+        """Set the outcome of a start. If its caller has gone, dropping `started` ends the child."""
+        outcome = None
+        try:
+            key, pid, pidfd, *ends, error, step = started.outcome()
+            outcome, command = self._waiting.pop(key, _NOBODY)
+            if outcome is None or command is None or outcome.done():
+                return
+            if step is not None:
+                outcome.set_exception(_failure(command, error, step))
+                return
+            spawned = _spawned(command, started, pid, pidfd, ends)
+            outcome.set_result(spawned)
+            if _registry.observers:
+                _registry.tell_of_spawn(spawned.child)
+        finally:
+            if outcome is not None:  # KeyboardInterrupt or its like
+                outcome.cancel()
+
+    def close(self) -> None:
+        """Cancel all starts that are in progress."""
+        if self._slot.queue is not None and self._slot.queue() is self:
+            self._slot.queue = None
+        if self._channel.fileno() >= 0 and not self.loop.is_closed():
+            self.loop.remove_reader(self._channel.fileno())
+        self._channel.close()
+
+    def forget(self) -> None:
+        """Close our copy of the descriptor, in a forked child."""
+        self._channel.close()
+
+
+class _Slot:
+    """Where the queue of a loop is found while there is one."""
+
+    def __init__(self) -> None:
+        self.queue: Callable[[], _SpawnQueue | None] | None = None
+
+    def close(self) -> None:
+        """Close the queue, if there is one."""
+        if self.queue is not None and (queue := self.queue()) is not None:
+            queue.close()
+
+
+_slots: PerLoop[_Slot] = PerLoop()
+_keys = itertools.count()
+_NOBODY = None, None
+
+
+def _new_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
+    _prepare()
+    # Of loops that were closed while children were being started, and told nobody.
+    for other in _slots.values():
+        if other.queue is not None and (queue := other.queue()) is not None and queue.loop.is_closed():
+            queue.close()
+    slot = _Slot()
+    _slots.set(loop, slot)
+    when_closed(loop, slot.close)
+    return slot
+
+
+@functools.cache
+def _prepare() -> None:
+    run_after_fork(_forget_parents_queues)
+    atexit.register(_native.finish, _PATIENCE)
+
+
+def _forget_parents_queues() -> None:
+    for slot in _slots.values():
+        if slot.queue is not None and (queue := slot.queue()) is not None:
+            queue.forget()
+    _slots.clear()
+
+
+def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int]) -> Spawned:
+    """Take over the child that was started; interrupted at whichever point (KeyboardInterrupt), end it."""
+    pipes: dict[int, int] = {}
+    for number, end in enumerate(ends):
+        if end >= 0:
+            pipes[number] = end
+    spawned = None
+    try:
+        argv = command.args if type(command.args) is tuple else command.argv
+        child = Child(pid, argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
+        spawned = Spawned(command, child, pipes)
+        started.release()
+    except BaseException:
+        if spawned is None and (found := _registry.get(pid)) is not None:
+            spawned = Spawned(command, found, pipes)
+        if spawned is not None:
+            started.release()
+            spawned.discard()
+        raise
+    return spawned
+
+
+def _failure(command: Command, error: int, step: str) -> OSError:
+    """Return what Popen would raise; it names the file for two of the steps alone."""
+    files = {"cwd": command.options.get("cwd"), "exec": program_of(command)}
+    files |= {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
+    if isinstance(file := files.get(step), (str, bytes, os.PathLike)):
+        return OSError(error, os.strerror(error), file)
+    failure = OSError(error, os.strerror(error))
+    failure.add_note(f"what failed in the start of the child: {step}")
+    return failure

@@ -1,0 +1,262 @@
+"""Starting a child by `subprocess.Popen`: in a thread of its own, or in the calling one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from governess.children._child import Child
+from governess.children._per_loop import PerLoop
+from governess.children._pidfd import open_pidfd
+from governess.children._registry import tell_of_spawn
+from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.stdio import Pipes
+
+if sys.platform == "win32":
+    from governess.children._windows import WindowsChild
+
+__all__ = ["POPEN", "PopenSpawner", "spawn", "start"]
+
+
+def start(command: Command) -> Spawned:
+    """Start the child and return it; block until it has exec'ed.
+
+    Raises:
+        OSError: as `subprocess.Popen` raises it.
+        ValueError, TypeError, subprocess.SubprocessError: likewise.
+    """
+    options = dict(command.options)
+    if beyond := sorted(options.keys() & _BEYOND_POPEN):
+        raise NotImplementedError(
+            f"{', '.join(beyond)}: only the native spawner can do this before the program starts, "
+            "and it is not in use (`governess info` says why; with preexec_fn it never is)"
+        )
+    _refuse_no_change(options)
+    with Pipes(options.pop("pipesize", -1)) as pipes:
+        process = (_Popen if subprocess.Popen is POPEN else subprocess.Popen)(
+            command.args,
+            shell=command.shell,
+            stdin=pipes.for_child(0, command.stdin),
+            stdout=pipes.for_child(1, command.stdout),
+            stderr=pipes.for_child(2, command.stderr),
+            **options,
+        )
+        child = _child_of(process, command)
+        spawned = Spawned(command, child, pipes.keep_ours())
+    tell_of_spawn(child)
+    return spawned
+
+
+def _refuse_no_change(options: dict[str, Any]) -> None:
+    """Refuse 2**32-1 as a user or group: it means "as it is" to the kernel (setreuid(2)), and Popen passes it on."""
+    groups = options.get("extra_groups")
+    if groups is not None and not isinstance(groups, str):
+        groups = options["extra_groups"] = list(groups)  # which Popen reads again
+    for number in (options.get("user"), options.get("group"), *(groups or ())):
+        if number == 2**32 - 1:
+            raise OverflowError(f"{number} is not the number of a user or group")
+
+
+def _child_of(process: Any, command: Command) -> Child:
+    if sys.platform == "win32":
+        return WindowsChild(process, command.argv)
+    child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
+    # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
+    process.returncode = 0
+    return child
+
+
+#: What `subprocess.Popen` is, unless somebody has replaced it.
+POPEN = subprocess.Popen
+
+_BEYOND_POPEN = frozenset({"controlling_terminal", "nice", "parent_death_signal", "rlimits"})
+
+
+class _Popen(subprocess.Popen[bytes]):
+    """Opens the pidfd in the moment when the pid is known.
+
+    Popen goes on to wait for the exec, and gives the GIL away for that: with many threads it comes back late enough
+    for a short child to be dead and, if there is a thief, gone.
+    """
+
+    pidfd: int | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        try:
+            super().__init__(*args, **options)
+        except BaseException:
+            if self.pidfd is not None:
+                os.close(self.pidfd)  # of a child that could not exec
+            raise
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "pid" and value:
+            self.pidfd = open_pidfd(value)
+
+
+# A program that is "Text file busy" is tried again after these pauses, in seconds: a quarter of a second in all.
+_PAUSES = [0.001 * 2**number for number in range(8)]
+
+_JOIN_TIMEOUT = 1.0  # seconds
+
+# Seconds without another attempt after a thread could not be started: from 2.42 on, glibc leaks the mapping of the
+# stack with each failed attempt.
+_BACKOFF = 0.1
+
+# How many starts of a loop are in progress at a time. A start that takes longer than `_SLOW` seconds does not count.
+_AT_A_TIME, _SLOW = 4, 0.02
+_gates: PerLoop[asyncio.Semaphore] = PerLoop()
+_last_refusal = -math.inf
+
+
+class PopenSpawner:
+    """The spawner that has `subprocess.Popen` start each child in a thread."""
+
+    name = "popen"
+
+    def __init__(self, reason: str) -> None:
+        """Be the spawner for this reason."""
+        self.reason = f"subprocess.Popen in helper threads: {reason}"
+
+    def spawn(self, command: Command) -> Coroutine[Any, Any, Spawned]:
+        """Start the child, as `Spawner.spawn` says; other threads of Python stand still until it has exec'ed."""
+        return spawn(command)
+
+
+async def spawn(command: Command) -> Spawned:
+    """Have `subprocess.Popen` start the child, in a thread of its own that this one makes.
+
+    The kernel gives a child what the thread has that forks it (affinity, niceness, capabilities and the like), and a
+    thread what its maker has. Few starts are on their way at a time, since each holds the GIL until the exec; one that
+    takes long does not count.
+    """
+    loop = asyncio.get_running_loop()
+    if (gate := _gates.get(loop)) is None:
+        gate = asyncio.Semaphore(_AT_A_TIME)
+        _gates.set(loop, gate)
+    await gate.acquire()
+    leave = _Once(gate.release)
+    slow = loop.call_later(_SLOW, leave)
+    try:
+        return await _start_in_thread(loop, command)
+    finally:
+        slow.cancel()
+        leave()
+
+
+async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) -> Spawned:
+    global _last_refusal
+    if time.monotonic() < _last_refusal + _BACKOFF:
+        return _start_here(command)
+    outcome: asyncio.Future[Spawned] = loop.create_future()
+    task = _Task(command, loop, outcome)
+    thread = threading.Thread(target=task.perform, name="governess-spawn", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # can't start new thread; or this interpreter has no daemon threads
+        _last_refusal = time.monotonic()
+        return _start_here(command)
+    try:
+        spawned = await outcome
+        # It has told, and so it is at its end: neither a fork nor the end of an interpreter shall meet it.
+        thread.join(_JOIN_TIMEOUT)
+        return spawned
+    except asyncio.CancelledError:
+        if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+            outcome.result().discard()
+        raise
+
+
+class _Once:
+    """Calls a function at the first call, and does nothing at the next."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function: Callable[[], object] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
+
+
+async def spawn_here(command: Command) -> Spawned:
+    """Start the child in the calling thread, which waits for the exec."""
+    return start(command)
+
+
+def _start_here(command: Command) -> Spawned:
+    """Start the child in the calling thread, which waits for the exec: not where that could be for ever."""
+    for file in (command.stdin, command.stdout, command.stderr):
+        if isinstance(file, os.PathLike) and _is_fifo(file):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return start(command)
+
+
+def _is_fifo(path: os.PathLike[Any]) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+class _Task:
+    """One child to be started, and the future that waits for it."""
+
+    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop, outcome: asyncio.Future[Spawned]) -> None:
+        self._command = command
+        self._loop = loop
+        self._outcome = outcome
+
+    def perform(self) -> None:
+        """Start the child, in its thread."""
+        try:
+            spawned = self._start_patiently()
+        except BaseException as error:
+            self._tell(self._failed, error)
+        else:
+            if spawned is not None and not self._tell(self._born, spawned):
+                spawned.discard()
+
+    def _start_patiently(self) -> Spawned | None:
+        """Start the child; None if nobody waits for it any more.
+
+        Somebody who has a program open for writing makes it busy: often a child of another thread between fork and
+        exec, which has a copy of that descriptor (golang.org/issue/22315).
+        """
+        for pause in (*_PAUSES, None):
+            if self._outcome.cancelled():
+                break
+            try:
+                return start(self._command)
+            except OSError as error:
+                if error.errno != errno.ETXTBSY or pause is None:
+                    raise
+            time.sleep(pause)
+        return None
+
+    def _tell(self, outcome: Callable[[Any], None], value: Any) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(outcome, value)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def _born(self, spawned: Spawned) -> None:
+        if self._outcome.done():
+            spawned.discard()
+        else:
+            self._outcome.set_result(spawned)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._outcome.done():
+            self._outcome.set_exception(error)

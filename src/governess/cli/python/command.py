@@ -1,0 +1,64 @@
+"""`governess python` as the command line's help knows it; what it does is in launch.py."""
+
+import click
+
+from governess.cli.options import LOOP_HELP, WATCHER_HELP
+from governess.cli.python.launch import launch
+
+__all__ = ["command"]
+
+HELP = """Run a Python program that uses asyncio's policies and child watchers.
+
+\b
+  governess python [OPTIONS] SCRIPT [ARGS]...      a file, or a folder or zip
+                                                   file with a __main__.py
+  governess python [OPTIONS] -m MODULE [ARGS]...   a module or a package
+  governess python [OPTIONS] -c CODE [ARGS]...     code
+  governess python [OPTIONS] - [ARGS]...           code from standard input
+
+The program has every name of a policy or a watcher that asyncio had from 3.8
+to 3.13, on a Python that has removed them too, and its children are started
+and watched by governess. All else is as `python` gives it: arguments, imports,
+__main__, tracebacks, signals, exit status.
+
+What comes after the program belongs to the program.
+"""
+
+EPILOG = """\b
+Examples:
+  governess python server.py --port 8080
+  governess python --loop uvloop -m package
+  governess python --watcher threaded -c 'import asyncio; ...'
+
+A policy, a loop or a watcher that the program sets itself is the one it gets.
+Options of python itself go to python: python -X dev -m governess python ...
+
+Exit status: that of the program; 2 for a wrong call or a file that cannot be
+opened.
+"""
+
+
+class _Python(click.Command):
+    """Leaves all words but a call for help to `launch`, which reads them as `python` reads its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args in (["--help"], ["-h"]):
+            return super().parse_args(ctx, args)
+        ctx.params["words"] = tuple(args)
+        return []
+
+
+@click.command(
+    "python",
+    cls=_Python,
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Run a Python program that uses asyncio's policies and child watchers.",
+    options_metavar="[OPTIONS]",
+)
+@click.option("--loop", metavar="L", help=f"{LOOP_HELP} Default: asyncio, the loop that the program expects.")
+@click.option("--watcher", metavar="W", help=f"{WATCHER_HELP} Default: auto.")
+@click.argument("words", nargs=-1, metavar="PROGRAM [ARGS]...")
+def command(words: tuple[str, ...]) -> int:
+    """Run the program, and give the exit status."""
+    return launch(words)

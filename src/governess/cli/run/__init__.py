@@ -1,0 +1,1 @@
+"""`governess run`: many commands at once."""

@@ -1,0 +1,188 @@
+"""`governess run`: many commands at once."""
+
+import asyncio
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from governess.cli.options import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
+from governess.cli.run.schedule import Halt
+from governess.cli.run.sources import Plan, SourceError, read_lines
+
+__all__ = ["command"]
+
+HELP = """Run many commands at once.
+
+\b
+  governess run [OPTIONS] CMD {} ::: A B C   one command for each argument
+  governess run [OPTIONS] FILE               a command a line, - for standard input
+  governess run [OPTIONS] ::: CMD1 CMD2      each argument is a command
+  ... | governess run [OPTIONS] CMD {}       one for each line of standard input
+
+Arguments never meet a shell; the lines of a FILE are run by `sh -c`. What a
+command writes is never torn by another's: it comes out when the command ends.
+
+\b
+In CMD, with A = dir/name.txt:
+  {}    dir/name.txt         {1} {2}   the argument of the 1st, 2nd :::
+  {.}   dir/name             {1/.}     these go together
+  {/}   name.txt             {#}       the number of the command
+  {//}  dir                  {%}       the number of its slot
+  {/.}  name                 (none)    the argument is appended
+
+\b
+  :::  A B    arguments; several ::: give every combination
+  :::+ A B    arguments linked, one by one, to those before
+  :::: FILE   arguments from a file, one a line; ::::+ links them
+"""
+
+EPILOG = """\b
+Examples:
+  governess run gzip -9 {} ::: *.log
+  governess run -j 4 --timeout 60 -- convert {} {.}.png ::: *.svg
+  governess run -k echo {1}-{2} ::: a b ::: 1 2
+  governess run -j 200% --halt soon commands.txt
+
+Exit status: 0 if all went well, else the number of commands that failed (101
+at most); 2 for a wrong call; 130 after Ctrl-C.
+"""
+
+
+class _Run(click.Command):
+    """Knows whether `--` stood before the words: then a single word is a command and no file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        words = ctx.params["words"]
+        before = len(given) - len(words) - 1
+        ctx.params["is_command"] = before >= 0 and given[before] == "--"
+        return rest
+
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]  # generic since click 8.2, and not at run time
+else:
+    _ParamType = click.ParamType
+
+
+class _Seconds(_ParamType):
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not math.isfinite(seconds) or seconds < 0:
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+class _Slots(_ParamType):
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = value.removesuffix("%")
+        if not (number.isascii() and number.isdigit()):
+            self.fail(f"{value!r} is neither a number nor a percentage of the processors", param, ctx)
+        return max(int(number) * _processors() // 100, 1) if value.endswith("%") else int(number) or sys.maxsize
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@click.command(
+    "run",
+    cls=_Run,
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Run many commands at once.",
+    options_metavar="[OPTIONS]",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=_Slots(),
+    metavar="N",
+    default="100%",
+    help=("So many at once: a number, a percentage of the processors, or 0 for all. Default: as many as processors."),
+)
+@click.option("-k", "--keep-order", is_flag=True, help="Write the output in the order of the commands.")
+@click.option("--timeout", type=_Seconds(), metavar="S", help="End a command after S seconds; it counts as failed.")
+@click.option(
+    "--grace",
+    type=_Seconds(),
+    metavar="S",
+    default=5.0,
+    help=("Seconds between TERM and KILL for a command that is ended. Default: 5."),
+)
+@click.option(
+    "--halt",
+    type=click.Choice([halt.value for halt in Halt]),
+    default="never",
+    help=("After a failure: go on (never, the default), start no more (soon), or end the others too (now)."),
+)
+@click.option(
+    "--watcher",
+    metavar="W",
+    default="auto",
+    help=WATCHER_HELP,
+)
+@click.option(
+    "--loop",
+    metavar="L",
+    default="auto",
+    help=LOOP_HELP,
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="CMD ... ::: A B C  |  FILE")
+def command(
+    words: tuple[str, ...],
+    is_command: bool,
+    jobs: int,
+    keep_order: bool,
+    timeout: float | None,
+    grace: float,
+    halt: str,
+    watcher: str,
+    loop: str,
+) -> int:
+    """Run the commands, and give the exit status."""
+    from governess import DefaultEventLoopPolicy
+    from governess.cli.run.execute import Settings, execute
+
+    if timeout == 0:
+        raise click.UsageError("a timeout of 0 seconds lets nothing run")
+    try:
+        factory, make_watcher = loop_factory(loop), watcher_factory(watcher)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        plan = Plan.of(words, read_lines, is_command=is_command)
+    except SourceError as error:
+        raise click.UsageError(str(error)) from None
+    settings = Settings(jobs, timeout, grace, Halt(halt), keep_order)
+    policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
+    with policy, _runner(policy.loop_factory, loop) as runner:
+        return runner.run(execute(plan, settings))
+
+
+def _runner(factory: Callable[[], asyncio.AbstractEventLoop], name: str) -> asyncio.Runner:
+    from governess import Runner
+
+    runner = Runner(loop_factory=factory)
+    try:
+        runner.get_loop()
+    except Exception as error:  # a factory of the user's own may raise anything
+        raise click.UsageError(f"the loop {name!r} cannot be used: {error}") from None
+    return runner

@@ -1,0 +1,135 @@
+"""How one command ended, and the words for it."""
+
+import re
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from governess.cli.run.sources import Command
+
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["Outcome", "duration", "memory", "printable", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one command ended."""
+
+    number: int
+    command: Command
+    code: int
+    """The exit status, the negative number of the signal, or 126 and 127 for a command that could not start."""
+    wall: float = 0.0
+    cpu: float | None = None
+    """Seconds of processor time, user and system; None where the system does not tell."""
+    peak: int | None = None
+    """The most memory that was in use at once, in bytes; None where the system does not tell."""
+    peak_is_bound: bool = False
+    """Whether it may have been less: on Linux a child begins with the peak of the process that started it."""
+    timed_out: bool = False
+    remark: str = ""
+    """What is to be said of it beside the code, such as `lost`."""
+
+    @classmethod
+    def of(cls, number: int, command: Command, code: int, wall: float, timed_out: bool) -> "Outcome":
+        """Make the outcome of a returncode; a `governess.Exit` carries more than the number."""
+        lost, dumped = getattr(code, "lost", False), getattr(code, "core_dumped", False)
+        remark = "lost" if lost else "core" if dumped else ""
+        usage: Any = getattr(code, "rusage", None)
+        if usage is None:
+            return cls(number, command, int(code), wall, timed_out=timed_out, remark=remark)
+        cpu = usage.ru_utime + usage.ru_stime
+        return cls(number, command, int(code), wall, cpu, *_peak(usage), timed_out=timed_out, remark=remark)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it counts as failed."""
+        return self.code != 0 or self.timed_out
+
+    @property
+    def status(self) -> str:
+        """The exit status or the signal's name, in a few characters."""
+        if self.timed_out:
+            return "timed out"
+        if self.remark == "lost":
+            return "lost"
+        if self.code < 0:
+            return _signal_name(-self.code) + (f" ({self.remark})" if self.remark else "")
+        text = str(self.code) if self.code < 0x8000_0000 else f"{self.code:#x}"  # as Windows writes an exception
+        return f"{text} ({self.remark})" if self.remark else text
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time for people: `0.04 s`, `2:05` minutes, `1:00:00` hours."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def memory(size: int | None, *, at_most: bool = False) -> str:
+    """Write an amount of memory for people: `9.8 MiB`, or `≤ 9.8 MiB`."""
+    if size is None:
+        return "-"
+    text = f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
+    return f"≤ {text}" if at_most else text
+
+
+def shown(command: Command, width: int | None = None) -> str:
+    """Write a command on one line of printable characters, its middle left out where it is too wide.
+
+    Args:
+        command: An argv, which is quoted as a shell would read it, or a shell's line.
+        width: How many characters there may be at most; None for any number.
+    """
+    text = command if isinstance(command, str) else shlex.join(command)
+    if width is not None and len(text) > 4 * width:
+        text = text[: 2 * width] + text[-2 * width :]
+    text = printable(text)
+    if width is not None and len(text) > width:
+        head = width * 2 // 3
+        text = f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
+    return text
+
+
+def printable(text: str) -> str:
+    """Escape unprintable characters, so that no file name, argument or message can control the terminal."""
+    return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
+
+
+def _peak(usage: Any) -> tuple[int, bool]:
+    """Give the bytes of memory, and whether they may be but ours.
+
+    Linux counts what a process had mapped before it executed its program: with vfork, its parent's memory
+    (`exec_mmap()` in fs/exec.c takes the peak of the memory that it leaves).
+    """
+    if sys.platform == "darwin":
+        return usage.ru_maxrss, False
+    ours = -1
+    if sys.platform == "linux":
+        ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * 1024, usage.ru_maxrss <= ours
+
+
+_UNPRINTABLE = re.compile(r"[\W_]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    return character if character.isprintable() else character.encode("unicode_escape", "backslashreplace").decode()
+
+
+def _signal_name(number: int) -> str:
+    if sys.platform != "win32" and signal.SIGRTMIN < number <= signal.SIGRTMAX:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,163 @@
+"""What is to be run: the words of the command line, made into a plan of numbered commands.
+
+The words follow GNU parallel: `CMD ::: A B`, several `:::` (every combination), `:::+` (linked to the source before
+it), `::::` and `::::+` (arguments from files, one a line). Files are read by a function that the caller passes.
+"""
+
+import itertools
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from governess.cli.run.template import Template, TemplateError
+
+__all__ = ["Command", "Plan", "SourceError", "read_lines"]
+
+Reader = Callable[[str], list[str]]
+
+Command = tuple[str, ...] | str
+"""An argv, which is executed as it stands; or a line, which a shell runs."""
+
+
+class SourceError(ValueError):
+    """Nothing that could be run; its text is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All commands of one call, made when they are needed."""
+
+    total: int
+    """How many commands there are."""
+    arguments: Iterable[tuple[str, ...]]
+    """The arguments of each command."""
+    command: Callable[[tuple[str, ...], int, int], Command]
+    """Makes the command of its arguments, its number (from 1) and its slot's number (from 1)."""
+
+    @classmethod
+    def of(cls, words: Sequence[str], read: Reader, *, is_command: bool = False) -> "Plan":
+        """Understand the words of the command line.
+
+        Args:
+            words: The words after the options.
+            read: Gives a file's lines (`-` is standard input).
+            is_command: Whether a single word is a command and no file of commands, as after `--`.
+
+        Raises:
+            SourceError: There is nothing to run, or a file cannot be read.
+        """
+        if not words:
+            raise SourceError("nothing to run: give a command and its arguments, a file of commands, or - (see --help)")
+        first = next((place for place, word in enumerate(words) if word in _SEPARATORS), len(words))
+        if first < len(words):
+            return _combined(words[:first], _sources(words[first:], read))
+        if len(words) == 1 and not is_command:
+            return _lines(words[0], read)
+        lines = read("-")
+        if not lines:
+            raise SourceError("standard input holds no arguments")
+        return _combined(words, [[(line,) for line in lines]])
+
+
+def read_lines(path: str) -> list[str]:
+    """Read a file's lines, undecodable bytes kept as surrogates; `-` is standard input.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+    lines = data.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines] if sys.platform == "win32" else lines
+
+
+_SEPARATORS = frozenset({":::", ":::+", "::::", "::::+"})
+
+Source = list[tuple[str, ...]]
+
+
+def _lines(path: str, read: Reader) -> Plan:
+    lines = [(line,) for line in read(path) if (bare := line.strip()) and not bare.startswith("#")]
+    if not lines:
+        raise SourceError(f"{'standard input' if path == '-' else path} holds no commands")
+    return Plan(len(lines), lines, lambda arguments, number, slot: arguments[0])
+
+
+def _combined(words: Sequence[str], sources: list[Source]) -> Plan:
+    total = 1
+    for source in sources:
+        total *= len(source)
+    arguments = _every_combination(sources)
+    width = sum(len(source[0]) for source in sources)
+    if not words:
+        return Plan(total, [_split(combination) for combination in arguments], _itself)
+    try:
+        template = Template.parse(words, width)
+    except TemplateError as error:
+        raise SourceError(str(error)) from None
+    return Plan(total, arguments, template.fill)
+
+
+def _every_combination(sources: list[Source]) -> Iterator[tuple[str, ...]]:
+    if len(sources) == 1:
+        return iter(sources[0])
+    return (tuple(itertools.chain.from_iterable(rows)) for rows in itertools.product(*sources))
+
+
+def _itself(arguments: tuple[str, ...], number: int, slot: int) -> Command:
+    return arguments
+
+
+def _split(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Split a whole command as a shell would, but run none."""
+    argv: list[str] = []
+    for word in words:
+        lexer = shlex.shlex(word, posix=True, punctuation_chars=False)
+        lexer.whitespace_split = True
+        lexer.commenters = ""
+        if sys.platform == "win32":
+            lexer.escape = ""
+        try:
+            argv.extend(lexer)
+        except ValueError as error:
+            raise SourceError(f"cannot split {word!r} into words: {str(error).lower()}") from None
+    if not argv:
+        raise SourceError("an empty command among the arguments")
+    return tuple(argv)
+
+
+def _sources(words: Sequence[str], read: Reader) -> list[Source]:
+    """Give the sources of arguments, those linked by `:::+` zipped into one."""
+    sources: list[Source] = []
+    for separator, values in _groups(words):
+        if separator.startswith("::::"):
+            if not values:
+                raise SourceError(f"{separator} needs a file of arguments")
+            columns = [(read(path), "standard input" if path == "-" else path) for path in values]
+        else:
+            columns = [(values, separator)]
+        for column, name in columns:
+            if not column:
+                raise SourceError(f"no arguments after {name}" if name == separator else f"{name} holds no arguments")
+            if separator.endswith("+") and sources:
+                sources[-1] = [(*row, value) for row, value in zip(sources[-1], column, strict=False)]
+            else:
+                sources.append([(value,) for value in column])
+    return sources
+
+
+def _groups(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    start = 0
+    for end in range(1, len(words) + 1):
+        if end == len(words) or words[end] in _SEPARATORS:
+            yield words[start], list(words[start + 1 : end])
+            start = end

@@ -1,0 +1,112 @@
+"""Which loop a name means: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["LoopChoice", "LoopFactory", "available_loops", "choose_loop", "factory_of"]
+
+#: What makes a loop: a loop class, or any callable without arguments.
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+class LoopChoice(NamedTuple):
+    """A loop factory, and why it was taken.
+
+    Attributes:
+        name: ``asyncio``, ``uvloop``, or ``module:factory``.
+        factory: called without arguments, it makes a loop; a policy sees to its children.
+        reason: one sentence for people.
+    """
+
+    name: str
+    factory: Callable[[], asyncio.AbstractEventLoop]
+    reason: str
+
+
+def choose_loop(name: str = "auto") -> LoopChoice:
+    """Return the loop factory of a name; `auto` takes the fastest that is installed.
+
+    Raises:
+        ValueError: there is no such loop, or it cannot be imported; the text says what there is.
+    """
+    if name == "auto":
+        return _fastest()
+    if name == "asyncio":
+        return LoopChoice("asyncio", _asyncio_loop(), "asked for")
+    if name == "uvloop":
+        if (obstacle := _uvloop_obstacle()) is not None:
+            raise ValueError(f"the loop 'uvloop' cannot be used: {obstacle}")
+        return LoopChoice("uvloop", _import("uvloop", "Loop"), "asked for")
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"the loop {name!r} does not exist; there are auto, asyncio, uvloop, and module:factory")
+    return LoopChoice(name, _import(module, attribute), "asked for")
+
+
+def factory_of(factory: LoopFactory | str | None) -> LoopFactory | None:
+    """Return the loop factory, which is given as a callable or by its name; None stays None.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: there is no loop of that name, or it cannot be imported.
+    """
+    if isinstance(factory, str):
+        return choose_loop(factory).factory
+    if factory is not None and not callable(factory):
+        raise TypeError(f"loop_factory is a callable or a name such as 'auto', not {factory!r}")
+    return factory
+
+
+def available_loops() -> list[tuple[str, str, bool]]:
+    """Return for each loop known by name: the name, its version or why it is missing, and whether it can be used."""
+    import importlib.metadata  # it takes `email` and `random` with it, which nothing else here needs
+
+    obstacle = _uvloop_obstacle()
+    version = obstacle or importlib.metadata.version("uvloop")
+    return [
+        ("asyncio", f"{_asyncio_loop().__name__} of Python {sys.version.split()[0]}", True),
+        ("uvloop", version, obstacle is None),
+    ]
+
+
+def _fastest() -> LoopChoice:
+    obstacle = _uvloop_obstacle()
+    if obstacle is None:
+        try:
+            return LoopChoice("uvloop", _import("uvloop", "Loop"), "the fastest that is installed")
+        except ValueError as error:
+            obstacle = str(error)
+    return LoopChoice("asyncio", _asyncio_loop(), f"uvloop: {obstacle}")
+
+
+def _asyncio_loop() -> type[asyncio.AbstractEventLoop]:
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop
+    return asyncio.SelectorEventLoop
+
+
+def _uvloop_obstacle() -> str | None:
+    if sys.platform == "win32":
+        return "there is none for Windows"
+    import importlib.util
+
+    if importlib.util.find_spec("uvloop") is None:
+        return "not installed (pip install 'governess[uvloop]')"
+    return None
+
+
+def _import(module: str, attribute: str) -> Any:
+    try:
+        factory: Any = importlib.import_module(module)
+        for name in attribute.split("."):
+            factory = getattr(factory, name)
+    except Exception as error:  # a module is free to raise anything when it is imported
+        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: {error}") from error
+    if not callable(factory):
+        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: it is not callable")
+    return factory

@@ -1,0 +1,1 @@
+"""Loops with a limit for their tasks."""

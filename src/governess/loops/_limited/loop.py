@@ -1,0 +1,106 @@
+"""Loop classes with a limit for their tasks: `limited` makes one of any class with asyncio's public methods."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
+
+from governess.loops._limited.coroutine import LimitedCoroutine
+from governess.loops._limited.limiter import SlotLimiter
+
+if TYPE_CHECKING:
+    from asyncio import BaseEventLoop as _Base
+else:
+    _Base = object
+
+__all__ = ["LimitedLoop", "checked_limit", "limited", "make_limited"]
+
+LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
+
+DEFAULT = 10
+
+
+class LimitedLoop(_Base):
+    """What a limited loop class has before the loop class itself: tasks that start when there is a slot for them.
+
+    Attributes:
+        max_tasks: how many limiter there are.
+    """
+
+    max_tasks = DEFAULT
+    _limiter: SlotLimiter | None = None
+    _next_is_main = False
+
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Make a task that starts when there is a slot for it; arguments and errors are those of asyncio's loops."""
+        if not asyncio.iscoroutine(coro):
+            return super().create_task(coro, **options)  # which is an error, or its task factory's affair
+        if self._limiter is None:
+            self._limiter = SlotLimiter(self.max_tasks)
+        wrapper = LimitedCoroutine(coro, self._limiter, self)
+        if self._next_is_main:
+            self._next_is_main = False
+            wrapper.slot.is_exempt = True
+        return super().create_task(wrapper, **options)
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until the future is done; if it is a coroutine or a task, that one needs no slot."""
+        if not asyncio.isfuture(future):
+            self._next_is_main = True
+        elif (
+            isinstance(future, asyncio.Task)
+            and isinstance(wrapper := future.get_coro(), LimitedCoroutine)
+            and self._limiter
+        ):
+            self._limiter.exempt(wrapper.slot)
+        try:
+            return super().run_until_complete(future)
+        finally:
+            self._next_is_main = False
+
+
+def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type[LoopT]:
+    """Return a subclass of the loop class that has a limited number of tasks in progress at a time.
+
+    The others start in order, as slots come free. A task that waits lends its slot to those that it has made itself,
+    one at a time, so it never keeps them from starting. The one that `run_until_complete` runs needs no slot.
+
+    Args:
+        loop_class: any class with asyncio's public methods; a limited one gets another limit.
+        max_tasks: how many tasks, for each loop.
+
+    Raises:
+        TypeError: `max_tasks` is no integer.
+        ValueError: it is less than 1.
+    """
+    return _limited(loop_class, checked_limit(max_tasks))  # type: ignore[arg-type]
+
+
+def make_limited(loop: LoopT, max_tasks: SupportsIndex = DEFAULT) -> LoopT:
+    """Change the class of an existing loop, which has no tasks yet, to its `limited` class; return the loop.
+
+    Raises:
+        TypeError: its class cannot be changed (it is written in C and closed to this).
+    """
+    loop.__class__ = limited(type(loop), max_tasks)
+    return loop
+
+
+def checked_limit(max_tasks: SupportsIndex) -> int:
+    """Return the limit as an int; errors are those of `limited`."""
+    try:
+        number = operator.index(max_tasks)
+    except TypeError:
+        raise TypeError(f"max_tasks is a number of tasks, not {max_tasks!r}") from None
+    if number < 1:
+        raise ValueError(f"max_tasks must be 1 or more, not {number}: no task would ever start")
+    return number
+
+
+@functools.cache
+def _limited(loop_class: type[Any], max_tasks: int) -> type[Any]:
+    bases = (loop_class,) if issubclass(loop_class, LimitedLoop) else (LimitedLoop, loop_class)
+    doc = f"{loop_class.__qualname__} with at most {max_tasks} tasks in progress."
+    return type(loop_class.__name__, bases, {"__module__": __name__, "__doc__": doc, "max_tasks": max_tasks})

@@ -1,0 +1,243 @@
+"""Loop classes that run callbacks by priority: `prioritized` makes one of any class with asyncio's public methods."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+from governess.loops._priority import ready
+from governess.loops._priority.context import current_priority
+from governess.loops._priority.handles import DebugHandle, IOTrampoline, TimerHandle, TimerTrampoline
+from governess.loops._priority.queue import ReadyHandle, ReadyQueue, call_soon
+
+if TYPE_CHECKING:
+    from asyncio import BaseEventLoop as _Base
+
+    from _typeshed import FileDescriptorLike
+else:
+    _Base = object
+
+__all__ = ["PrioritizedLoop", "make_prioritized", "prioritized"]
+
+LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
+Ts = TypeVarTuple("Ts")
+
+
+class PrioritizedLoop(_Base):
+    """What a prioritized loop class has before the loop class itself: its own queue of callbacks that are ready.
+
+    The loop below knows only turns. In one, as many callbacks are called as were queued when it began, so that
+    descriptors and timers are looked after as often as ever. In debug mode each callback has a turn of its own: the
+    loop, which measures them, then finds the slow ones.
+    """
+
+    _ready_queue: ReadyQueue
+    _batch_context: Context
+    _trampolines: dict[tuple[str, int], IOTrampoline]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Make the loop below with these arguments."""
+        _begin(self)
+        super().__init__(*args, **options)
+
+    call_soon = call_soon
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Do what `call_soon` does, from any thread or signal handler."""
+        if self.get_debug():
+            _check(callback, "call_soon_threadsafe")
+        handle = self._enqueue(callback, args, context or copy_context())
+        try:
+            super().call_soon_threadsafe(self._next_batch())
+        except BaseException:
+            handle.cancel()
+            raise
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have `callback` join those that are ready in `delay` seconds; arguments and errors are those of asyncio."""
+        start = super().call_later
+        if isinstance(callback, TimerTrampoline):  # the call_at below leads here
+            return start(delay, callback)
+        return self._new_timer(partial(start, delay), self.time() + delay, callback, args, context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Have `callback` join those that are ready at the time `when`; arguments and errors are those of asyncio."""
+        start = super().call_at
+        if isinstance(callback, TimerTrampoline):  # the call_later below leads here
+            return start(when, callback)
+        return self._new_timer(partial(start, when), when, callback, args, context)
+
+    def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when `fd` can be read; arguments and errors are asyncio's."""
+        trampoline = self._new_trampoline(callback, args)
+        super().add_reader(fd, trampoline)
+        self._keep_trampoline("reader", fd, trampoline)
+
+    def remove_reader(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd`; a callback that is queued for it is not called."""
+        self._keep_trampoline("reader", fd, None)
+        return super().remove_reader(fd)
+
+    def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when `fd` can be written; arguments and errors are asyncio's."""
+        trampoline = self._new_trampoline(callback, args)
+        super().add_writer(fd, trampoline)
+        self._keep_trampoline("writer", fd, trampoline)
+
+    def remove_writer(self, fd: FileDescriptorLike) -> bool:
+        """Stop watching `fd`; a callback that is queued for it is not called."""
+        self._keep_trampoline("writer", fd, None)
+        return super().remove_writer(fd)
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Have `callback` join those that are ready when the signal comes; arguments and errors are asyncio's."""
+        _check(callback, "add_signal_handler")
+        trampoline = self._new_trampoline(callback, args)
+        super().add_signal_handler(sig, trampoline)
+        self._keep_trampoline("signal", sig, trampoline)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Take the handler away; a callback that is queued for it is not called."""
+        self._keep_trampoline("signal", sig, None)
+        return super().remove_signal_handler(sig)
+
+    def set_debug(self, enabled: bool) -> None:
+        """Turn asyncio's debug mode on or off."""
+        super().set_debug(enabled)
+        self._ready_queue.handle_class = DebugHandle if enabled else ReadyHandle
+
+    def close(self) -> None:
+        """Close the loop and drop the queued callbacks, as asyncio's loops do."""
+        super().close()
+        queue = self._ready_queue
+        queue.is_scheduled = False
+        queue.schedule = queue.report = None
+        queue.clear()
+        self._trampolines.clear()
+
+    def _join(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
+        return call_soon(self, callback, *args, context=context)
+
+    def _enqueue(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
+        handle = self._ready_queue.handle_class(callback, args, context)
+        self._ready_queue.add(handle, context.get(current_priority, 0))
+        return handle
+
+    def _schedule_batch(self, callback: Callable[..., object]) -> None:
+        """In debug mode, schedule a batch of this one callback in the underlying loop; raise if the loop is closed."""
+        if self._ready_queue.handle_class is DebugHandle:
+            _check(callback, "call_soon")
+        super().call_soon(self._next_batch(), context=self._batch_context)
+
+    def _next_batch(self) -> Callable[[], None]:
+        return _DebugBatch(self) if self._ready_queue.handle_class is DebugHandle else self._ready_queue.run_batch
+
+    def _report(self, handle: ReadyHandle, error: BaseException) -> None:
+        # What asyncio says of a callback, and its keys.
+        report = {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        if handle.source_traceback is not None:
+            report["source_traceback"] = handle.source_traceback
+        self.call_exception_handler(report)
+
+    def _new_timer(
+        self,
+        start: Callable[[TimerTrampoline], asyncio.TimerHandle],
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> TimerHandle:
+        if when is None:
+            raise TypeError("when cannot be None")
+        if self.get_debug():
+            _check(callback, "call_at")
+        context = context or copy_context()
+        timer = TimerHandle(when, callback, args, self, context)
+        timer.waits_for = start(TimerTrampoline(timer, partial(self._join, callback, args, context)))
+        return timer
+
+    def _new_trampoline(self, callback: Callable[..., object], args: tuple[Any, ...]) -> IOTrampoline:
+        return IOTrampoline(partial(self._join, callback, args, copy_context()))
+
+    def _keep_trampoline(self, kind: str, fd: Any, trampoline: IOTrampoline | None) -> None:
+        key = kind, fd if isinstance(fd, int) else fd.fileno()
+        before = self._trampolines.pop(key, None)
+        if before is not None:
+            before.cancel()
+        if trampoline is not None:
+            self._trampolines[key] = trampoline
+
+
+class _DebugBatch:
+    """A batch of one callback; its repr names that callback."""
+
+    def __init__(self, loop: PrioritizedLoop) -> None:
+        self._loop = loop
+        self._handle: ReadyHandle | None = None
+
+    def __call__(self) -> None:
+        self._handle = self._loop._ready_queue.run(1, self._loop._report)
+
+    def __repr__(self) -> str:
+        return "<a batch>" if self._handle is None else repr(self._handle)
+
+
+def prioritized(loop_class: type[LoopT]) -> type[LoopT]:
+    """Return a subclass of the loop class whose callbacks run by `governess.priority`.
+
+    Those that `call_soon` and `call_soon_threadsafe` are given are ordered by the priority of their context, and first
+    come first served inside one. Timers, descriptors and signals join them when they fire. What waits moves up: for
+    each hundred callbacks that have run meanwhile, as if it were one step more urgent.
+
+    Args:
+        loop_class: any class with asyncio's public methods; a prioritized one is returned as it is.
+    """
+    return loop_class if issubclass(loop_class, PrioritizedLoop) else _prioritized(loop_class)  # type: ignore[arg-type]
+
+
+def make_prioritized(loop: LoopT) -> LoopT:
+    """Change the class of an existing loop, which has no callbacks yet, to its `prioritized` class; return the loop.
+
+    Raises:
+        TypeError: its class cannot be changed (it is written in C and closed to this).
+    """
+    if not isinstance(loop, PrioritizedLoop):
+        loop.__class__ = prioritized(type(loop))
+        _begin(loop)
+        loop.set_debug(loop.get_debug())
+    return loop
+
+
+@functools.cache
+def _prioritized(loop_class: type[Any]) -> type[Any]:
+    namespace = {"__module__": __name__, "__doc__": f"{loop_class.__qualname__} that runs callbacks by priority."}
+    return type(loop_class.__name__, (PrioritizedLoop, loop_class), namespace)
+
+
+def _begin(loop: Any) -> None:
+    loop._ready_queue = queue = ReadyQueue(ready.AGING_STEP)
+    loop._batch_context = context = Context()
+    below: Any = super(PrioritizedLoop, loop)
+    queue.schedule = partial(below.call_soon, queue.run_batch, context=context)
+    queue.report = loop._report
+    loop._trampolines = {}
+
+
+def _check(callback: Any, method: str) -> None:
+    """Refuse what asyncio refuses."""
+    if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+        raise TypeError(f"coroutines cannot be used with {method}()")
+    if not callable(callback):
+        raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")

@@ -1,0 +1,17 @@
+"""The queue of a prioritized loop: written in C where that is built, else in Python."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+__all__ = ["ReadyHandle", "ReadyQueue", "call_soon"]
+
+if TYPE_CHECKING or os.environ.get("GOVERNESS_PURE"):
+    from governess.loops._priority.ready import ReadyHandle, ReadyQueue, call_soon
+else:
+    try:
+        from governess.loops._priority import _ready as queue
+    except ImportError:
+        from governess.loops._priority import ready as queue
+    ReadyQueue, ReadyHandle, call_soon = queue.ReadyQueue, queue.ReadyHandle, queue.call_soon

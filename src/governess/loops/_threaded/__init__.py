@@ -1,0 +1,1 @@
+"""Loops that live and run each in a thread of its own."""

@@ -1,0 +1,250 @@
+"""Loops that live and run each in a thread of its own, and can be used from any other: `threaded` makes their class."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
+
+from governess.loops._threaded.future import LoopFuture
+from governess.loops._threaded.thread import LoopThread
+
+if sys.platform != "win32":
+    from governess.loops._watched import WatchedLoop, attach_watcher
+
+if TYPE_CHECKING:
+    from asyncio import BaseEventLoop as _Base
+
+    from _typeshed import FileDescriptorLike
+else:
+    _Base = object
+
+__all__ = ["ThreadedLoop", "make_threaded", "threaded"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
+
+
+class ThreadedLoop(_Base):
+    """What a threaded loop class has before the loop class itself: each call from outside goes to the loop's thread.
+
+    A new loop that somebody runs (`run_until_complete`, `run_forever`) runs when somebody runs it, as every loop; only
+    where is another matter. A new loop that nobody runs begins to run by itself a tenth of a second after something was
+    handed to it, or when it is reported to `start`, and goes on until it is closed. Then `run_until_complete` and
+    `run_forever` only wait, as many of them as like to, and `stop` ends the waiting of `run_forever`.
+    """
+
+    _loop_thread: LoopThread
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Make a loop without a thread yet; arguments are those of the loop class."""
+        self._loop_thread = LoopThread(self)
+        super().__init__(*args, **options)
+
+    def start(self) -> None:
+        """Let the loop run by itself from now on, until it is closed.
+
+        Raises:
+            RuntimeError: the loop is closed.
+        """
+        self._loop_thread.start()
+
+    @property
+    def runs_continuously(self) -> bool:
+        """Whether the loop runs without anybody running it, until it is closed."""
+        return self._loop_thread.runs_continuously
+
+    @property
+    def in_loop_thread(self) -> bool:
+        """Whether this is the loop's own thread."""
+        return self._loop_thread.is_here
+
+    def prepare(self, coroutine: Coroutine[Any, Any, T]) -> LoopFuture[T]:
+        """Return what `submit` does, before the coroutine is handed over; interrupted then, the caller can cancel it.
+
+        Raises:
+            TypeError: this is no coroutine.
+        """
+        if not asyncio.iscoroutine(coroutine):
+            raise TypeError(f"a coroutine is required, not {coroutine!r}")
+        submitted = LoopFuture(self, coroutine, self._loop_thread.remove_pending)
+        self._loop_thread.add_pending(submitted)
+        return submitted
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> LoopFuture[T]:
+        """Run a coroutine in the loop, in a copy of the caller's context; return its `concurrent.futures.Future`.
+
+        Raises:
+            TypeError: this is no coroutine.
+            RuntimeError: the loop is closed.
+        """
+        submitted = self.prepare(coroutine)
+        submitted.start()
+        return submitted
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop, wait for it, and return or raise what it does.
+
+        If the caller is interrupted, the coroutine is cancelled.
+
+        Raises:
+            RuntimeError: this is the loop's own thread, which would wait for itself; or the loop is closed.
+        """
+        if self.in_loop_thread:
+            if asyncio.iscoroutine(coroutine):
+                coroutine.close()
+            raise RuntimeError(
+                f"this thread runs {self!r}, and would wait for itself for ever: await the coroutine instead"
+            )
+        return self.prepare(coroutine).run()
+
+    def run_forever(self) -> None:
+        """Run, or wait, until `stop` is called."""
+        if self._loop_thread.is_here:
+            super().run_forever()
+            return
+        _attach_watcher(self)
+        if self._loop_thread.set_on_demand():
+            self._loop_thread.run(super().run_forever)
+        else:
+            self._loop_thread.wait_for_stop()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run, or wait, until the future is done; return its result."""
+        if self._loop_thread.is_here:
+            return super().run_until_complete(future)
+        _attach_watcher(self)
+        if self._loop_thread.set_on_demand():
+            return self._loop_thread.run(functools.partial(super().run_until_complete, future))
+        return self.call(future if asyncio.iscoroutine(future) else _outcome(future))
+
+    def stop(self) -> None:
+        """Make `run_forever` return soon."""
+        if self._loop_thread.absorb_stop():
+            return
+        if self._loop_thread.is_here or not self.is_running():
+            super().stop()
+        else:
+            self.call_soon_threadsafe(super().stop)
+
+    def close(self) -> None:
+        """Close the loop and end its thread; one that runs by itself is stopped first."""
+        if self._loop_thread.is_here:
+            super().close()
+        else:
+            self._loop_thread.end(super().close)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call the callback in the loop's thread."""
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
+        if not self._loop_thread.is_here:
+            self._loop_thread.note_work()
+        return handle
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call the callback in the loop's thread."""
+        if self._loop_thread.is_here:
+            return super().call_soon(callback, *args, context=context)
+        return self.call_soon_threadsafe(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call the callback in the loop's thread at that time."""
+        return self._do(functools.partial(super().call_at, when, callback, *args, context=context))
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call the callback in the loop's thread after `delay` seconds."""
+        return self._do(functools.partial(super().call_later, delay, callback, *args, context=context))
+
+    def create_task(  # type: ignore[override]  # each version has another option more
+        self, coroutine: Coroutine[Any, Any, T], **options: Any
+    ) -> asyncio.Task[T]:
+        """Run the coroutine as a task in the loop's thread; a task made outside never starts eagerly."""
+        if self._loop_thread.is_here:
+            return super().create_task(coroutine, **options)
+        options.pop("eager_start", None)
+        make: Callable[[], Any] = functools.partial(super().create_task, coroutine, **options)
+        return cast("asyncio.Task[T]", self._do(make))
+
+    def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call the callback in the loop's thread when the descriptor can be read."""
+        self._do(functools.partial(super().add_reader, fd, callback, *args))
+
+    def remove_reader(self, fd: FileDescriptorLike) -> bool:
+        """Do not wait for the descriptor to be readable any more."""
+        return self._do(functools.partial(super().remove_reader, fd))
+
+    def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call the callback in the loop's thread when the descriptor can be written to."""
+        self._do(functools.partial(super().add_writer, fd, callback, *args))
+
+    def remove_writer(self, fd: FileDescriptorLike) -> bool:
+        """Do not wait for the descriptor to be writable any more."""
+        return self._do(functools.partial(super().remove_writer, fd))
+
+    def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Refuse.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "Python handles signals in the main thread, and this loop runs in a thread of its own: use signal.signal() "
+            "with a handler that calls loop.call_soon_threadsafe()"
+        )
+
+    def _do(self, function: Callable[[], T]) -> T:
+        if self._loop_thread.is_here:
+            return function()
+        result = self._loop_thread.call_in_thread(function)
+        self._loop_thread.note_work()
+        return result
+
+
+def threaded(loop_class: type[LoopT]) -> type[LoopT]:
+    """Return a subclass of the loop class; each of its loops runs in a thread of its own.
+
+    Args:
+        loop_class: any class with asyncio's public methods; a threaded one is returned as it is.
+    """
+    return loop_class if issubclass(loop_class, ThreadedLoop) else _threaded(loop_class)  # type: ignore[arg-type]
+
+
+def make_threaded(loop: asyncio.AbstractEventLoop) -> ThreadedLoop:
+    """Change the class of an existing loop to its `threaded` class; return the loop.
+
+    Raises:
+        TypeError: the class of the loop cannot be changed (it is written in C and closed to this).
+    """
+    if not isinstance(loop, ThreadedLoop):
+        loop.__class__ = threaded(type(loop))
+        assert isinstance(loop, ThreadedLoop)
+        loop._loop_thread = LoopThread(loop)
+    return loop
+
+
+@functools.cache
+def _threaded(loop_class: type[Any]) -> type[Any]:
+    namespace = {"__module__": __name__, "__doc__": f"{loop_class.__qualname__} in a thread of its own."}
+    return type(loop_class.__name__, (ThreadedLoop, loop_class), namespace)
+
+
+def _attach_watcher(loop: asyncio.AbstractEventLoop) -> None:
+    """Attach the policy's watcher, as a loop does that is run in the main thread."""
+    if sys.platform != "win32" and isinstance(loop, WatchedLoop):
+        attach_watcher(loop)
+
+
+async def _outcome(future: Awaitable[T]) -> T:
+    return await future

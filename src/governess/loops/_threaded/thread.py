@@ -1,0 +1,309 @@
+"""The thread that owns a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from governess.children._hooks import run_after_fork
+from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, complete, signal_poll_interval
+from governess.loops._threaded.future import LoopFuture
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+# Seconds that work submitted to a new loop waits for a caller to run the loop.
+START_DELAY = 0.1
+
+_ENDS_A_LOOP = (KeyboardInterrupt, SystemExit)
+
+_numbers = itertools.count(1)
+
+
+class LoopThread:
+    """Runs a loop in a thread of its own, in one of two modes: when a caller runs the loop, or continuously.
+
+    The mode is fixed by whichever comes first: a caller runs the loop, or submitted work has waited `START_DELAY`
+    seconds. Between two runs by callers the loop stands still, as ordinary loops do: `asyncio.gather` and
+    `asyncio.Runner.close`, which combine futures outside of the loop, rely on it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start without a thread, which begins on the first need."""
+        self._loop = weakref.ref(loop, self._loop_is_gone)
+        self._process = os.getpid()
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stand_in: int | None = None
+        self._job: Callable[[], object] | None = None
+        self._is_busy = False  # whether the thread is using the loop
+        self._runs_now = False
+        self._is_decided = self._runs_continuously = self._is_over = False
+        self._work_since: float | None = None
+        self._calls = CallQueue()
+        self._pending: set[LoopFuture[Any]] = set()
+        self._reported: list[BaseException] = []
+        self._stop_waiters: set[threading.Event] = set()
+        self._has_stopped = False
+        run_after_fork(_unlock_all)
+        _loop_threads.add(self)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the current thread is the loop's own thread, or acts for it."""
+        here = threading.get_ident()
+        return here == self._stand_in or (self._thread is not None and self._thread.ident == here)
+
+    @property
+    def runs_continuously(self) -> bool:
+        """Whether the loop runs continuously."""
+        return self._runs_continuously and not self._is_over
+
+    def note_work(self) -> None:
+        """Take note that work was submitted to the loop, which may be a new one."""
+        if self._is_decided or self._work_since is not None or self._is_elsewhere():
+            return
+        with self._change:
+            self._work_since = time.monotonic()
+            with contextlib.suppress(RuntimeError):  # no thread can start while the interpreter ends
+                self._wake()
+
+    def start(self) -> None:
+        """Run the loop continuously from now on."""
+        with self._change:
+            self._check()
+            self._is_decided = self._runs_continuously = True
+            self._wake()
+
+    def set_on_demand(self) -> bool:
+        """Let callers decide when the loop runs; return False if it runs continuously already."""
+        with self._change:
+            self._check()
+            self._is_decided = True
+            return not self._runs_continuously
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call the function, which runs the loop, in the thread; return its result or raise its exception.
+
+        An interrupt (KeyboardInterrupt) stops the loop.
+        """
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        is_done = threading.Event()  # unlike concurrent.futures.wait, an interrupt does not leave its locks locked
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            complete(outcome, functools.partial(context.run, function))
+            is_done.set()
+
+        try:
+            with self._change:
+                self._check()
+                if self._is_busy or self._job is not None:
+                    raise RuntimeError("This event loop is already running")
+                self._job = job
+                self._wake()
+            while not is_done.wait(signal_poll_interval()):
+                pass
+        except BaseException:
+            if self._interrupt(job):
+                is_done.wait(JOIN_TIMEOUT)
+            raise
+        return outcome.result()
+
+    def call_in_thread(self, function: Callable[[], T]) -> T:
+        """Call the function, which uses the loop, in the thread; return its result or raise its exception.
+
+        Tasks must be created there: inside a loop, asyncio.all_tasks of 3.14 lists only tasks that its thread created.
+        """
+        with self._change:
+            loop = self._loop()
+            if self._is_over or loop is None or self._is_elsewhere():
+                return function()
+            outcome = self._calls.submit(function)
+            self._wake()
+            is_busy = self._is_busy
+        if is_busy:
+            loop.call_soon_threadsafe(self._calls.run_pending)
+        try:
+            return outcome.result()
+        except BaseException:
+            outcome.cancel()
+            raise
+
+    def add_pending(self, future: LoopFuture[Any]) -> None:
+        """Register the future of a submitted coroutine, so that it fails when the loop is closed."""
+        self._pending.add(future)
+
+    def remove_pending(self, future: LoopFuture[Any], error: BaseException | None) -> None:
+        """Forget a submitted coroutine, which has ended, perhaps with an error, and whose caller has been told."""
+        self._pending.discard(future)
+        if isinstance(error, _ENDS_A_LOOP):
+            self._reported.append(error)
+
+    def wait_for_stop(self) -> None:
+        """Wait until the loop, which runs continuously, is stopped, or has been since the last call."""
+        waiter = threading.Event()
+        with self._change:
+            if self._has_stopped or self._is_over:
+                self._has_stopped = False
+                return
+            self._stop_waiters.add(waiter)
+        try:
+            while not waiter.wait(signal_poll_interval()):
+                pass
+        finally:
+            self._stop_waiters.discard(waiter)
+
+    def absorb_stop(self) -> bool:
+        """Absorb a request to stop a loop that runs continuously: the waiting callers return, and the loop runs on."""
+        with self._change:
+            if not self._runs_now or self._is_over:
+                return False
+            self._has_stopped = not self._stop_waiters
+            self._release_stop_waiters()
+            return True
+
+    def end(self, close: Callable[[], object]) -> None:
+        """Close the loop by `close`, its own method, and end the thread.
+
+        Raises:
+            RuntimeError: somebody else runs the loop; or it runs by itself, in a callback that does not return.
+        """
+        if self._is_elsewhere():
+            close()
+            return
+        with self._change:
+            if self._runs_now:
+                self._is_over = True
+                self._stop_continuous()
+            if self._is_busy:
+                raise RuntimeError("Cannot close a running event loop")
+            self._stand_in = threading.get_ident()  # the thread is idle, or was never needed
+            try:
+                close()
+            finally:
+                self._stand_in = None
+            self._is_over = True
+            self._release_stop_waiters()
+            self._change.notify_all()
+            pending, self._pending = self._pending, set()
+        for future in pending:
+            future.fail_closed()
+        if self._thread is not None and not self.is_here:
+            self._thread.join(JOIN_TIMEOUT)
+
+    def _interrupt(self, job: Callable[[], object]) -> bool:
+        """Stop the loop if it runs because of this job; return whether it does."""
+        with self._change:
+            loop = self._loop()
+            if self._job is not job or loop is None:
+                return False
+            if not self._is_busy:
+                self._job = None
+                return False
+        loop.call_soon_threadsafe(loop.stop)
+        return True
+
+    def _stop_continuous(self) -> None:
+        loop = self._loop()
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed by what ran in it
+                loop.call_soon_threadsafe(loop.stop)
+        if not self._change.wait_for(lambda: not self._is_busy, JOIN_TIMEOUT):
+            raise RuntimeError(f"{loop!r} runs in a thread of its own and has not stopped within {JOIN_TIMEOUT:g} s")
+
+    def _check(self) -> None:
+        if self._is_over:
+            raise RuntimeError("Event loop is closed")
+        if self._is_elsewhere():
+            raise RuntimeError(f"{self._loop()!r} lives in a thread of the process that this one was forked from")
+
+    def _is_elsewhere(self) -> bool:
+        return self._process != os.getpid()
+
+    def _wake(self) -> None:
+        if self._thread is None and not self._is_over:
+            self._thread = threading.Thread(target=self._main, name=f"governess-loop-{next(_numbers)}", daemon=True)
+            try:
+                self._thread.start()
+            except BaseException:
+                self._thread = None
+                raise
+        self._change.notify_all()
+
+    def _loop_is_gone(self, _: object) -> None:
+        with self._change:
+            self._is_over = True
+            self._change.notify_all()
+
+    def _release_stop_waiters(self) -> None:
+        for waiter in self._stop_waiters:
+            waiter.set()
+
+    # What follows runs in the thread, which knows the loop only while it is with it: an idle loop can be garbage.
+
+    def _main(self) -> None:
+        while (work := self._next()) is not None:
+            work()
+            del work
+
+    def _next(self) -> Callable[[], object] | None:
+        with self._change:
+            if self._is_busy:
+                self._is_busy = self._runs_now = False
+                self._job = None
+            self._change.notify_all()
+            while not self._is_over:
+                self._calls.run_pending()
+                if self._job is not None:
+                    self._is_busy = True
+                    return self._job
+                if self._runs_continuously:
+                    self._is_busy = self._runs_now = True
+                    return self._run_continuously
+                self._change.wait(self._time_to_decide())
+            self._calls.run_pending()
+            return None
+
+    def _time_to_decide(self) -> float | None:
+        if self._is_decided or self._work_since is None:
+            return None
+        left = self._work_since + START_DELAY - time.monotonic()
+        if left <= 0:
+            self._is_decided = self._runs_continuously = True
+        return max(left, 0)
+
+    def _run_continuously(self) -> None:
+        while (loop := self._loop()) is not None and not self._is_over:
+            try:
+                loop.run_forever()
+            except _ENDS_A_LOOP as error:  # others use this loop
+                loop.call_soon(self._report, error)  # when who waits for the task, if it was a task, has been reported
+            finally:
+                del loop
+
+    def _report(self, error: BaseException) -> None:
+        reported = error in self._reported
+        self._reported.clear()
+        if not reported and (loop := self._loop()) is not None:
+            loop.call_exception_handler({"message": f"{error!r} does not end {loop!r}", "exception": error})
+
+
+_loop_threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+
+
+def _unlock_all() -> None:
+    """Free, in a forked child, what threads had locked that are not there."""
+    for host in list(_loop_threads):
+        host._change = threading.Condition()

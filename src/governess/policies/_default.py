@@ -1,0 +1,250 @@
+"""The default policy, and the pieces of which every other one is made: loop factory, scope, watcher."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from governess._registry import set_default_factory
+from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children._hooks import run_after_fork
+from governess.loops._choose import LoopFactory, factory_of
+from governess.loops._watched import WatchedLoop, make_watched
+from governess.policies._closing import close_loops, refuse_inside
+from governess.policies._scopes import Scope, ThreadScope
+from governess.watchers._choice import choose_watcher
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["DefaultEventLoopPolicy"]
+
+
+class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
+    """Gives each thread its own loop, and its loops the best watcher that works here.
+
+    Each of its three choices can be another one; any method can be overridden in a subclass.
+    """
+
+    # What a subclass may set instead of passing it, as was done with asyncio's policies.
+    if sys.platform == "win32":
+        _loop_factory: type[asyncio.AbstractEventLoop] = asyncio.ProactorEventLoop
+    else:
+        _loop_factory: type[asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
+
+    def __init__(
+        self,
+        loop_factory: LoopFactory | str | None = None,
+        *,
+        scope: Scope | None = None,
+        watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
+    ) -> None:
+        """Combine the three choices; None is the default of each.
+
+        Args:
+            loop_factory: makes a loop: a loop class, any callable without arguments, or a name: ``auto``, ``asyncio``,
+                ``uvloop``, or ``module:factory``. By default asyncio's SelectorEventLoop, on Windows its
+                ProactorEventLoop.
+            scope: who shares a loop; by default a thread (`ThreadScope`).
+            watcher: a watcher, or what makes one on the first need; by default what `choose_watcher` says.
+
+        Raises:
+            TypeError: an argument is not of its kind.
+            ValueError: there is no loop of that name, or it cannot be imported.
+        """
+        self._scope = ThreadScope() if scope is None else scope
+        self._watcher: AbstractChildWatcher | None = None
+        self._make_watcher = _watcher_factory(watcher)
+        self._own_watchers: list[AbstractChildWatcher] = []
+        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self._closing = threading.RLock()
+        _policies.add(self)
+        run_after_fork(_start_anew)
+        self.set_factory(loop_factory)
+        if isinstance(watcher, AbstractChildWatcher):
+            self._watcher = watcher
+
+    def get_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that runs here, else the current one of this context; never None.
+
+        In the main thread, if none was ever set, a new loop is made and set, with a DeprecationWarning.
+
+        Raises:
+            RuntimeError: the context has no loop.
+        """
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop()
+        if self._scope.get() is None and self._scope.may_create():
+            warnings.warn("There is no current event loop", DeprecationWarning, stacklevel=_callers_level())
+            self.set_event_loop(self.new_event_loop())
+        loop = self._scope.get()
+        if loop is None:
+            raise RuntimeError(f"There is no current event loop in {self._scope.describe()}.")
+        return loop
+
+    def set_event_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Make `loop` the current one of this context; the watcher follows the loop of the main thread.
+
+        Raises:
+            TypeError: `loop` is neither a loop nor None.
+        """
+        if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
+            raise TypeError(f"loop must be an instance of AbstractEventLoop or None, not '{type(loop).__name__}'")
+        self._scope.set(loop)
+        if self._watcher is not None and threading.current_thread() is threading.main_thread():
+            self._watcher.attach_loop(loop)
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a new loop, which asks this policy for its watcher.
+
+        Raises:
+            TypeError: the loop factory has made something else.
+        """
+        factory = self._factory or self._loop_factory
+        loop = factory()
+        if not isinstance(loop, asyncio.AbstractEventLoop):
+            raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
+        if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which has children itself
+            loop = make_watched(loop)
+            if isinstance(loop, WatchedLoop):
+                loop.governess_policy = self
+        with self._lock:
+            self._loops.add(loop)
+        return loop
+
+    @property
+    def loop_factory(self) -> LoopFactory:
+        """What makes this policy's loops, to be given to `asyncio.Runner`, anyio, uvicorn or pytest-asyncio."""
+        return self.new_event_loop
+
+    def set_factory(self, factory: LoopFactory | str | None) -> None:
+        """Let `factory` make the loops from here on, given as to the constructor; None goes back to the default.
+
+        Raises:
+            TypeError: `factory` is neither a callable nor a name.
+            ValueError: there is no loop of that name, or it cannot be imported.
+        """
+        self._factory = factory_of(factory)
+
+    def get_child_watcher(self) -> AbstractChildWatcher:
+        """Return the watcher of this policy's loops; the first call may make it.
+
+        Raises:
+            NotImplementedError: on Windows, where children need no watcher.
+        """
+        if sys.platform == "win32":
+            raise NotImplementedError("children need no watcher on Windows")
+        if (watcher := self._watcher) is not None:
+            return watcher
+        with self._lock:
+            if self._watcher is None:
+                self._watcher = self._new_watcher()
+                loop = self._scope.get()
+                if loop is not None and threading.current_thread() is threading.main_thread():
+                    self._watcher.attach_loop(loop)
+            return self._watcher
+
+    def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
+        """Let `watcher` watch the children that this policy's loops start from here on; None goes back to the default.
+
+        The watcher before it goes on with the children that it has; closing it is left to its owner.
+
+        Raises:
+            TypeError: `watcher` is neither a child watcher nor None.
+            NotImplementedError: on Windows, where children need no watcher.
+        """
+        if sys.platform == "win32":
+            raise NotImplementedError("children need no watcher on Windows")
+        if watcher is not None and not isinstance(watcher, AbstractChildWatcher):
+            raise TypeError(
+                f"watcher must be an instance of AbstractChildWatcher or None, not '{type(watcher).__name__}'"
+            )
+        with self._lock:
+            self._watcher = watcher
+
+    def close(self) -> None:
+        """Close every loop that this policy has made and that is still open, and the watcher that it has made.
+
+        A loop that runs in another thread is stopped first, and given a few seconds for that.
+
+        Raises:
+            RuntimeError: called inside one of these loops, or one of them does not stop.
+        """
+        with self._lock:
+            loops = list(self._loops)
+        refuse_inside(loops)
+        with self._closing:
+            close_loops(loops)
+        with self._lock:
+            watchers, self._own_watchers = self._own_watchers, []
+            if self._watcher in watchers:
+                self._watcher = None
+        for watcher in watchers:
+            watcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _new_watcher(self) -> AbstractChildWatcher:
+        factory = self._make_watcher
+        watcher = factory()
+        if not isinstance(watcher, AbstractChildWatcher):
+            raise TypeError(f"the watcher factory {factory!r} has made {watcher!r}, which is no child watcher")
+        self._own_watchers.append(watcher)
+        return watcher
+
+
+_policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
+
+
+_parents_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def _start_anew() -> None:
+    """Free, in a forked child, what threads had locked that are not there; and let go no loop of the parent's."""
+    for policy in list(_policies):
+        policy._lock, policy._closing = threading.RLock(), threading.RLock()
+        for loop in policy._loops:
+            with contextlib.suppress(AttributeError):  # it takes no attributes
+                loop.is_parents = True  # type: ignore[attr-defined]
+            _parents_loops.append(loop)
+        policy._loops = weakref.WeakSet()
+
+
+def _watcher_factory(
+    watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None,
+) -> Callable[[], AbstractChildWatcher]:
+    if watcher is None or isinstance(watcher, AbstractChildWatcher):
+        return _default_watcher
+    if not callable(watcher):
+        raise TypeError(f"watcher must be a child watcher, or what makes one, not {watcher!r}")
+    return watcher
+
+
+def _default_watcher() -> AbstractChildWatcher:
+    if sys.platform == "win32":
+        raise NotImplementedError("children need no watcher on Windows")
+    return choose_watcher().factory()
+
+
+def _callers_level() -> int:
+    """The stacklevel, seen from our caller, of the line that is neither ours nor asyncio's."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _HOUSE:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+_HOUSE = ("governess", "asyncio")
+
+set_default_factory(DefaultEventLoopPolicy)

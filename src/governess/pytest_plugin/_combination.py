@@ -1,0 +1,165 @@
+"""The policies and watchers that tests run with: what their names mean, and one of each combined."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+import governess.policies
+from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.loops._choose import available_loops, choose_loop
+from governess.pytest_plugin._restore import current_policy
+
+if sys.platform != "win32":
+    from governess import watchers
+
+__all__ = ["Combination", "UnknownName", "policy_maker", "policy_names", "watcher_class", "watcher_names"]
+
+
+# The policies that fit any loop and any watcher, in the order of the messages.
+_KINDS = ("default", "shared", "threaded", "context", "limited", "priority")
+_LOOPS = ("uvloop",)
+
+
+class UnknownName(ValueError):
+    """Nothing has this name, whatever is installed; the text lists what there is."""
+
+
+def policy_names() -> list[str]:
+    """Return the names that work here, but for ``kind+loop`` and ``module:factory``."""
+    kinds = [kind for kind in _KINDS if _policy_class(kind) is not None]
+    return kinds + [loop for loop, _, works in available_loops() if works and loop in _LOOPS]
+
+
+def policy_maker(name: str) -> Callable[..., Any]:
+    """Return what makes the policy of that name; it takes the argument `watcher`.
+
+    Raises:
+        UnknownName: nothing has this name.
+        ValueError: it cannot be had here; the text says why.
+    """
+    if ":" in name and "+" not in name:
+        return _imported(name)
+    kind, plus, loop = name.partition("+")
+    if not plus and kind in _LOOPS:
+        kind, loop = "default", kind
+    policy_class = _policy_class(kind)
+    if policy_class is None or (plus and not loop):
+        there_are = ", ".join(policy_names())
+        raise UnknownName(f"there is no policy {name!r}; there are {there_are}, kind+loop, and module:factory")
+    if not loop:
+        return policy_class
+    choose_loop(loop)
+    return lambda **options: policy_class(loop_factory=loop, **options)
+
+
+def watcher_names() -> list[str]:
+    """Return the names of the watchers that work here."""
+    return [] if sys.platform == "win32" else list(watchers.available_watchers())
+
+
+def watcher_class(name: str) -> type[AbstractChildWatcher]:
+    """Return the watcher class of that name.
+
+    Raises:
+        UnknownName: nothing has this name.
+        ValueError: it cannot work here; the text says why.
+    """
+    if sys.platform == "win32":
+        raise ValueError("Windows has no child watchers")
+    if name not in watchers.WATCHERS:
+        raise UnknownName(f"there is no watcher {name!r}; there are {', '.join(watchers.WATCHERS)}")
+    return watchers.get_watcher_class(name)
+
+
+def _policy_class(kind: str) -> Callable[..., Any] | None:
+    policy_class: Callable[..., Any] | None = getattr(governess.policies, f"{kind.title()}EventLoopPolicy", None)
+    return policy_class if kind in _KINDS else None
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # a module is free to raise anything when it is imported
+        raise UnknownName(f"the policy {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise UnknownName(f"the policy {name!r} is not callable")
+    return found  # type: ignore[no-any-return]
+
+
+class Combination:
+    """A policy and a watcher by their names; called, it makes a loop, as a loop factory does.
+
+    Attributes:
+        id: how a test's name tells it: ``uvloop-pidfd``.
+        obstacle: why it cannot be had here; None where it can.
+    """
+
+    def __init__(self, policy: str, watcher: str | None) -> None:
+        """Look both names up.
+
+        Raises:
+            UnknownName: nothing has this name.
+        """
+        self.id = policy if watcher is None else f"{policy}-{watcher}"
+        self.obstacle: str | None = None
+        self._options: dict[str, Any] = {}
+        self._policy: AbstractEventLoopPolicy | None = None
+        self._end = contextlib.ExitStack()
+        try:
+            self._make = policy_maker(policy)
+            if watcher is not None:
+                self._options["watcher"] = watcher_class(watcher)
+        except UnknownName:
+            raise
+        except ValueError as error:
+            self.obstacle = str(error)
+
+    def __repr__(self) -> str:
+        return self.id
+
+    def __call__(self) -> asyncio.AbstractEventLoop:
+        """Make a loop of the one policy that stays until the end of the session, since a loop may outlive a test."""
+        return self._lasting_policy().new_event_loop()
+
+    def new_policy(self) -> contextlib.AbstractContextManager[AbstractEventLoopPolicy]:
+        """Make a policy, which is closed at the end of the block.
+
+        Raises:
+            pytest.skip.Exception: it cannot be had here.
+        """
+        if self.obstacle is not None:
+            pytest.skip(self.obstacle)
+        policy = self._make(**self._options)
+        return policy if hasattr(policy, "__exit__") else contextlib.nullcontext(policy)
+
+    @contextlib.contextmanager
+    def kept_current(self) -> Iterator[None]:
+        """Let the policy that makes the loops be the current one."""
+        if self.obstacle is not None:
+            yield
+            return
+        with current_policy(self._lasting_policy()):
+            yield
+
+    def marks(self) -> Sequence[pytest.MarkDecorator]:
+        """Return the marks of a test that runs with it."""
+        return [] if self.obstacle is None else [pytest.mark.skip(reason=self.obstacle)]
+
+    def close(self) -> None:
+        """Close the policy that made loops."""
+        self._end.close()
+
+    def _lasting_policy(self) -> AbstractEventLoopPolicy:
+        if self._policy is None:
+            self._policy = self._end.enter_context(self.new_policy())
+        return self._policy

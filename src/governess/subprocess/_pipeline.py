@@ -1,0 +1,225 @@
+"""Commands that can be joined to pipelines, as in a shell, but without one."""
+
+from __future__ import annotations
+
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, overload
+
+from governess.children._spawn.command import Program, Stdio
+from governess.subprocess._output import Output
+from governess.subprocess._pipeline_run import FlowStart, run_pipeline
+from governess.subprocess._process import EndBounds
+from governess.subprocess._results import Completed, CompletedPipeline
+from governess.subprocess._run import Input, input_bytes, run
+from governess.subprocess._start import Start, start
+
+__all__ = ["Cmd", "Pipeline", "cmd", "pipeline"]
+
+Words = Sequence[Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Cmd:
+    """A command, which `cmd` makes; it can be joined with others by ``|``, and be run any number of times.
+
+    Attributes:
+        argv: the program and its arguments.
+        options: as in `start`.
+    """
+
+    argv: tuple[Program, ...]
+    options: dict[str, Any] = field(default_factory=dict, repr=False)  # the environment may hold secrets
+
+    def __or__(self, other: Cmd | Pipeline | Words) -> Pipeline:
+        return pipeline(self, *_stages(other))
+
+    def __ror__(self, other: Words) -> Pipeline:
+        return pipeline(*_stages(other), self)
+
+    def start(self, **options: Any) -> Start:
+        """Start it for the length of a block, as `start` does."""
+        return start(*self.argv, **(self.options | options))
+
+    async def run(self, **options: Any) -> Completed[Any]:
+        """Run it to its end, as `run` does."""
+        completed: Completed[Any] = await run(*self.argv, **(self.options | options))
+        return completed
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Commands each of which reads what the one before it writes; it can be run any number of times.
+
+    Attributes:
+        commands: the commands in their order.
+    """
+
+    commands: tuple[Cmd, ...]
+
+    def __or__(self, other: Cmd | Pipeline | Words) -> Pipeline:
+        return pipeline(*self.commands, *_stages(other))
+
+    def __ror__(self, other: Words) -> Pipeline:
+        return pipeline(*_stages(other), *self.commands)
+
+    def start(
+        self,
+        *,
+        stdin: Stdio = DEVNULL,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
+        grace: float = 5.0,
+        kill_timeout: float = 5.0,
+        drain: float = 1.0,
+    ) -> FlowStart:
+        """Start it for the length of a block, in ``async with``, whose value is the `Flow`.
+
+        Args:
+            stdin: what the first program reads; as in `start`.
+            stdout: where the last one writes.
+            stderr: where each of them writes its standard error, unless its own options say it.
+            grace: seconds between TERM and KILL; as in `start`, so the others. All programs are ended at the same time.
+            kill_timeout: seconds after KILL in which they are waited for.
+            drain: seconds for what is left in the pipes, if somebody outside of the pipeline holds them.
+
+        Raises:
+            OSError: on entering the block, as `subprocess.Popen` raises it; what had started before is ended then.
+        """
+        bounds = EndBounds(grace, kill_timeout, drain)
+        return self._start(stdin, stdout, stderr, Output.READ, bounds)
+
+    @overload
+    async def run(
+        self,
+        *,
+        input: Input | None = None,
+        capture: Literal[True] = True,
+        encoding: None = None,
+        check: bool = False,
+        timeout: float | None = None,
+        grace: float = 5.0,
+        kill_timeout: float = 5.0,
+        drain: float = 1.0,
+    ) -> CompletedPipeline[bytes]: ...
+    @overload
+    async def run(
+        self,
+        *,
+        input: str | None = None,
+        capture: Literal[True] = True,
+        encoding: str,
+        check: bool = False,
+        timeout: float | None = None,
+        grace: float = 5.0,
+        kill_timeout: float = 5.0,
+        drain: float = 1.0,
+    ) -> CompletedPipeline[str]: ...
+    @overload
+    async def run(
+        self,
+        *,
+        input: Input | str | None = None,
+        capture: Literal[False],
+        encoding: str | None = None,
+        check: bool = False,
+        timeout: float | None = None,
+        grace: float = 5.0,
+        kill_timeout: float = 5.0,
+        drain: float = 1.0,
+    ) -> CompletedPipeline[None]: ...
+    async def run(
+        self,
+        *,
+        input: Any = None,
+        capture: bool = True,
+        encoding: str | None = None,
+        check: bool = False,
+        timeout: float | None = None,
+        grace: float = 5.0,
+        kill_timeout: float = 5.0,
+        drain: float = 1.0,
+    ) -> CompletedPipeline[Any]:
+        """Run it to its end; when one of its programs fails, the others are ended.
+
+        Args:
+            input: what the first program reads.
+            capture: whether to keep the output of the last one, and the standard error of each.
+            encoding: makes text of that, and bytes of the input; None leaves bytes.
+            check: whether it is an error if one of them fails.
+            timeout: how many seconds it may take.
+            grace: seconds between TERM and KILL; as in `start`, so the others.
+            kill_timeout: seconds after KILL in which they are waited for.
+            drain: seconds after the exit in which the output is read on, if somebody else still holds the pipes.
+
+        Raises:
+            ProcessError: with `check`, the program that it tells of has failed.
+            ProcessTimeout: it has not ended in its time.
+            OSError: as `subprocess.Popen` raises it; so its other errors.
+            TypeError: the input is neither bytes nor text with an `encoding`.
+            LookupError: there is no such encoding.
+            UnicodeDecodeError: what was written is not in that encoding.
+        """
+        data = input_bytes(input, encoding)
+        place = PIPE if capture else None
+        bounds = EndBounds(grace, kill_timeout, drain)
+        output = Output.KEEP if capture else Output.DROP
+        return await run_pipeline(
+            self._start(DEVNULL if input is None else PIPE, place, place, output, bounds),
+            self._words(),
+            input=data,
+            capture=capture,
+            encoding=encoding,
+            check=check,
+            timeout=timeout,
+            drain=drain,
+        )
+
+    def _start(self, stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds) -> FlowStart:
+        stages = [(command.argv, command.options) for command in self.commands]
+        return FlowStart(stages, stdin, stdout, stderr, output, bounds)
+
+    def _words(self) -> tuple[Program, ...]:
+        words = tuple(word for command in self.commands for word in ("|", *command.argv))
+        return words[1:]
+
+
+def cmd(*argv: Program, **options: Any) -> Cmd:
+    """Return a command, which can be joined with others by ``|``.
+
+    Args:
+        *argv: the program and its arguments.
+        **options: as in `start`.
+
+    Raises:
+        TypeError: there is no program.
+    """
+    if not argv:
+        raise TypeError("there is no program to start")
+    return Cmd(argv, options)
+
+
+def pipeline(*commands: Cmd | Words) -> Pipeline:
+    """Return a pipeline of commands: of `cmd`, or lists of a program and its arguments.
+
+    Raises:
+        TypeError: there is no command, one of them is a string, or says itself where it reads or writes.
+    """
+    stages = tuple(command if isinstance(command, Cmd) else cmd(*_words(command)) for command in commands)
+    if not stages:
+        raise TypeError("there is no command for the pipeline")
+    for stage in stages:
+        if taken := sorted({"stdin", "stdout"} & stage.options.keys()):
+            raise TypeError(f"{', '.join(taken)} of {stage}: that is the business of the pipeline")
+    return Pipeline(stages)
+
+
+def _stages(other: Cmd | Pipeline | Words) -> Iterable[Cmd | Words]:
+    return other.commands if isinstance(other, Pipeline) else (other,)
+
+
+def _words(command: Words) -> Words:
+    if isinstance(command, (str, bytes)) or not isinstance(command, Iterable):
+        raise TypeError(f"a command is a list of a program and its arguments, not {command!r}")
+    return command

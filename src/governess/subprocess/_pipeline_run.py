@@ -1,0 +1,276 @@
+"""A pipeline that runs: several programs at once, each reading what the one before it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from governess.children._exit import Exit
+from governess.children._spawn.command import Program, Stdio
+from governess.subprocess._create import create
+from governess.subprocess._output import LIMIT, Output
+from governess.subprocess._process import EndBounds, Process
+from governess.subprocess._reader import Reader
+from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
+from governess.subprocess._start import group_command
+from governess.subprocess._together import cancel_all, run_both, wait_for_all
+
+__all__ = ["Flow", "FlowStart", "run_pipeline"]
+
+
+Stage = tuple[tuple[Program, ...], Mapping[str, Any]]
+
+
+class Flow:
+    """A pipeline that runs.
+
+    When one of its programs fails, the others are ended. A program fails if it exits with anything but 0; the end by
+    SIGPIPE is no failure of any but the last: the next one had read enough.
+
+    Attributes:
+        processes: its programs in their order, each a `Process` that leads a group of its own.
+    """
+
+    def __init__(self, processes: Sequence[Process], grace: float) -> None:
+        """Attend to the processes; `grace` is for those that are ended because of another one."""
+        self.processes = tuple(processes)
+        self._grace = grace
+        self._first_failure: Process | None = None
+        self._over = asyncio.ensure_future(self._attend())
+
+    def __repr__(self) -> str:
+        return f"<Flow {' | '.join(map(repr, self.processes))}>"
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None:
+        """What writes to the first program, if that has a pipe."""
+        return self.processes[0].stdin
+
+    @property
+    def stdout(self) -> Reader | None:
+        """What reads from the last program, if that has a pipe."""
+        return self.processes[-1].stdout
+
+    @property
+    def exits(self) -> tuple[Exit | None, ...]:
+        """How each of them ended; None for those that run."""
+        return tuple(process.exit for process in self.processes)
+
+    @property
+    def first_failure(self) -> Process | None:
+        """The program that failed first; None if there is none."""
+        return self._first_failure
+
+    @property
+    def exit(self) -> Exit | None:
+        """How the program ended that failed first; else how the last one did; None while any runs."""
+        if not all(exit is not None for exit in self.exits):
+            return None
+        return (self._first_failure or self.processes[-1]).exit
+
+    async def wait(self) -> Exit:
+        """Wait until all have ended; return the `exit` of the pipeline."""
+        if self.exit is None or not self._over.done():
+            await asyncio.shield(self._over)
+        exit = self.exit
+        assert exit is not None
+        return exit
+
+    async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> None:
+        """End all of them at the same time, as `Process.end` does, with its arguments."""
+        await self._end(EndBounds(grace, kill_timeout, drain))
+
+    async def _end(self, bounds: EndBounds) -> None:
+        self._look_for_a_failure()
+        await run_both(_end_all(self.processes, bounds), self._attend_no_more())
+
+    def _kill_now(self) -> None:
+        """Kill all of them, without waiting for anything."""
+        cancel_all([self._over])
+        for process in self.processes:
+            process._kill_now()
+
+    async def _attend_no_more(self) -> None:
+        self._over.cancel()
+        await asyncio.wait((self._over,))
+
+    async def _attend(self) -> None:
+        tasks = {asyncio.ensure_future(process.wait()): process for process in self.processes}
+        running = set(tasks)
+        try:
+            while running and self._first_failure is None:
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                self._look_for_a_failure()
+            for number, kill_timeout in ((signal.SIGTERM, self._grace), (signal.SIGKILL, None)):
+                for task in running:
+                    _signal(tasks[task], number)
+                if running:
+                    _, running = await asyncio.wait(running, timeout=kill_timeout)
+        finally:
+            cancel_all(running)
+
+    def _look_for_a_failure(self) -> None:
+        if self._first_failure is None:
+            self._first_failure = next(filter(self._has_failed, self.processes), None)
+
+    def _has_failed(self, process: Process) -> bool:
+        exit = process.poll()
+        if not exit:  # it runs, or has exited with 0
+            return False
+        return exit != -signal.SIGPIPE or process is self.processes[-1]
+
+
+class FlowStart:
+    """What starts a pipeline for the length of a block, in ``async with``, whose value is the `Flow`."""
+
+    def __init__(
+        self, stages: Sequence[Stage], stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds
+    ) -> None:
+        """Be ready to start; `bounds` are those of `Process.end`."""
+        self._stages = stages
+        self._ends = stdin, stdout
+        self._stderr = stderr
+        self._output = output
+        self._bounds = bounds
+        self._flow: Flow | None = None
+
+    async def __aenter__(self) -> Flow:
+        if self._flow is not None:
+            raise RuntimeError("each start() is good for one block")
+        processes: list[Process] = []
+        try:
+            await self._start_all(processes)
+        except GeneratorExit:  # as in `__aexit__`
+            for process in processes:
+                process._kill_now()
+            raise
+        except BaseException:
+            await _end_all(processes, self._bounds)
+            raise
+        self._flow = Flow(processes, self._bounds.grace)
+        return self._flow
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._flow is not None
+        if kind is GeneratorExit:  # the coroutine is thrown away, and cannot wait for anything
+            self._flow._kill_now()
+        else:
+            await self._flow._end(self._bounds)
+
+    async def _start_all(self, processes: list[Process]) -> None:
+        stdin, stdout = self._ends
+        with contextlib.ExitStack() as our_copies:
+            for stage in self._stages[:-1]:
+                reading, writing = os.pipe()
+                our_copies.callback(os.close, reading)
+                try:
+                    processes.append(await self._start(stage, stdin, writing))
+                finally:
+                    os.close(writing)
+                stdin = reading
+            processes.append(await self._start(self._stages[-1], stdin, stdout))
+
+    async def _start(self, stage: Stage, stdin: Stdio, stdout: Stdio) -> Process:
+        argv, options = stage
+        own = {"stderr": self._stderr, "session": False, **options}
+        command = group_command(argv, stdin, stdout, own.pop("stderr"), own.pop("session"), own)
+        return await create(command, LIMIT, self._output)
+
+
+async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:
+    ends = [asyncio.ensure_future(process._end(bounds)) for process in processes if not process.is_detached]
+    await wait_for_all(ends)
+    for end in ends:
+        end.result()
+
+
+def _signal(process: Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        process.signal_tree(number)
+
+
+async def run_pipeline(
+    starting: FlowStart,
+    words: Sequence[Program],
+    *,
+    input: bytes | bytearray | memoryview | None,
+    capture: bool,
+    encoding: str | None,
+    check: bool,
+    timeout: float | None,
+    drain: float,
+) -> CompletedPipeline[Any]:
+    """Do what `Pipeline.run` says, with what starts the pipeline, and its words for an error."""
+    execution = _Execution(starting, input)
+    timer = asyncio.timeout(timeout)
+    try:
+        async with timer:
+            await execution.run(timer, drain)
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        raise ProcessTimeout(tuple(words), timeout or 0, *execution.outcome(capture, encoding)) from None
+    completed = execution.completed(capture, encoding)
+    if check and completed.exit != 0:
+        raise ProcessError(completed.first_failure or completed.commands[-1])
+    return completed
+
+
+class _Execution:
+    """What is known of a pipeline that is being run."""
+
+    def __init__(self, starting: FlowStart, input: bytes | bytearray | memoryview | None) -> None:
+        self._starting = starting
+        self._input = input
+        self._flow: Flow | None = None
+        self._duration = 0.0
+
+    async def run(self, timer: asyncio.Timeout, drain: float) -> None:
+        started = time.monotonic()
+        async with self._starting as self._flow:
+            processes = self._flow.processes
+            processes[0]._feed(self._input)
+            await self._flow.wait()
+            timer.reschedule(None)
+            self._duration = time.monotonic() - started
+            await asyncio.gather(*(process._output_ended(drain) for process in processes))
+
+    def outcome(self, capture: bool, encoding: str | None) -> tuple[Any, Any, Any]:
+        """Return the exit, the output, and everything written to standard error, as far as it has arrived."""
+        flow = self._flow
+        if flow is None:
+            return None, None, None
+        if not capture:
+            return flow.exit, None, None
+        complaints = b"".join(process.stderr.collected for process in flow.processes if process.stderr is not None)
+        # A character may be cut off.
+        stdout = _text(flow.stdout, encoding, "replace")
+        return flow.exit, stdout, complaints if encoding is None else complaints.decode(encoding, "replace")
+
+    def completed(self, capture: bool, encoding: str | None) -> CompletedPipeline[Any]:
+        """Return all of it, when it is over."""
+        flow = self._flow
+        assert flow is not None
+        commands = {process: self._command(process, capture, encoding) for process in flow.processes}
+        first_failure = None if flow.first_failure is None else commands[flow.first_failure]
+        return CompletedPipeline(tuple(commands.values()), first_failure, self._duration)
+
+    def _command(self, process: Process, capture: bool, encoding: str | None) -> Completed[Any]:
+        assert process.exit is not None
+        readers = (process.stdout, process.stderr) if capture else (None, None)
+        stdout, stderr = (_text(reader, encoding, "strict") for reader in readers)
+        return Completed(process.argv, process.exit, stdout, stderr, self._duration)
+
+
+def _text(reader: Reader | None, encoding: str | None, errors: str) -> Any:
+    if reader is None or encoding is None:
+        return None if reader is None else reader.collected
+    return reader.collected.decode(encoding, errors)

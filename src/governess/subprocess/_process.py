@@ -1,0 +1,333 @@
+"""A running child, as asyncio gives it, and more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal as signals
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, overload
+
+from governess.children._child import Child
+from governess.children._exit import Exit
+from governess.children._group import Group
+from governess.children._reaper import reap_later
+from governess.subprocess._lines import Line
+from governess.subprocess._output import MergedLines, Streams
+from governess.subprocess._pty import set_window_size
+from governess.subprocess._reader import Reader
+from governess.subprocess._together import cancel_all, run_both
+from governess.subprocess._usage import Usage, UsageWatch, usage_of
+from governess.transports._transport import ChildTransport
+
+__all__ = ["EndBounds", "Process"]
+
+logger = logging.getLogger("governess")
+
+
+@dataclass(frozen=True, slots=True)
+class EndBounds:
+    """How long each step of an end may take, in seconds; `Process.end` says what the steps are."""
+
+    grace: float = 5.0
+    kill_timeout: float = 5.0
+    drain: float = 1.0
+
+
+class Process(asyncio.subprocess.Process):
+    """A child, its streams and its end.
+
+    Attributes:
+        pid: its number.
+        stdin: what writes to it; None where it is no pipe.
+        stdout: what reads from it; None where it is no pipe.
+        stderr: likewise.
+    """
+
+    stdin: asyncio.StreamWriter | None
+    stdout: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
+    stderr: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, transport: ChildTransport, streams: Streams, loop: asyncio.AbstractEventLoop) -> None:
+        """Use the child of the transport."""
+        super().__init__(transport, streams, loop)
+        self._child: Child = transport.get_extra_info("child")
+        self._group: Group | None = transport.get_extra_info("group")
+        self._connection = transport
+        self._home = loop
+        self._streams = streams
+        self._merged: MergedLines | None = None
+        self._is_detached = False
+
+    def __repr__(self) -> str:
+        exit = self.exit
+        return f"<Process {self.pid} {'running' if exit is None else exit.describe()}>"
+
+    @property
+    def argv(self) -> tuple[Any, ...]:
+        """What was started."""
+        return self._child.argv
+
+    @property
+    def exit(self) -> Exit | None:
+        """How it ended; None while that is not known. It is the `returncode`, and knows more."""
+        return self._child.exit
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether `detach` was called."""
+        return self._is_detached
+
+    def poll(self) -> Exit | None:
+        """Check without waiting for the loop whether it has ended; return how, or None while it runs."""
+        return self._child.reap()
+
+    async def wait(self) -> Exit:
+        """Wait until it has ended, whoever else holds its pipes; return how."""
+        await super().wait()
+        assert self._child.exit is not None
+        return self._child.exit
+
+    async def _wait_unless_failed(self) -> Exit:
+        """Wait until it has ended; raise what a listener to its output has raised."""
+        if not self._streams.has_listeners:
+            return await self.wait()
+        waiting = asyncio.ensure_future(self.wait())
+        failure = self._streams.failure
+        try:
+            await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                raise failure.result()
+            return await waiting
+        finally:
+            cancel_all([waiting])
+
+    def signal_tree(self, signal: int) -> None:
+        """Send a signal to everyone in the group that the child leads; to the child alone if it leads none.
+
+        With `start` it leads one, whose others can be signalled when the child itself is gone.
+
+        Raises:
+            ProcessLookupError: there is nobody any more.
+        """
+        if self._group is not None:
+            self._group.signal(signal)
+            return
+        try:
+            self._child.signal_group(signal)
+        except ProcessLookupError:
+            self._child.signal(signal)
+
+    def set_window_size(self, rows: int, columns: int) -> None:
+        """Set the size of the window of its terminal (``pty=True``); what runs in that gets SIGWINCH.
+
+        Raises:
+            ValueError: it is no size; it has no terminal, or that is closed.
+        """
+        pipes = [pipe for number in (1, 2) if (pipe := self._connection.get_pipe_transport(number)) is not None]
+        descriptors = [pipe.get_extra_info("pipe").fileno() for pipe in pipes]
+        if not (terminals := [descriptor for descriptor in descriptors if os.isatty(descriptor)]):
+            raise ValueError(f"{self!r} has no terminal: it was not started with pty=True")
+        set_window_size(terminals[0], rows, columns)
+
+    def usage(self) -> Usage:
+        """Return what it uses now, with its group and its session: CPU seconds, resident bytes, processes.
+
+        Raises:
+            NotImplementedError: this is not Linux.
+        """
+        if not self._is_anybody_left():
+            return Usage(0.0, 0, 0)
+        return usage_of(self.pid)
+
+    def on_usage(
+        self,
+        callback: Callable[[Usage], object],
+        *,
+        memory: int | None = None,
+        cpu: float | None = None,
+        interval: float = 0.5,
+    ) -> UsageWatch:
+        """Call ``callback(usage)`` once, in the loop, when it uses more than it should.
+
+        Args:
+            callback: what is called, with the `Usage` of that moment.
+            memory: resident bytes.
+            cpu: seconds of CPU time.
+            interval: how many seconds go by between two looks.
+
+        Returns:
+            What is looking, with a `cancel`.
+
+        Raises:
+            ValueError: neither `memory` nor `cpu` is given; the interval is not above 0.
+        """
+        if memory is None and cpu is None:
+            raise ValueError("too much of what? give memory= or cpu=")
+        if not interval > 0:
+            raise ValueError(f"the interval between two looks is above 0 seconds, not {interval!r}")
+
+        def is_too_much(usage: Usage) -> bool:
+            return (memory is not None and usage.memory > memory) or (cpu is not None and usage.cpu > cpu)
+
+        return UsageWatch(asyncio.get_running_loop(), self.usage, is_too_much, callback, interval)
+
+    def detach(self) -> None:
+        """Detach the child: close our ends of its pipes, and let it run on, also after this process has ended.
+
+        It is reaped at its end all the same, for as long as this process lives.
+        """
+        self._is_detached = True
+        self._connection.detach()
+        reap_later(self._child)  # since a loop need not tell when it is closed
+
+    async def communicate(self, input: bytes | bytearray | memoryview | None = None) -> tuple[Any, Any]:
+        """Write the input, read both outputs to their ends, and wait for the exit; return (stdout, stderr).
+
+        Cut off by a timeout, it can be called again, without an input; what was read is in ``stdout.collected`` too.
+        """
+        self._feed(input)
+        outputs = await _together(*(_collected(reader) for reader in (self.stdout, self.stderr)))
+        await self.wait()
+        return outputs[0], outputs[1]
+
+    def _feed(self, input: bytes | bytearray | memoryview | None = None) -> None:
+        """Have all of the input written, and then the child's standard input closed, while the caller goes on."""
+        if self.stdin is not None and not self.stdin.is_closing():
+            if input:
+                self.stdin.write(input)
+            self.stdin.close()
+
+    @overload
+    def merged_lines(self, encoding: None = None, errors: str = "strict") -> AsyncIterator[Line[bytes]]: ...
+    @overload
+    def merged_lines(self, encoding: str, errors: str = "strict") -> AsyncIterator[Line[str]]: ...
+    async def merged_lines(self, encoding: str | None = None, errors: str = "strict") -> AsyncIterator[Line[Any]]:
+        """Give the lines of both outputs in the order in which they have come, each with the name of its stream.
+
+        Args:
+            encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
+            errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+
+        Raises:
+            RuntimeError: one of the outputs was read by itself.
+            ValueError: the encoding is not of that kind.
+        """
+        if self._merged is None:
+            self._merged = MergedLines(self._streams)
+        async for line in self._merged.lines(encoding, errors):
+            yield line
+
+    async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> Exit | None:
+        """End it, with its group if `start` has given it one: TERM, a grace, KILL; close its pipes, and reap it.
+
+        Cancelled, it goes on to the next step: to the KILL, and then to the close of the pipes.
+
+        Args:
+            grace: how many seconds it has to end by itself.
+            kill_timeout: how many seconds after the KILL it is waited for. The kernel may hold it for longer; then it
+                is left to the reaper, with a warning.
+            drain: how many seconds may go by until the last of its output has been read, if somebody else holds the
+                pipes; then they are closed.
+
+        Returns:
+            How it ended, or None if it was given up.
+        """
+        return await self._end(EndBounds(grace, kill_timeout, drain))
+
+    async def _end(self, bounds: EndBounds) -> Exit | None:
+        try:
+            if not self._is_over():
+                await run_both(self._terminate(bounds.grace), self._await_last_words(bounds))
+        finally:
+            if not self._home.is_closed():
+                self._connection.abort_pipes()
+            self._kill_now()
+        return self.exit
+
+    async def _output_ended(self, timeout: float) -> bool:
+        """Wait until its outputs have ended, and collect what no caller reads; False after `timeout` seconds."""
+        readers = [
+            reader._finish() for reader in (self.stdout, self.stderr) if reader is not None and not reader._is_finished
+        ]
+        if not readers:
+            return True
+        try:
+            async with asyncio.timeout(timeout):
+                await _together(*readers)
+        except TimeoutError:
+            return False
+        return True
+
+    def _kill_now(self) -> None:
+        """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
+        self._connection.close()
+        if self.exit is None:
+            reap_later(self._child)
+
+    def _is_over(self) -> bool:
+        """Return whether the child has exited, its outputs have come to their ends, and its group is empty."""
+        readers = (self.stdout, self.stderr)
+        if self.exit is None or not all(reader is None or reader._is_finished for reader in readers):
+            return False
+        return self._group is None or not self._is_anybody_left()
+
+    def _is_anybody_left(self) -> bool:
+        if self._group is None:
+            return self.poll() is None
+        try:
+            self._group.signal(0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    async def _terminate(self, grace: float) -> None:
+        if self._group is not None:
+            await self._group.end(grace=grace)
+            return
+        try:
+            self._signal(signals.SIGTERM)
+            await self._ended(grace)
+        finally:
+            self._signal(signals.SIGKILL)
+
+    async def _await_last_words(self, bounds: EndBounds) -> None:
+        await self._await_end(bounds.kill_timeout)
+        await self._output_ended(bounds.drain)
+
+    async def _await_end(self, kill_timeout: float) -> None:
+        started = time.monotonic()
+        has_ended = await self._ended(kill_timeout)
+        if self._group is not None and has_ended:
+            has_ended = await self._group.emptied(kill_timeout - (time.monotonic() - started))
+        if not has_ended:
+            logger.warning("%r is not gone %g seconds after a KILL, and is left to the reaper", self, kill_timeout)
+
+    async def _ended(self, timeout: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.wait()
+        return self.exit is not None
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._child.signal(number)
+
+
+async def _collected(reader: Reader | None) -> bytes | None:
+    return None if reader is None else await reader.collect()
+
+
+async def _together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Return the results of all coroutines; none of them runs on afterwards."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        cancel_all(tasks)

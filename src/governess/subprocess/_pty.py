@@ -1,0 +1,103 @@
+"""A terminal for a child: what talks to people, buffers by lines and draws in colour does so in it."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import subprocess
+import termios
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from governess.children._spawn.command import Command, Stdio
+
+__all__ = ["WindowSize", "in_terminal", "set_window_size"]
+
+
+class WindowSize(NamedTuple):
+    """How much text a terminal shows.
+
+    Attributes:
+        rows: how many lines.
+        columns: how many characters a line.
+    """
+
+    rows: int = 24
+    columns: int = 80
+
+
+@contextlib.contextmanager
+def in_terminal(command: Command) -> Iterator[tuple[Command, dict[int, int]]]:
+    """Give the command with a new terminal, if its option ``pty`` asks for one, and our ends of that.
+
+    What is not given as a descriptor, a file or a path is the terminal. Our ends are closed when the block is left,
+    but for those that somebody has taken out of the dict.
+
+    Raises:
+        ValueError: ``pty`` is neither a bool nor the size of a window.
+    """
+    options = dict(command.options)
+    size = _window_size(options.pop("pty", False))
+    ends: dict[int, int] = {}
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(_close_all, ends)
+        if size is None:
+            streams = command.stdin, command.stdout, command.stderr
+        else:
+            ours, theirs = os.openpty()
+            cleanup.callback(os.close, theirs)
+            ends[1] = ours
+            termios.tcsetwinsize(theirs, size)
+            streams = _put(command, theirs)
+            if streams[0] == theirs:
+                ends[0] = os.dup(ours)
+            if streams[1] != theirs and streams[2] == theirs:
+                ends[2] = ends.pop(1)
+            options["controlling_terminal"] = theirs
+        own = Command(command.args, command.shell, *streams, options, keep_group=command.keep_group)
+        yield own, ends
+
+
+def set_window_size(descriptor: int, rows: int, columns: int) -> None:
+    """Set the size of a terminal's window; what runs in it gets SIGWINCH.
+
+    Raises:
+        ValueError: it is no size.
+        OSError: this is no terminal.
+    """
+    size = _window_size((rows, columns))
+    assert size is not None
+    termios.tcsetwinsize(descriptor, size)
+
+
+def _put(command: Command, terminal: int) -> tuple[Stdio, Stdio, Stdio]:
+    """Return the streams with the terminal in place of pipes, of nothing, and of the parent's."""
+    places = (None, subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT)
+    stdin, stdout, stderr = (
+        terminal if not isinstance(wish, os.PathLike) and wish in places else wish
+        for wish in (command.stdin, command.stdout, command.stderr)
+    )
+    return stdin, stdout, stderr
+
+
+def _window_size(wish: Any) -> WindowSize | None:
+    if wish is False or wish is None:
+        return None
+    if wish is True:
+        return WindowSize()
+    try:
+        rows, columns = map(operator.index, wish)
+        if not (0 < rows <= _LARGEST and 0 < columns <= _LARGEST):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"a window has (rows, columns), each from 1 to {_LARGEST}, not {wish!r}") from None
+    return WindowSize(rows, columns)
+
+
+_LARGEST = 0xFFFF  # struct winsize has 16 bits for each
+
+
+def _close_all(ends: dict[int, int]) -> None:
+    for descriptor in ends.values():
+        os.close(descriptor)

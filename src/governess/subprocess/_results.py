@@ -1,0 +1,145 @@
+"""What came of a program or pipeline that was run to its end."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from governess.children._exit import Exit
+
+if TYPE_CHECKING:
+    import resource
+
+__all__ = ["Completed", "CompletedPipeline", "ProcessError", "ProcessTimeout"]
+
+
+OutputT = TypeVar("OutputT", bytes, str, None)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Completed(Generic[OutputT]):
+    """A program that has ended; it has what `subprocess.CompletedProcess` has, and more.
+
+    Attributes:
+        args: the program and its arguments.
+        exit: how it ended; equal to the returncode.
+        stdout: what it wrote, bytes or text as `encoding` says; None where it was not captured.
+        stderr: likewise.
+        duration: how many seconds it ran.
+    """
+
+    args: tuple[Any, ...]
+    exit: Exit
+    stdout: OutputT
+    stderr: OutputT
+    duration: float
+
+    def __repr__(self) -> str:
+        outputs: dict[str, Any] = {"stdout": self.stdout, "stderr": self.stderr}
+        sizes = [f", {len(text)} in {name}" for name, text in outputs.items() if text]
+        return f"<Completed {_words(self.args)!r}: {self.exit.describe()}{''.join(sizes)}>"
+
+    @property
+    def returncode(self) -> Exit:
+        """How it ended: the exit status, or minus the number of the signal that ended it."""
+        return self.exit
+
+    def check_returncode(self) -> None:
+        """Do nothing if the program exited with 0.
+
+        Raises:
+            ProcessError: it did not.
+        """
+        if self.exit != 0:
+            raise ProcessError(self)
+
+    @property
+    def rusage(self) -> resource.struct_rusage | None:
+        """The resources that it used, and the children that it has waited for; None where they are not known."""
+        return self.exit.rusage
+
+
+class ProcessError(subprocess.CalledProcessError):
+    """A program that was to succeed has failed.
+
+    It has what `subprocess.CalledProcessError` has: ``cmd``, ``returncode``, ``output``, ``stdout``, ``stderr``.
+
+    Attributes:
+        exit: how it ended.
+        duration: how many seconds it ran.
+        completed: all of it.
+    """
+
+    def __init__(self, completed: Completed[Any]) -> None:
+        super().__init__(completed.exit, completed.args, completed.stdout, completed.stderr)
+        self.completed = completed
+        self.exit = completed.exit
+        self.duration = completed.duration
+
+    def __str__(self) -> str:
+        return f"{_words(self.cmd)}: {self.exit.describe()}{_last_line(self.stderr)}"
+
+
+class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
+    """A program has not ended in its time, and was ended.
+
+    It has what `subprocess.TimeoutExpired` has: ``cmd``, ``timeout``, ``output``, ``stdout``, ``stderr``. The outputs
+    are bytes or text as `encoding` says; None where they were not captured.
+
+    Attributes:
+        exit: how it ended then; None if it could not be started in that time, or not be ended.
+    """
+
+    def __init__(self, cmd: tuple[Any, ...], timeout: float, exit: Exit | None, stdout: Any, stderr: Any) -> None:
+        super().__init__(cmd, timeout, stdout, stderr)
+        self.exit = exit
+        self.args = (str(self),)  # of several arguments OSError would make an errno and names of files
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.cmd, self.timeout, self.exit, self.stdout, self.stderr)
+
+    def __str__(self) -> str:
+        return f"{_words(self.cmd)}: not done in {self.timeout:g} s{_last_line(self.stderr)}"
+
+
+def _words(argv: tuple[Any, ...]) -> str:
+    return shlex.join(word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in argv)
+
+
+def _last_line(complaint: bytes | str | None) -> str:
+    text = complaint.decode(errors="replace") if isinstance(complaint, bytes) else complaint or ""
+    lines = text.strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedPipeline(Generic[OutputT]):
+    """A pipeline that has ended.
+
+    Attributes:
+        commands: the result of each program, in their order. Only the last one has an output; each has its own
+            standard error.
+        first_failure: the one that failed first, and on whose account the others were ended; None if there is none.
+        duration: how many seconds it took.
+    """
+
+    commands: tuple[Completed[Any], ...]
+    first_failure: Completed[Any] | None
+    duration: float
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """How each of the programs ended."""
+        return tuple(completed.exit for completed in self.commands)
+
+    @property
+    def exit(self) -> Exit:
+        """How the program ended that failed first; else how the last one did."""
+        return (self.first_failure or self.commands[-1]).exit
+
+    @property
+    def stdout(self) -> OutputT:
+        """What the last program wrote, bytes or text as `encoding` says; None where it was not captured."""
+        return self.commands[-1].stdout  # type: ignore[no-any-return]

@@ -1,0 +1,185 @@
+"""A program, run to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import re
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping
+from typing import Any, Literal, overload
+
+from governess.children._exit import Exit
+from governess.children._spawn.command import Program, Stdio
+from governess.subprocess._listeners import BinaryFile, LineListener, listeners_of
+from governess.subprocess._output import LIMIT, Output
+from governess.subprocess._process import EndBounds, Process
+from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
+from governess.subprocess._start import Start, group_command
+
+__all__ = ["run"]
+
+Input = bytes | bytearray | memoryview
+
+
+@overload
+async def run(
+    *argv: Program,
+    input: Input | None = None,
+    capture: Literal[True] = True,
+    encoding: None = None,
+    check: bool = False,
+    timeout: float | None = None,
+    **options: Any,
+) -> Completed[bytes]: ...
+@overload
+async def run(
+    *argv: Program,
+    input: str | None = None,
+    capture: Literal[True] = True,
+    encoding: str,
+    check: bool = False,
+    timeout: float | None = None,
+    **options: Any,
+) -> Completed[str]: ...
+@overload
+async def run(
+    *argv: Program,
+    input: Input | str | None = None,
+    capture: Literal[False],
+    encoding: str | None = None,
+    check: bool = False,
+    timeout: float | None = None,
+    **options: Any,
+) -> Completed[None]: ...
+async def run(
+    *argv: Program,
+    input: Any = None,
+    capture: bool = True,
+    encoding: str | None = None,
+    errors: str = "strict",
+    check: bool = False,
+    timeout: float | None = None,
+    grace: float = 5.0,
+    kill_timeout: float = 5.0,
+    drain: float = 1.0,
+    stdin: Stdio = DEVNULL,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    session: bool = False,
+    tee: BinaryFile | None = None,
+    on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None = None,
+    **options: Any,
+) -> Completed[Any]:
+    """Run a program to its end, and then end what is left of the process group that it leads.
+
+    Args:
+        *argv: the program and its arguments.
+        input: what it reads from its standard input.
+        capture: whether to keep what it writes; else that goes where the parent's goes.
+        encoding: makes text of what it writes, and bytes of the input; None leaves bytes.
+        errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+        check: whether it is an error if it does not exit with 0.
+        timeout: how many seconds it may take, its start included.
+        grace: seconds between TERM and KILL when it is ended.
+        kill_timeout: seconds after KILL in which it is waited for.
+        drain: seconds after the exit in which its output is read on, if somebody else still holds the pipes.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's.
+        stdout: likewise; None for what `capture` says.
+        stderr: likewise; STDOUT for the same place.
+        session: whether it leads a session, too, which has no controlling terminal.
+        tee: a file, opened for bytes, that gets a copy of what it writes as it comes.
+        on_line: called with each `Line` as it comes, or a mapping from patterns to what is called with lines that
+            match. An exception that it raises ends the program, and is raised here.
+        **options: as in `create_subprocess_exec`.
+
+    Raises:
+        ProcessError: with `check`, it has failed.
+        ProcessTimeout: it has not ended in its time.
+        OSError: as `subprocess.Popen` raises it; so its other errors.
+        ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
+            pipe for `tee` or `on_line`.
+        TypeError: the input is neither bytes nor text with an `encoding`.
+        LookupError: there is no such encoding.
+        UnicodeDecodeError: what it wrote is not in that encoding.
+    """
+    if input is not None and stdin != DEVNULL:
+        raise ValueError("stdin and input cannot both be given")
+    data = input_bytes(input, encoding)
+    listens = tee is not None or on_line is not None
+    stdout, stderr = (PIPE if wish is None and (capture or listens) else wish for wish in (stdout, stderr))
+    if listens and PIPE not in (stdout, stderr):
+        raise ValueError("tee and on_line take what comes from a pipe: let stdout or stderr be PIPE or None")
+    command = group_command(argv, stdin if input is None else PIPE, stdout, stderr, session, options)
+    output = Output.KEEP if capture else Output.DROP
+    starting = Start(
+        command,
+        LIMIT,
+        listeners_of(tee, on_line, encoding, errors),
+        output,
+        EndBounds(grace, kill_timeout, drain),
+    )
+    execution = _Execution(starting, data)
+    timer = asyncio.timeout(timeout)
+    try:
+        async with timer:
+            await execution.run(timer, drain)
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        texts = execution.outputs(capture, encoding, "replace")  # a character may be cut off
+        raise ProcessTimeout(command.argv, timeout or 0, execution.exit, *texts) from None
+    assert execution.exit is not None
+    texts = execution.outputs(capture, encoding, errors)
+    completed: Completed[Any] = Completed(command.argv, execution.exit, *texts, execution.duration)
+    if check and completed.exit != 0:
+        raise ProcessError(completed)
+    return completed
+
+
+def input_bytes(input: Any, encoding: str | None) -> Input | None:
+    """Return the input as bytes.
+
+    Raises:
+        TypeError: it is neither bytes nor text with an encoding.
+        LookupError: there is no such encoding.
+    """
+    if encoding is not None:
+        codecs.lookup(encoding)
+        if isinstance(input, str):
+            return input.encode(encoding)
+    if input is None or isinstance(input, Input):
+        return input
+    raise TypeError(f"the input is bytes, or text if an encoding is given, not {type(input).__name__}")
+
+
+class _Execution:
+    """What is known of a program that is being run."""
+
+    def __init__(self, starting: Start, input: Input | None) -> None:
+        self._starting = starting
+        self._input = input
+        self._process: Process | None = None
+        self.duration = 0.0
+
+    @property
+    def exit(self) -> Exit | None:
+        return None if self._process is None else self._process.exit
+
+    async def run(self, timer: asyncio.Timeout, drain: float) -> None:
+        started = time.monotonic()
+        async with self._starting as self._process:
+            self._process._feed(self._input)
+            await self._process._wait_unless_failed()
+            timer.reschedule(None)
+            self.duration = time.monotonic() - started
+            await self._process._output_ended(drain)
+
+    def outputs(self, capture: bool, encoding: str | None, errors: str) -> tuple[Any, Any]:
+        process = self._process
+        if not capture or process is None:
+            return None, None
+        texts = [None if reader is None else reader.collected for reader in (process.stdout, process.stderr)]
+        first, second = (text if text is None or encoding is None else text.decode(encoding, errors) for text in texts)
+        return first, second

@@ -1,0 +1,121 @@
+"""A child for the length of a block: it ends, with its process group, when the block is left."""
+
+from __future__ import annotations
+
+import re
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from governess.children._spawn.command import Command, Program, Stdio
+from governess.subprocess._create import create
+from governess.subprocess._limits import child_options
+from governess.subprocess._listeners import BinaryFile, LineListener, Listener, listeners_of
+from governess.subprocess._output import LIMIT, Output
+from governess.subprocess._process import EndBounds, Process
+from governess.transports._commands import command_of
+
+__all__ = ["Start", "start"]
+
+
+def start(
+    *argv: Program,
+    stdin: Stdio = DEVNULL,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    session: bool = False,
+    grace: float = 5.0,
+    kill_timeout: float = 5.0,
+    drain: float = 1.0,
+    tee: BinaryFile | None = None,
+    on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None = None,
+    limit: int = LIMIT,
+    **options: Any,
+) -> Start:
+    """Start a program for the length of a block, in ``async with``, whose value is the `Process`.
+
+    The child leads a process group of its own. When the block is left, by its end, an error or a cancellation, the
+    whole group gets TERM, and KILL after a grace; what is left in the pipes is read, and the child is reaped, all of it
+    bounded. A second cancellation cuts the grace short. `Process.detach` lets the child go.
+
+    Args:
+        *argv: the program and its arguments.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's: but a group in the
+            background of a terminal is stopped when it reads from that.
+        stdout: likewise.
+        stderr: likewise, or STDOUT for the same place.
+        session: whether it leads a session, too, which has no controlling terminal.
+        grace: seconds between TERM and KILL.
+        kill_timeout: seconds after KILL in which the child is waited for.
+        drain: seconds for what is left in the pipes, if somebody outside of the group holds them.
+        tee: a file, opened for bytes, that gets a copy of what comes from its pipes. Somebody has to read these all the
+            same: the child waits when the readers' buffers are full.
+        on_line: called with each `Line` from its pipes while it runs; or a mapping from patterns (`re.search`) to what
+            is called with each line that matches. An exception that it raises is raised for whoever reads.
+        limit: how many bytes a reader buffers before the child has to wait.
+        **options: as in `create_subprocess_exec`.
+
+    Raises:
+        OSError: on entering the block, as `subprocess.Popen` raises it; so its other errors.
+        ValueError: an option would make the streams anything but bytes; there is no pipe for `tee` or `on_line`.
+        TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`.
+    """
+    if (tee or on_line) is not None and PIPE not in (stdout, stderr):
+        raise ValueError("tee and on_line take what comes from a pipe: give stdout=PIPE or stderr=PIPE")
+    command = group_command(argv, stdin, stdout, stderr, session, options)
+    return Start(command, limit, listeners_of(tee, on_line), Output.READ, EndBounds(grace, kill_timeout, drain))
+
+
+def group_command(
+    argv: tuple[Program, ...], stdin: Stdio, stdout: Stdio, stderr: Stdio, session: bool, options: Mapping[str, Any]
+) -> Command:
+    """Return the command of a child that leads a process group, which can be signalled after the child has exited.
+
+    Raises:
+        TypeError: there is no program; an option would give it another group.
+        ValueError: an option would make the streams anything but bytes.
+    """
+    if not argv:
+        raise TypeError("there is no program to start")
+    if taken := sorted({"process_group", "start_new_session"} & options.keys()):
+        raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
+    options = child_options(options)
+    has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
+    own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
+    command = command_of(argv, stdin, stdout, stderr, {**options, **own})
+    command.keep_group = True
+    return command
+
+
+class Start:
+    """What `start` returns: ``async with`` starts the child, and ends it."""
+
+    def __init__(
+        self, command: Command, limit: int, listeners: list[Listener], output: Output, bounds: EndBounds
+    ) -> None:
+        """Be ready to start the command; `bounds` are those of `Process.end`."""
+        self._command = command
+        self._limit = limit
+        self._listeners = listeners
+        self._output = output
+        self._bounds = bounds
+        self._process: Process | None = None
+
+    async def __aenter__(self) -> Process:
+        if self._process is not None:
+            raise RuntimeError("each start() is good for one block")
+        self._process = await create(self._command, self._limit, self._output, self._listeners)
+        return self._process
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        process = self._process
+        assert process is not None
+        if process.is_detached:
+            return
+        if kind is GeneratorExit:  # the coroutine is thrown away, and cannot wait for anything
+            process._kill_now()
+            return
+        await process._end(self._bounds)

@@ -1,0 +1,49 @@
+"""Waiting for several endings, each of which must come to its own end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+__all__ = ["cancel_all", "run_both", "wait_for_all"]
+
+
+async def run_both(first: Coroutine[Any, Any, object], second: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first, then for the second, also if the first has failed or was cancelled.
+
+    Thrown away meanwhile (its loop is closed, and nothing can be waited for any more), it leaves the second alone.
+    """
+    try:
+        await first
+    except GeneratorExit:
+        second.close()
+        raise
+    except BaseException:
+        await second
+        raise
+    await second
+
+
+def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel the tasks; without effect if their loop is closed."""
+    for task in tasks:
+        with contextlib.suppress(RuntimeError):
+            task.cancel()
+
+
+async def wait_for_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until all tasks are done; cancelled, cancel each of them, which takes it to its next step, and wait on."""
+    running = {task for task in tasks if not task.done()}
+    cancelled: asyncio.CancelledError | None = None
+    while running:
+        try:
+            _, running = await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            running = {task for task in running if not task.done()}
+            for task in running:
+                task.cancel()
+    if cancelled is not None:
+        raise cancelled

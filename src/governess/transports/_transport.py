@@ -1,0 +1,342 @@
+"""The transport of a child: asyncio's, over public methods of any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from governess.children._child import Child
+from governess.children._exit import Exit
+from governess.children._per_loop import running_loop, set_unless_done
+from governess.children._reaper import reap_later
+from governess.children._spawn.command import Spawned
+from governess.transports._pipe_end import PipeEnd
+from governess.transports._popen_view import PopenView
+from governess.transports._stdin import StdinTransport
+
+__all__ = ["ChildTransport", "tell_exit"]
+
+logger = logging.getLogger("governess")
+
+
+class ChildTransport(asyncio.SubprocessTransport):
+    """Connects a child's pipes and its exit with an `asyncio.SubprocessProtocol`.
+
+    ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, ``'child'``, the `Child`, and
+    ``'group'``, the `Group` that it leads, if its command wants that kept.
+    """
+
+    _closed = True  # until the constructor has finished
+    #: Called with the transport and its child when the child has exited.
+    when_exited: Callable[[ChildTransport, Child], object] | None = None
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: asyncio.SubprocessProtocol,
+        args: Any,
+        spawned: Spawned,
+    ) -> None:
+        """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
+        child, pipes = spawned.child, tuple(spawned.pipes)
+        self._given: tuple[int, ...] = ()  # the pipes that the loop has, or is about to have
+        self._ends: dict[int, PipeEnd] = {}
+        for number in pipes:
+            self._ends[number] = PipeEnd(spawned.pipes, number)
+        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child, "group": spawned.group})
+        self._loop = loop
+        self._protocol: Any = protocol
+        self._child = child
+        self._group = spawned.group
+        self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
+        self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
+        self._waiters: list[asyncio.Future[int]] = []
+        self._returncode: int | None = None
+        self._finished = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "running" if self._returncode is None else f"returncode={self._returncode}"
+        words = ["ChildTransport", "closed" if self._closed else "", f"pid={self._child.pid}", state]
+        names = {0: "stdin", 1: "stdout", 2: "stderr"}
+        words += [f"{names[number]}={pipe.transport}" for number, pipe in self._pipes.items() if pipe]
+        return f"<{' '.join(filter(None, words))}>"
+
+    def __del__(self) -> None:
+        if not self._closed and not self._finished:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self._kill()
+
+    async def connect(self) -> None:
+        """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
+        for number, end in self._ends.items():
+            self._given += (number,)
+            self._pipes[number] = await self._connect_pipe(number, end)
+        connected = self._loop.create_future()
+        self._loop.call_soon(self._tell_connected, connected)
+        await connected
+
+    def _tell_connected(self, connected: asyncio.Future[None]) -> None:
+        try:
+            self._protocol.connection_made(self)
+        finally:  # an exception goes to the loop's exception handler
+            pending, self._pending = self._pending or (), None
+            for callback, args in pending:
+                self._loop.call_soon(callback, *args)
+            set_unless_done(connected, None)
+
+    async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
+        if number == 0 and os.isatty(end.fileno()):
+            from governess.transports._stdin import TerminalWriter
+
+            protocol = _PipeProtocol(self, number)
+            TerminalWriter(self._loop, protocol, end)
+            return protocol
+
+        def new_protocol() -> _PipeProtocol:
+            return _PipeProtocol(self, number)
+
+        loop = self._loop
+        try:
+            pipe, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
+        except NotImplementedError:
+            # Few loops have none of their own.
+            from governess.transports._threaded_pipes import connect_read_pipe, connect_write_pipe
+
+            pipe, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
+        if number:
+            end.limit_read_size(pipe)
+        return protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol take over."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+        return self._protocol  # type: ignore[no-any-return]
+
+    def is_closing(self) -> bool:
+        """Return whether `close` was called."""
+        return self._closed
+
+    def get_pid(self) -> int:
+        """Return the number of the process."""
+        return self._child.pid
+
+    def get_returncode(self) -> int | None:
+        """Return how the child ended, an `Exit`; None until `process_exited` is due."""
+        return self._returncode
+
+    def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
+        """Return the transport of the child's descriptor `fd`, if that is a pipe."""
+        pipe = self._pipes.get(fd)
+        return None if pipe is None else pipe.transport
+
+    def send_signal(self, signal: int) -> None:
+        """Send the signal to the child, and never to another process that has its number.
+
+        Raises:
+            ProcessLookupError: the connection to the child is lost, since it has exited.
+        """
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.signal(signal)
+
+    def terminate(self) -> None:
+        """Ask the child to end, as `Child.terminate`; errors as `send_signal`."""
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.terminate()
+
+    def kill(self) -> None:
+        """End the child, as `Child.kill`; errors as `send_signal`."""
+        if self._finished:
+            raise ProcessLookupError
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
+
+    def close(self) -> None:
+        """Close the pipes, and kill the child if it lives; everyone in its group, if that is kept."""
+        if self._closed:
+            return
+        if self._group is not None:
+            self._group.kill()
+        self.detach()
+        if self._returncode is None and (popen := self.get_extra_info("subprocess")).poll() is None:
+            if self._loop.get_debug():
+                logger.warning("Close running child process: kill %r", self)
+            with contextlib.suppress(PermissionError):  # the child runs setuid
+                popen.kill()
+
+    def detach(self) -> None:
+        """Close the pipes, and let the child live, and its group."""
+        self._closed = True
+        if self._group is not None:
+            self._group.close()
+        if not self._loop.is_closed():
+            for pipe in self._pipes.values():
+                if pipe is not None and pipe.transport is not None:
+                    pipe.transport.close()
+        self.release_pipes()
+
+    def abort_pipes(self) -> bool:
+        """Close the pipes in the loop's next iteration, drop unwritten data; return whether there were any pipes."""
+        pipes = self._pipes.items()
+        connected = [(number, pipe) for number, pipe in pipes if pipe and pipe.transport and not pipe.disconnected]
+        for number, pipe in connected:
+            if number == 0:
+                pipe.transport.abort()
+            else:
+                pipe.transport.close()
+        return bool(connected)
+
+    def release_pipes(self) -> None:
+        """Close our ends of the pipes that the loop never got; those that it has are its own to close."""
+        for number, end in self._ends.items():
+            if number not in self._given:
+                end.close()
+
+    def close_descriptors(self) -> None:
+        """Close our ends of all pipes, now that the loop is closed, if it has not done so."""
+        for end in self._ends.values():
+            end.close()
+
+    def note_exit(self, returncode: int) -> None:
+        """Report that the child has exited; may be called in any thread, and more than once."""
+        if running_loop() is self._loop:
+            # Not at once, and in a new context: the caller may be a `poll` that has found the exit.
+            self._loop.call_soon(self.process_exited, returncode, context=Context())
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.process_exited, returncode)
+
+    def process_exited(self, returncode: int) -> None:
+        """Handle the exit of the child; runs in the loop, and has an effect only once."""
+        if self._returncode is not None:
+            return
+        if self.when_exited is not None:
+            self.when_exited(self, self._child)
+            self.when_exited = None
+        if self._loop.get_debug():
+            logger.info("%r exited with return code %r", self, returncode)
+        self._returncode = returncode
+        if not isinstance(returncode, Exit):
+            # A watcher that is not ours has reaped it.
+            self._child.set_exit(Exit(returncode))
+        if self._is_over():
+            self._call(self._end)
+        else:
+            self._call(self._protocol.process_exited)
+        # As soon as the process exits, whoever else may hold its pipes: cpython#119710.
+        for waiter in self._waiters:
+            set_unless_done(waiter, returncode)
+
+    async def _wait(self) -> int:
+        """Wait for the exit; `asyncio.subprocess.Process.wait` calls this."""
+        if self._returncode is not None:
+            return self._returncode
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.remove(waiter)
+
+    def _kill(self) -> None:
+        reap_later(self._child)  # perhaps nobody else watches it yet
+        # PermissionError: the child runs setuid.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._child.kill()
+        if self._group is not None:
+            self._group.kill()
+
+    def _call(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call soon, but not before connection_made."""
+        if self._pending is not None:
+            self._pending.append((callback, args))
+        else:
+            self._loop.call_soon(callback, *args)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Pass on data that was read from a pipe."""
+        self._call(self._protocol.pipe_data_received, fd, data)
+
+    def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
+        """Pass on that a pipe is closed."""
+        self._call(self._protocol.pipe_connection_lost, fd, error)
+        if self._is_over():
+            self._call(self._lose_connection)
+
+    def pause_writing(self) -> None:
+        """Pass on that the child's standard input is full."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that there is room in it again."""
+        self._protocol.resume_writing()
+
+    def _is_over(self) -> bool:
+        """Return whether the child has exited and its pipes are closed."""
+        return self._returncode is not None and (not self._pipes or all(map(_is_disconnected, self._pipes.values())))
+
+    def _end(self) -> None:
+        """Call `process_exited` and `connection_lost` in one callback."""
+        try:
+            self._protocol.process_exited()
+        finally:
+            self._lose_connection()
+
+    def _lose_connection(self) -> None:
+        protocol, self._protocol = self._protocol, None
+        self._finished = True
+        protocol.connection_lost(None)
+
+
+def _is_disconnected(pipe: _PipeProtocol | None) -> bool:
+    return pipe is not None and pipe.disconnected
+
+
+def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport]) -> None:
+    """Report the exit of a child to its transport; watchers call this."""
+    if (transport := reference()) is not None:
+        transport.note_exit(returncode)
+
+
+class _PipeProtocol(asyncio.Protocol):
+    """Passes the events of one pipe on to the child's transport."""
+
+    def __init__(self, owner: ChildTransport, fd: int) -> None:
+        self._owner = owner
+        self._fd = fd
+        self.transport: Any = None
+        self.disconnected = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = StdinTransport(transport) if self._fd == 0 else transport
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.pipe_data_received(self._fd, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, OSError) and exc.errno == errno.EIO:
+            exc = None  # a terminal reports EIO when its other end is closed
+        self.disconnected = True
+        self._owner.pipe_connection_lost(self._fd, exc)
+
+    def pause_writing(self) -> None:
+        self._owner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._owner.resume_writing()

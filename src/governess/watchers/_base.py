@@ -1,0 +1,183 @@
+"""What all watchers are: a table of handlers, each of which runs once when its child is reaped.
+
+A watcher adds only how it notices the exit of a child. It then calls `Child.reap`, and the child calls the handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVarTuple
+
+from governess.abc import AbstractChildWatcher
+from governess.children._child import Child, adopt
+from governess.children._exit import Exit
+from governess.children._hooks import run_after_fork
+from governess.children._per_loop import running_loop
+from governess.children._reaper import reap_later
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["ChildWatcher"]
+
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger("governess")
+
+
+class ChildWatcher(AbstractChildWatcher):
+    """A watcher whose subclass says in `_watch` how it notices the exit of a child."""
+
+    def __init__(self) -> None:
+        """Start with no child to watch."""
+        run_after_fork(_forget_parents_children)
+        _watchers.add(self)
+        self._handlers: dict[int, _Handler] = {}
+        self._lock = threading.RLock()  # a callback may add or remove a handler
+
+    def add_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
+        """Call ``callback(pid, returncode, *args)`` once when the child `pid` has exited.
+
+        It runs in the loop that runs here now; without one, in the thread where the exit is noticed. A second handler
+        for the same child replaces the first. A child that has exited already is reported too.
+        """
+        self._add_handler(adopt(pid), callback, *args)
+
+    def _add_handler(self, child: Child, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
+        """Do as `add_child_handler` for a child that is known."""
+        pid = child.pid
+        handler = _Handler(self, child, callback, args)
+        with self._lock:
+            before = self._handlers.get(pid)
+            self._handlers[pid] = handler
+            child.subscribe(handler)
+            replaces = before is not None and before.child is child
+            if before is not None and replaces:
+                child.unsubscribe(before)
+                if before.loop == handler.loop:
+                    return
+        if replaces:
+            self._unwatch(child)  # in the loop of the handler before
+        self._watch(child)
+
+    def remove_child_handler(self, pid: int) -> bool:
+        """Forget the handler of `pid`; return whether there was one.
+
+        A child that somebody else started is theirs to reap again; one that governess started is still reaped.
+        """
+        with self._lock:
+            handler = self._handlers.pop(pid, None)
+            if handler is None:
+                return False
+            handler.child.unsubscribe(handler)
+        self._drop(handler.child)
+        return True
+
+    def discard_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
+        """Forget the handler of `pid` if it is this very one, and not one that has replaced it."""
+        with self._lock:
+            handler = self._handlers.get(pid)
+            if handler is None or not handler.is_for(callback, args):
+                return
+            del self._handlers[pid]
+            handler.child.unsubscribe(handler)
+        self._drop(handler.child)
+
+    def _drop(self, child: Child) -> None:
+        self._unwatch(child)
+        if child.adopted:
+            child.disown()
+        else:
+            reap_later(child)
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Do nothing: this watcher needs no loop of its own."""
+
+    def is_active(self) -> bool:
+        """Return True: this watcher is always ready."""
+        return True
+
+    def close(self) -> None:
+        """Free what the watcher holds. Children that still live are passed on to the reaper: no handler is lost."""
+        for child in self._watched():
+            self._unwatch(child)
+            reap_later(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def _watched(self) -> list[Child]:
+        with self._lock:
+            return [handler.child for handler in self._handlers.values()]
+
+    def _watch(self, child: Child) -> None:
+        """Call ``child.reap()`` when the child has exited, also if it has already."""
+        raise NotImplementedError
+
+    def _unwatch(self, child: Child) -> None:
+        """Stop what `_watch` began; the child may be reaped or alive."""
+
+    def _start_anew(self) -> None:
+        """Forget, in a forked process, the parent's children and its loops."""
+        self._lock = threading.RLock()
+        self._handlers.clear()
+
+
+class _Handler:
+    """A callback, the child whose exit it waits for, and the loop where it is to run, which it does not keep alive."""
+
+    __slots__ = ("_args", "_callback", "_watcher", "child", "loop")
+
+    def __init__(
+        self, watcher: ChildWatcher, child: Child, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        self.child = child
+        self._watcher = watcher
+        self._callback = callback
+        self._args = args
+        loop = running_loop()
+        self.loop = None if loop is None else weakref.ref(loop)
+
+    def is_for(self, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
+        return self._callback is callback and self._args == args
+
+    def __call__(self, child: Child, exit: Exit) -> None:
+        watcher = self._watcher
+        with watcher._lock:
+            if watcher._handlers.get(child.pid) is self:
+                del watcher._handlers[child.pid]
+        try:
+            watcher._unwatch(child)
+        finally:
+            self._tell(child, exit)
+
+    def _tell(self, child: Child, exit: Exit) -> None:
+        loop = None if self.loop is None else self.loop()
+        if self.loop is None or (loop is not None and loop is running_loop()):
+            self._callback(child.pid, exit, *self._args)
+            return
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
+                return
+        # Logged by its repr: a log record that is kept must not keep the loop alive.
+        logger.warning("Loop %s that handles pid %d is closed", repr(loop), child.pid)
+
+
+_watchers: weakref.WeakSet[ChildWatcher] = weakref.WeakSet()
+
+
+def _forget_parents_children() -> None:
+    for watcher in list(_watchers):
+        watcher._start_anew()

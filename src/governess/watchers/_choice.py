@@ -1,0 +1,80 @@
+"""Which watcher works best here: found out by trying, never by a version."""
+
+from __future__ import annotations
+
+import select
+import signal
+from collections.abc import Callable
+from typing import NamedTuple
+
+from governess.children._pidfd import unavailable
+from governess.watchers._base import ChildWatcher
+from governess.watchers._fast import FastChildWatcher
+from governess.watchers._kqueue import KqueueChildWatcher
+from governess.watchers._multiloop import MultiLoopChildWatcher
+from governess.watchers._pidfd import PidfdChildWatcher
+from governess.watchers._sigchld import SafeChildWatcher
+from governess.watchers._threaded import ThreadedChildWatcher
+
+__all__ = ["WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher", "get_watcher_class"]
+
+_CLASSES: dict[str, type[ChildWatcher]] = {
+    "pidfd": PidfdChildWatcher,
+    "kqueue": KqueueChildWatcher,
+    "threaded": ThreadedChildWatcher,
+    "multiloop": MultiLoopChildWatcher,
+    "safe": SafeChildWatcher,
+    "fast": FastChildWatcher,
+}
+
+WATCHERS = tuple(_CLASSES)
+
+
+class WatcherChoice(NamedTuple):
+    """The watcher that is the default here, and why.
+
+    Attributes:
+        name: its short name.
+        factory: called without arguments, it makes one.
+        reason: one sentence for people.
+    """
+
+    name: str
+    factory: Callable[[], ChildWatcher]
+    reason: str
+
+
+def choose_watcher() -> WatcherChoice:
+    """Return the default watcher of this process: pidfd where one can be had, else kqueue, else a thread a child."""
+    if (obstacle := unavailable()) is None:
+        return WatcherChoice("pidfd", PidfdChildWatcher, "pidfd_open works in this process")
+    if hasattr(select, "kqueue"):
+        return WatcherChoice("kqueue", KqueueChildWatcher, f"{obstacle}, but a kqueue")
+    return WatcherChoice("threaded", ThreadedChildWatcher, f"{obstacle}, and no kqueue: a thread waits for each child")
+
+
+def get_watcher_class(name: str) -> type[ChildWatcher]:
+    """Return the watcher class of a short name.
+
+    Raises:
+        ValueError: there is no watcher of that name, or it cannot work here; the text lists those that can.
+    """
+    if name in available_watchers():
+        return _CLASSES[name]
+    why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
+    raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(available_watchers())}")
+
+
+def available_watchers() -> tuple[str, ...]:
+    """Return the short names of the watchers that work in this process."""
+    return tuple(name for name in WATCHERS if _obstacle(name) is None)
+
+
+def _obstacle(name: str) -> str | None:
+    if name == "pidfd":
+        return unavailable()
+    if name == "kqueue" and not hasattr(select, "kqueue"):
+        return "this platform has no kqueue"
+    if name in ("multiloop", "safe", "fast") and not hasattr(signal, "SIGCHLD"):
+        return "this platform has no SIGCHLD"
+    return None

@@ -1,0 +1,196 @@
+"""SIGCHLD in the main thread's loop: reaps every child of the process, whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import threading
+import time
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from governess.children import _registry
+from governess.children._child import Child
+from governess.children._exit import Exit
+from governess.children._per_loop import running_loop
+from governess.watchers._sigchld import SLOW, SigchldChildWatcher
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["FastChildWatcher"]
+
+logger = logging.getLogger("governess")
+
+# How many exits of unknown children are kept at most.
+MAX_UNCLAIMED = 4096
+
+
+class FastChildWatcher(SigchldChildWatcher):
+    """Reaps whichever child has exited when SIGCHLD comes, in the loop it is attached to.
+
+    An exit costs O(1), but other code that waits for its own children finds them gone. A child must be started inside
+    ``with watcher:``, since it can exit before its handler is added: its exit is kept so long, and no longer.
+    """
+
+    def __init__(self) -> None:
+        """Start without a loop, and so inactive."""
+        super().__init__()
+        self._unclaimed = _UnclaimedExits()
+        self._next_sweep = 0.0
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._unclaimed.open_window()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            strangers = self._unclaimed.close_window()
+        if strangers:
+            logger.warning("Caught subprocesses termination from unknown pids: %s", strangers)
+
+    def close(self) -> None:
+        """Leave the loop, and put back the SIGCHLD handler. Children that still live are passed on to the reaper."""
+        super().close()
+        self._unclaimed = _UnclaimedExits()
+
+    def _watch(self, child: Child) -> None:
+        if not self._claim_exit(child):
+            super()._watch(child)
+
+    def _claim_exit(self, child: Child) -> bool:
+        with self._lock:
+            unclaimed = self._unclaimed.take(child.pid)
+        # An unclaimed exit of that number is another, earlier child's if a child with it is there.
+        if unclaimed is None or not _is_no_child(child.pid):
+            return False
+        child.set_exit(unclaimed)
+        return True
+
+    def _search(self) -> int:
+        last = None
+        while (pid := _exited_pid()) not in (None, last):
+            assert pid is not None
+            last = pid
+            child = _registry.get(pid)
+            with self._lock:
+                if child is None or pid not in self._handlers:
+                    self._keep_exit(pid, child)
+                    continue
+            child.reap()
+        if pid is not None:
+            self._next_sweep = 0.0  # it is held, and stands before all others till it is released
+        self._sweep_known()
+        return len(self._handlers)
+
+    def _sweep_known(self) -> None:
+        """Ask for each known child now and then: one that was reaped elsewhere is never seen among the dead."""
+        if (now := time.monotonic()) >= self._next_sweep:
+            self._next_sweep = now + SLOW
+            for child in self._watched():
+                if not self._claim_exit(child):
+                    child.reap()
+
+    def _keep_exit(self, pid: int, child: Child | None) -> None:
+        exit = _reap_unknown(pid) if child is None else child.reap()
+        if exit is not None and not self._unclaimed.keep(pid, exit, child is None) and child is None:
+            logger.warning("Caught subprocess termination from unknown pid: %d -> %d", pid, exit)
+
+    def _start_anew(self) -> None:
+        super()._start_anew()
+        self._unclaimed = _UnclaimedExits()
+
+
+class _UnclaimedExits:
+    """Exits of unknown children, each kept while a start that began before it is pending: it may be that child's."""
+
+    def __init__(self) -> None:
+        self._exits: dict[int, _UnclaimedExit] = {}  # by pid, oldest first
+        self._epochs = itertools.count(1)
+        self._youngest = 0
+        self._open: dict[int, None] = {}  # the epochs of pending starts, oldest first
+        self._windows_of: dict[object, list[int]] = {}
+
+    def open_window(self) -> None:
+        self._youngest = next(self._epochs)
+        self._open[self._youngest] = None
+        self._windows_of.setdefault(_who(), []).append(self._youngest)
+
+    def close_window(self) -> list[int]:
+        """Close the caller's last window; return the pids of exits that no pending start can claim any more."""
+        who = _who()
+        mine = self._windows_of.get(who, [])
+        if mine:
+            del self._open[mine.pop()]
+        else:
+            self._close_orphaned_windows()
+        if not mine:
+            self._windows_of.pop(who, None)
+        oldest = next(iter(self._open), self._youngest + 1)
+        unwanted = [pid for pid, unclaimed in self._exits.items() if unclaimed.epoch < oldest]
+        return [pid for pid in unwanted if self._exits.pop(pid).is_unknown]
+
+    def _close_orphaned_windows(self) -> None:
+        """End those of tasks that were destroyed with their loop: such a one leaves its block as nobody."""
+        for who, epochs in list(self._windows_of.items()):
+            task = who() if isinstance(who, weakref.ref) else None
+            if isinstance(who, weakref.ref) and (task is None or task.get_loop().is_closed()):
+                for epoch in epochs:
+                    del self._open[epoch]
+                del self._windows_of[who]
+
+    def keep(self, pid: int, exit: Exit, is_unknown: bool) -> bool:
+        """Keep the exit if a start is pending; return whether it is kept."""
+        self._exits.pop(pid, None)
+        if not self._open:
+            return False
+        if len(self._exits) >= MAX_UNCLAIMED:
+            del self._exits[next(iter(self._exits))]
+        self._exits[pid] = _UnclaimedExit(exit, self._youngest, is_unknown)
+        return True
+
+    def take(self, pid: int) -> Exit | None:
+        unclaimed = self._exits.pop(pid, None)
+        return None if unclaimed is None else unclaimed.exit
+
+
+class _UnclaimedExit(NamedTuple):
+    exit: Exit
+    epoch: int  # the youngest one when it was unclaimed
+    is_unknown: bool  # nobody here has started that child
+
+
+def _who() -> object:
+    """Windows of one task, or of one thread without a loop, are closed in the order that nesting gives them."""
+    task = asyncio.current_task() if running_loop() is not None else None
+    return threading.get_ident() if task is None else weakref.ref(task)
+
+
+def _exited_pid() -> int | None:
+    try:
+        seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return None if seen is None else seen.si_pid
+
+
+def _reap_unknown(pid: int) -> Exit | None:
+    try:
+        reaped, status, rusage = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return Exit.from_status(status, rusage) if reaped else None
+
+
+def _is_no_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False

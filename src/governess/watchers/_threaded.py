@@ -1,0 +1,69 @@
+"""A thread a child: works everywhere, needs neither signals nor pidfds."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+
+from governess.children import _registry
+from governess.children._child import Child
+from governess.children._reaper import reap_later
+from governess.watchers._base import ChildWatcher
+
+__all__ = ["ThreadedChildWatcher", "wait_in_thread"]
+
+# How long close() waits for the threads whose children are over, in seconds.
+JOIN_TIMEOUT = 1.0
+
+
+class ThreadedChildWatcher(ChildWatcher):
+    """Waits for each child in a thread of its own.
+
+    It serves the loops of all threads, without SIGCHLD; an exit costs O(1), a living child costs a thread.
+    """
+
+    def __init__(self) -> None:
+        """Start with no child to watch."""
+        super().__init__()
+        # By pid, as in asyncio, whose own tests join them.
+        self._threads: weakref.WeakValueDictionary[int, threading.Thread] = weakref.WeakValueDictionary()
+
+    def close(self) -> None:
+        """Wait, for one second at most, for the threads that are about to end.
+
+        The threads of living children go on until those exit, and call their handlers.
+        """
+        deadline = time.monotonic() + JOIN_TIMEOUT
+        with self._lock:
+            threads = list(self._threads.items())
+        for pid, thread in threads:
+            if _registry.get(pid) is None and thread is not threading.current_thread():
+                thread.join(max(0, deadline - time.monotonic()))
+
+    def _watch(self, child: Child) -> None:
+        thread = wait_in_thread(child)
+        if thread is not None:
+            with self._lock:
+                self._threads[child.pid] = thread
+
+
+def wait_in_thread(child: Child) -> threading.Thread | None:
+    """Wait for the child's exit in a thread, and reap it; without a thread to be had, leave that to the reaper.
+
+    Raises:
+        RuntimeError: the reaper has no thread either.
+    """
+    thread = threading.Thread(target=_wait_and_reap, args=(child,), name=f"governess-waitpid-{child.pid}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # can't start new thread
+        if not reap_later(child):
+            raise
+        return None
+    return thread
+
+
+def _wait_and_reap(child: Child) -> None:
+    while child.reap() is None and not child.owned_elsewhere():
+        child.wait_for_exit()
