@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from governess import (
     SafeChildWatcher,
     ThreadedChildWatcher,
 )
+from governess.children import _registry
 from governess.watchers import WATCHERS, get_watcher_class
 from settings import in_thread, make_setting, run_in, told
 
@@ -274,6 +276,42 @@ class TestFast:
             return await exit
 
         assert run_in(loop_factory, main, watcher) == 8
+
+    def test_handler_is_added_while_the_search_runs(
+        self, watcher: FastChildWatcher, loop_factory: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A child that another thread hands over while the search looks at its exit is reported with its status."""
+        child = subprocess.Popen(["sh", "-c", "exit 4"])
+        child.returncode = 0
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        seen, exits, look_up = threading.Event(), [], _registry.get
+
+        def hand_over() -> None:
+            with watcher:
+                seen.wait()
+                watcher.add_child_handler(child.pid, lambda pid, returncode: exits.append(returncode))
+
+        def look_up_slowly(pid: int) -> object:
+            found = look_up(pid)
+            if pid == child.pid and threading.current_thread() is threading.main_thread() and not seen.is_set():
+                seen.set()
+                thread.join(0.2)  # it waits for the lock of the search, or is done
+            return found
+
+        async def main() -> None:
+            while not exits:
+                await asyncio.sleep(0.001)
+            thread.join()
+
+        def refuse(*_: object) -> int:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr(os, "pidfd_open", refuse)  # with a pidfd, Linux 6.15 tells the status of a lost child
+        monkeypatch.setattr(_registry, "get", look_up_slowly)
+        thread = threading.Thread(target=hand_over)
+        thread.start()
+        run_in(loop_factory, main, watcher)
+        assert exits == [4]
 
     def test_forgets_strangers_when_no_start_can_want_them(
         self, watcher: FastChildWatcher, loop_factory: Callable, caplog: pytest.LogCaptureFixture

@@ -78,8 +78,8 @@ class FastChildWatcher(SigchldChildWatcher):
         while (pid := _exited_pid()) not in (None, last):
             assert pid is not None
             last = pid
-            child = _registry.get(pid)
-            with self._lock:
+            with self._lock:  # another thread may be adding that very child's handler
+                child = _registry.get(pid)
                 if child is None or pid not in self._handlers:
                     self._keep_exit(pid, child)
                     continue
