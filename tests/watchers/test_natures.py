@@ -284,10 +284,11 @@ class TestFast:
         child = subprocess.Popen(["sh", "-c", "exit 4"])
         child.returncode = 0
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        seen, exits, look_up = threading.Event(), [], _registry.get
+        is_starting, seen, exits, look_up = threading.Event(), threading.Event(), [], _registry.get
 
         def hand_over() -> None:
             with watcher:
+                is_starting.set()
                 seen.wait()
                 watcher.add_child_handler(child.pid, lambda pid, returncode: exits.append(returncode))
 
@@ -310,6 +311,7 @@ class TestFast:
         monkeypatch.setattr(_registry, "get", look_up_slowly)
         thread = threading.Thread(target=hand_over)
         thread.start()
+        is_starting.wait()
         run_in(loop_factory, main, watcher)
         assert exits == [4]
 
