@@ -420,9 +420,7 @@ static int
 execute_module(PyObject *module)
 {
     prepare_for_forks();
-    if (add_types(module) < 0)
-        return -1;
-    return PyModule_AddIntConstant(module, "INHERIT", INHERIT);
+    return add_types(module);
 }
 
 static int

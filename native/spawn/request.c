@@ -179,7 +179,7 @@ as_int(PyObject *object, int *place)
     return 1;
 }
 
-/* Each is a number, or the path of a file that the child opens. */
+/* Each is None, a number, or the path of a file that the child opens. */
 static int
 copy_stdio(Request *request, PyObject *wishes)
 {
@@ -187,6 +187,10 @@ copy_stdio(Request *request, PyObject *wishes)
         PyObject *wish = PyTuple_GetItem(wishes, number);
         if (wish == NULL)
             return 0;
+        if (wish == Py_None) {
+            request->stdio[number] = INHERIT;
+            continue;
+        }
         if (PyLong_Check(wish)) {
             if (!as_int(wish, &request->stdio[number]))
                 return 0;

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.children._hooks import run_after_fork
+from governess.children._after_fork import run_after_fork
 
 __all__ = [
     "get_child_watcher",

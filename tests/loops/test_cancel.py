@@ -88,7 +88,7 @@ def test_cancelled_start_leaves_nothing(loop_factory: Callable[[], asyncio.Abstr
 
     with governess.observe(on_exit=lambda child, exit: died.append(exit)):
         awaits = run_in(loop_factory, main)
-    assert awaits >= 5  # the spawn, three pipes, connection_made
+    assert awaits >= 4  # the spawn, three pipes
     assert set(died) == {-signal.SIGKILL}
 
 

@@ -17,6 +17,7 @@ PROGRAM = ["sh", "-c", "sleep 30 & echo $!; read line; exit 7"]
 
 async def on_governess() -> str:
     from governess.subprocess import create_subprocess_exec
+    from governess.subprocess._end import output_ended
 
     with holding() as (stdin, let_exit):
         process = await create_subprocess_exec(*PROGRAM, stdin=stdin, stdout=subprocess.PIPE)
@@ -26,7 +27,7 @@ async def on_governess() -> str:
         try:
             async with asyncio.timeout(2):
                 status = await process.wait()
-            assert not await process._output_ended(0.1)
+            assert not await output_ended(process, 0.1)
         except TimeoutError:
             raise late() from None
         finally:

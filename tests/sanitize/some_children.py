@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from governess.children._spawn import _native, spawn
+from governess.children._spawn import _native, spawner
 from governess.children._spawn.command import Command
 
 # Not "clone": memcheck knows clone() as a thread's, and as what fork and vfork do.
@@ -15,7 +15,7 @@ async def one(number: int) -> None:
     command = Command(
         ["/bin/true" if number % 5 else "/missing"], False, -1, -1, -3, {"env": {"A": "b"}, "pass_fds": [1]}
     )
-    task = asyncio.create_task(spawn(command))
+    task = asyncio.create_task(spawner().spawn(command))
     if number % 7 == 0:
         await asyncio.sleep(0)
         task.cancel()

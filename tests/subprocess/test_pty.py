@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from governess.children._spawn import describe
+from governess.children._spawn.command import command_of
 from governess.subprocess import PIPE, create_subprocess_exec, run, start
 from governess.subprocess._pty import in_terminal
-from governess.transports._commands import command_of
 
 needs_native = pytest.mark.skipif(describe()[0] != "native", reason="a controlling terminal needs the native spawner")
 

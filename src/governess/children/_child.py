@@ -19,8 +19,8 @@ from typing import Any
 
 from governess.children import _pidfd as pidfds
 from governess.children import _registry
+from governess.children._after_fork import run_after_fork
 from governess.children._exit import Exit
-from governess.children._hooks import run_after_fork
 from governess.children._registry import children, tell_of_exit, tell_of_spawn
 from governess.children._status import CAN_PEEK, State, exit_of, peek, state_of, take_exit, warn_of_theft
 
@@ -42,7 +42,8 @@ class Child:
         exit: how it ended; None until that is known. Its `rusage` is known after the reap.
     """
 
-    _pidfd: int | None = None
+    #: The descriptor that stands for the process; None where there is none, and after the reap.
+    pidfd: int | None = None
 
     def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
         """Take over the child `pid`, and the descriptor that stands for it."""
@@ -53,7 +54,7 @@ class Child:
         self.started = time.monotonic()
         self.exit: Exit | None = None
         if pidfd is not None:
-            self._pidfd = pidfd
+            self.pidfd = pidfd
         self._lock = threading.RLock()  # a finalizer may send a signal while this very thread reaps
         self._holds = 0
         self._reap_is_due = False
@@ -61,17 +62,13 @@ class Child:
         self._is_told = False
         self._let_go = False
         self._subscribers: list[Subscriber] = []
-        if (before := _registry.add(self)) is not None:
+        before, _registry.living[pid] = _registry.living.get(pid), self
+        if before is not None:
             before._give_up_number()
 
     def __repr__(self) -> str:
         state = "running" if self.exit is None else self.exit.describe()
         return f"<Child pid={self.pid} {state}>"
-
-    @property
-    def pidfd(self) -> int | None:
-        """The descriptor that stands for the process; None where there is none, and after the reap."""
-        return self._pidfd
 
     def signal(self, number: int) -> None:
         """Send the signal `number` to the child, and to nobody else.
@@ -81,7 +78,7 @@ class Child:
             PermissionError: the child runs under another user.
         """
         with self._lock_unless_finalizing():
-            if self._pidfd is None or not pidfds.send_signal(self._pidfd, number):
+            if self.pidfd is None or not pidfds.send_signal(self.pidfd, number):
                 self._check_unreaped()
                 os.kill(self.pid, number)
 
@@ -106,7 +103,7 @@ class Child:
     def duplicate_pidfd(self) -> int | None:
         """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
         with self._lock, contextlib.suppress(OSError):  # no descriptor is left
-            return None if self._pidfd is None else os.dup(self._pidfd)
+            return None if self.pidfd is None else os.dup(self.pidfd)
         return None
 
     def reap(self) -> Exit | None:
@@ -120,11 +117,11 @@ class Child:
         """
         is_stolen = False
         with self._lock:
-            if self._let_go or (self._is_told and self._pidfd is None):
+            if self._let_go or (self._is_told and self.pidfd is None):
                 return self.exit
             if not self._is_reaped:
                 is_reaped = self._holds == 0 or self._state() is State.GONE
-                found = self._take_exit() if is_reaped else self._see_exit()
+                found = self._take_exit(self.pid, self.pidfd) if is_reaped else self._see_exit()
                 if found is None:
                     return self.exit
                 is_stolen = self.exit is None and is_reaped and found.rusage is None
@@ -183,7 +180,7 @@ class Child:
             if self._subscribers or self.exit is not None:
                 return
             self._let_go = True
-        _registry.discard(self)
+        self._leave_registry()
         self._close_pidfd()
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
@@ -197,7 +194,7 @@ class Child:
     def _has_lost_number(self) -> bool:
         """Return whether other code has reaped the child, and another child has its pid by now."""
         with self._lock:
-            if self._pidfd is None or self.exit is not None or not CAN_PEEK or self._state() is not State.GONE:
+            if self.pidfd is None or self.exit is not None or not CAN_PEEK or self._state() is not State.GONE:
                 return False
         try:
             peek(self.pid, None)
@@ -207,7 +204,7 @@ class Child:
 
     def _give_up_number(self) -> None:
         """Report the exit of a child whose pid now belongs to another child: other code has reaped it unnoticed."""
-        if self._pidfd is not None:
+        if self.pidfd is not None:
             self.reap()
             return
         exit = Exit.unknown()
@@ -230,7 +227,7 @@ class Child:
         return True
 
     def _sleep(self, seconds: float) -> None:
-        if (descriptor := self._pidfd) is None:
+        if (descriptor := self.pidfd) is None:
             time.sleep(seconds)
             return
         # Bounded, since another thread may reap and close the descriptor, whose number then is another file's.
@@ -245,17 +242,16 @@ class Child:
             return self.exit is None and self._state() is State.ALIVE
 
     def _state(self) -> State:
-        return state_of(self.pid, self._pidfd)
+        return state_of(self.pid, self.pidfd)
 
-    def _take_exit(self) -> Exit | None:
-        return take_exit(self.pid, self._pidfd)
+    _take_exit = staticmethod(take_exit)
 
     def _see_exit(self) -> Exit | None:
         """Look how a held child ended, without a reap; None if it lives or its exit is known already."""
         if self._state() is State.ALIVE:
             return None
         self._reap_is_due = True
-        return exit_of(self.pid, self._pidfd) if self.exit is None else None
+        return exit_of(self.pid, self.pidfd) if self.exit is None else None
 
     def _check_unreaped(self) -> None:
         if self._is_reaped or (CAN_PEEK and self._state() is State.GONE):
@@ -277,41 +273,43 @@ class Child:
         if (exit := self.exit) is None:
             return
         if self._is_reaped:
-            _registry.discard(self)
+            self._leave_registry()
         try:
             self._tell_subscribers(exit)
         finally:
             if self._is_reaped:
-                try:
-                    self._close_pidfd()
-                finally:
-                    self._tell_observers(exit)
+                self._finish(exit)
+
+    def _leave_registry(self) -> None:
+        if _registry.living.get(self.pid) is self:  # and not another child that has its pid by now
+            del _registry.living[self.pid]
 
     def _tell_subscribers(self, exit: Exit) -> None:
         try:
             while self._subscribers:
-                self._tell(self._subscribers.pop(0), exit)
+                subscriber = self._subscribers.pop(0)
+                try:
+                    subscriber(self, exit)
+                except Exception:
+                    logger.exception("the end of %r was not taken by %r", self, subscriber)
         except BaseException:  # a KeyboardInterrupt must not keep the exit from the other subscribers
             self._tell_subscribers(exit)
             raise
 
-    def _tell(self, subscriber: Subscriber, exit: Exit) -> None:
-        try:
-            subscriber(self, exit)
-        except Exception:
-            logger.exception("the end of %r was not taken by %r", self, subscriber)
-
-    def _tell_observers(self, exit: Exit) -> None:
+    def _finish(self, exit: Exit) -> None:
+        """Close the descriptor, and call the observers if that was not done."""
         with self._lock:
+            if self.pidfd is not None:
+                self._close_pidfd()
             is_told, self._is_told = self._is_told, True
-        if not is_told:
+        if _registry.observers and not is_told:
             tell_of_exit(self, exit)
 
     def _close_pidfd(self) -> None:
         with self._lock:
-            if self._pidfd is not None:
+            if self.pidfd is not None:
                 # In one step: interrupted between two, it would stay open, or be closed twice.
-                os.close(vars(self).pop("_pidfd"))
+                os.close(vars(self).pop("pidfd"))
 
 
 def adopt(pid: int) -> Child:
@@ -339,4 +337,4 @@ def _forget_parents_children() -> None:
     for child in children():
         child._lock = threading.RLock()
         child._close_pidfd()
-    _registry.clear()
+    _registry.living.clear()

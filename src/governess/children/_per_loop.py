@@ -1,15 +1,16 @@
-"""What every floor needs of event loops: which one runs here, a thing for each loop, a future that may be done."""
+"""What every floor needs of event loops: the one that runs here, a thing for each, the close of one, its futures."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import itertools
+import sys
 import weakref
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["PerLoop", "running_loop", "set_unless_done"]
+__all__ = ["CloseHook", "PerLoop", "running_loop", "set_unless_done", "when_closed"]
 
 T = TypeVar("T")
 
@@ -71,3 +72,31 @@ class PerLoop(Generic[T]):
 
 
 _numbers = itertools.count()
+
+
+class CloseHook(NamedTuple):
+    """A request to be told of a loop's end.
+
+    Attributes:
+        is_reliable: whether the loop tells when it is closed; else it is told of only when the loop is garbage.
+        cancel: takes the request back.
+    """
+
+    is_reliable: bool
+    cancel: Callable[[], object]
+
+
+def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> CloseHook:
+    """Call `callback` right before the loop is closed, if the loop can tell; else when it is garbage."""
+    register = getattr(loop, "call_on_close", None)
+    if register is not None:
+        return CloseHook(True, register(callback))
+    finalizer = weakref.finalize(loop, _unless_finalizing, callback)
+    finalizer.atexit = False
+    return CloseHook(False, finalizer.detach)
+
+
+def _unless_finalizing(callback: Callable[[], object]) -> None:
+    # At interpreter shutdown a frozen thread may hold any lock.
+    if not sys.is_finalizing():
+        callback()

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 
+from governess.children._after_fork import run_after_fork
 from governess.children._child import Child
-from governess.children._hooks import run_after_fork
 
 __all__ = ["reap_later"]
 

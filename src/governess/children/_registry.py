@@ -11,38 +11,20 @@ if TYPE_CHECKING:
     from governess.children._child import Child
     from governess.children._exit import Exit
 
-__all__ = ["add", "children", "clear", "discard", "get", "observe", "observers", "tell_of_exit", "tell_of_spawn"]
+__all__ = ["children", "get", "living", "observe", "observers", "tell_of_exit", "tell_of_spawn"]
+
+#: The children by their pids.
+living: dict[int, Child] = {}
 
 
 def children() -> list[Child]:
     """Return the children that are not reaped yet: those that governess started or was told to watch."""
-    return list(_living.values())
+    return list(living.values())
 
 
 def get(pid: int) -> Child | None:
     """Return the Child of `pid` if it is one of `children()`."""
-    return _living.get(pid)
-
-
-def add(child: Child) -> Child | None:
-    """Add the child; return the child that was registered with its pid before, if any."""
-    before = _living.get(child.pid)
-    _living[child.pid] = child
-    return before
-
-
-def discard(child: Child) -> None:
-    """Remove the child; another child that has its pid by now stays."""
-    if _living.get(child.pid) is child:
-        del _living[child.pid]
-
-
-def clear() -> None:
-    """Remove all children."""
-    _living.clear()
-
-
-_living: dict[int, Child] = {}
+    return living.get(pid)
 
 
 logger = logging.getLogger("governess")

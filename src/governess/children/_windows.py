@@ -51,6 +51,6 @@ class WindowsChild(Child):
     def _state(self) -> State:
         return State.ALIVE if self._process.poll() is None else State.ZOMBIE
 
-    def _take_exit(self) -> Exit | None:
+    def _take_exit(self, pid: int, pidfd: int | None) -> Exit | None:
         returncode = self._process.poll()
         return None if returncode is None else Exit(returncode)

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from governess.children._per_loop import running_loop
-from governess.transports._commands import command_of, shell_command_of
-from governess.transports._loop_children import close_descriptors
-from governess.transports._start import start_child, watcher_of
+from governess.children._spawn.command import command_of, shell_command_of
+from governess.transports._start import close_descriptors, start_child, watcher_of
 from governess.watchers._sigchld import SigchldChildWatcher
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from governess._registry import set_default_factory
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.children._hooks import run_after_fork
+from governess.children._after_fork import run_after_fork
 from governess.loops._choose import LoopFactory, factory_of
 from governess.loops._watched import WatchedLoop, make_watched
 from governess.policies._closing import close_loops, refuse_inside

@@ -7,17 +7,16 @@ if sys.platform == "win32":
 
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
-from governess.subprocess._create import create_subprocess_exec, create_subprocess_shell
 from governess.subprocess._limits import Limits
 from governess.subprocess._lines import Line
 from governess.subprocess._listeners import BinaryFile
 from governess.subprocess._orphans import reap_orphans
+from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
 from governess.subprocess._pipeline_run import Flow, FlowStart
 from governess.subprocess._pool import PoolExit, ProcessPool
-from governess.subprocess._process import Process
+from governess.subprocess._process import Process, create_subprocess_exec, create_subprocess_shell
 from governess.subprocess._pty import WindowSize
-from governess.subprocess._reader import Reader
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
 from governess.subprocess._run import run
 from governess.subprocess._start import Start, start

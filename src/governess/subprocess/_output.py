@@ -1,18 +1,18 @@
-"""The protocol between a child's transport and its readers; both outputs in the order of arrival."""
+"""What a child writes: the readers of its outputs, the order of both, and the protocol that feeds them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal
+from typing import Any, NamedTuple, overload
 
-from governess.subprocess._lines import Line, LineSplitter, check_encoding
+from governess.subprocess._lines import check_encoding, without_end
 from governess.subprocess._listeners import Listener
-from governess.subprocess._reader import OutputOrder, Reader
 
-__all__ = ["LIMIT", "MergedLines", "Output", "Streams"]
-
+__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams"]
 
 LIMIT = 1 << 16
 
@@ -61,11 +61,10 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     def connection_made(self, transport: Any) -> None:
         """Make the streams."""
         super().connection_made(transport)
-        self.stdout = self.stderr = None
-        if (pipe := transport.get_pipe_transport(1)) is not None:
-            self.stdout = Reader(self._reader_limit, self._reader_loop, pipe, self.order)  # pyright: ignore[reportIncompatibleVariableOverride]
-        if (pipe := transport.get_pipe_transport(2)) is not None:
-            self.stderr = Reader(self._reader_limit, self._reader_loop, pipe, self.order)  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self.stdout is not None:
+            self.stdout = self._new_reader(transport.get_pipe_transport(1))  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self.stderr is not None:
+            self.stderr = self._new_reader(transport.get_pipe_transport(2))  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Pass the data to the reader and to the listeners."""
@@ -85,6 +84,9 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
             self._let_hear(fd, b"")
             reader._end()
 
+    def _new_reader(self, pipe: asyncio.BaseTransport) -> Reader:
+        return Reader(self._reader_limit, self._reader_loop, pipe, self.order)
+
     def _reader_of(self, fd: int) -> Reader | None:
         return self.stdout if fd == 1 else self.stderr if fd == 2 else None
 
@@ -99,33 +101,168 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
                 reader.set_exception(error)
 
 
-class MergedLines:
-    """Reads the lines of both outputs; an incomplete line is kept here when the reading is cancelled."""
+_CHUNK = 1 << 16
 
-    def __init__(self, streams: Streams) -> None:
-        """Read from both readers of a child."""
-        self._order = streams.order
-        readers = {1: streams.stdout, 2: streams.stderr}
-        self._open = {fd: reader for fd, reader in readers.items() if reader is not None}
-        self._splitters = {fd: LineSplitter() for fd in self._open}
-        self._ready: list[tuple[Literal["stdout", "stderr"], bytes]] = []
 
-    async def lines(self, encoding: str | None, errors: str) -> AsyncIterator[Line[Any]]:
-        """Give the lines as they come."""
+class Reader(asyncio.StreamReader):
+    """`asyncio.StreamReader` of a child's output, and more."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, pipe: asyncio.BaseTransport, order: OutputOrder):
+        """Read from the transport of a pipe; `limit` bytes are buffered before the child has to wait."""
+        super().__init__(limit=limit, loop=loop)
+        self.set_transport(pipe)
+        self._pipe = pipe
+        self._order = order
+        self._ended = asyncio.Event()
+        self._begun_line = bytearray()
+        self._collected = bytearray()
+
+    @property
+    def collected(self) -> bytes:
+        """What `collect`, or `Process.communicate`, has read so far, also when it was cut off by a timeout.
+
+        After `start` and `Process.end` also what nobody had read before.
+        """
+        return bytes(self._collected)
+
+    async def collect(self) -> bytes:
+        """Read until the child, and whoever has the pipe from it, has closed it; return all that was collected.
+
+        Cut off by a timeout or a cancellation, it can be called again.
+        """
+        while chunk := await self.read(_CHUNK):
+            self._collected += chunk
+        return self.collected
+
+    @overload
+    def lines(self, encoding: None = None, errors: str = "strict") -> AsyncIterator[bytes]: ...
+    @overload
+    def lines(self, encoding: str, errors: str = "strict") -> AsyncIterator[str]: ...
+    async def lines(self, encoding: str | None = None, errors: str = "strict") -> AsyncIterator[bytes | str]:
+        r"""Give the lines one by one, of whatever length, without their ends (``\n`` or ``\r\n``).
+
+        Args:
+            encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
+            errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+
+        Raises:
+            ValueError: the encoding is not of that kind.
+            LookupError: there is no such encoding.
+        """
         check_encoding(encoding)
-        while self._ready or self._open:
-            while self._ready:
-                stream, line = self._ready.pop(0)
-                text: Any = line if encoding is None else line.decode(encoding, errors)
-                yield Line(stream, text)
-            if self._open:
-                await self._read_on()
+        while (line := await self._next_line()) is not None:
+            yield line if encoding is None else line.decode(encoding, errors)
 
-    async def _read_on(self) -> None:
-        fd, size = await self._order.next()
-        splitter = self._splitters[fd]
-        lines = splitter.feed(await self._open[fd]._take(size)) if size else splitter.flush()
-        if not size:
-            del self._open[fd]
-        stream: Literal["stdout", "stderr"] = "stdout" if fd == 1 else "stderr"
-        self._ready.extend((stream, line) for line in lines)
+    def close(self) -> None:
+        """Close our end of the pipe, read or unread; a child that goes on writing gets SIGPIPE."""
+        self._pipe.close()
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read at most `n` bytes; all until the end by default."""
+        self._order.stop()
+        return await super().read(n)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Read exactly `n` bytes; errors as `asyncio.StreamReader.readexactly`."""
+        self._order.stop()
+        return await super().readexactly(n)
+
+    async def readuntil(self, separator: bytes = b"\n") -> bytes:  # type: ignore[override]  # tuples since 3.13
+        """Read until the separator; errors as `asyncio.StreamReader.readuntil`."""
+        self._order.stop()
+        return await super().readuntil(separator)
+
+    async def _take(self, count: int) -> bytes:
+        """Return the next `count` bytes, which have arrived already; `MergedLines` calls this."""
+        return await super().readexactly(count)
+
+    def _keep(self, data: bytes) -> None:
+        """Add to the collected data; the protocol calls this."""
+        self._collected += data
+
+    @property
+    def _is_finished(self) -> bool:
+        """Whether all that the child has written was read or collected, and nothing more comes."""
+        return self._ended.is_set() and (self._order.is_followed or self.at_eof())
+
+    def _end(self) -> None:
+        """Mark the end of the output; the protocol calls this."""
+        self._ended.set()
+
+    async def _finish(self) -> None:
+        """Wait for the end of the output; collect what no other caller reads."""
+        if not self._order.is_followed:
+            with contextlib.suppress(Exception):  # somebody else reads, or will be told of the failure
+                await self.collect()
+        await self._ended.wait()
+
+    async def _next_line(self) -> bytes | None:
+        end = False
+        while not end:
+            try:
+                piece, end = await self.readuntil(b"\n"), True
+            except asyncio.LimitOverrunError as longer:
+                piece = await self.readexactly(longer.consumed)  # it is there already, so nothing can come between
+            except asyncio.IncompleteReadError as last:
+                piece, end = last.partial, True
+            self._begun_line += piece
+        line = bytes(self._begun_line)
+        self._begun_line.clear()
+        return without_end(line) if line else None
+
+
+class OutputPiece(NamedTuple):
+    """Bytes that came in one piece.
+
+    Attributes:
+        fd: the child's descriptor, 1 or 2.
+        size: how many bytes; 0 at the end.
+    """
+
+    fd: int
+    size: int
+
+
+class OutputOrder:
+    """The order in which unread data of both outputs arrived; kept until a caller reads one of the outputs by itself.
+
+    Attributes:
+        is_followed: whether somebody reads both outputs by this order.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._waiting: deque[OutputPiece] = deque()
+        self._news = asyncio.Event()
+        self._stopped = False
+        self.is_followed = False
+
+    def note(self, fd: int, size: int) -> None:
+        """Take note of bytes; 0 of them are the end."""
+        if self._stopped:
+            return
+        # Adjacent pieces of one output are one, so that what is kept is bounded by what the readers buffer.
+        if size and self._waiting and self._waiting[-1].fd == fd:
+            size += self._waiting.pop().size
+        self._waiting.append(OutputPiece(fd, size))
+        self._news.set()
+
+    def stop(self) -> None:
+        """Stop recording the order."""
+        self._stopped = True
+        self._waiting.clear()
+        self._news.set()
+
+    async def next(self) -> OutputPiece:
+        """Wait for the oldest piece that is not yet read, and return it.
+
+        Raises:
+            RuntimeError: somebody has read one of the outputs by itself.
+        """
+        self.is_followed = True
+        while not self._waiting:
+            if self._stopped:
+                raise RuntimeError("the order of the lines is not known: one of the outputs was read by itself")
+            self._news.clear()
+            await self._news.wait()
+        return self._waiting.popleft()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
 from governess.children._spawn.command import Program, Stdio
+from governess.subprocess._end import EndBounds
 from governess.subprocess._output import Output
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
-from governess.subprocess._process import EndBounds
 from governess.subprocess._results import Completed, CompletedPipeline
 from governess.subprocess._run import Input, input_bytes, run
 from governess.subprocess._start import Start, start

@@ -13,10 +13,9 @@ from typing import Any
 
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
-from governess.subprocess._create import create
-from governess.subprocess._output import LIMIT, Output
-from governess.subprocess._process import EndBounds, Process
-from governess.subprocess._reader import Reader
+from governess.subprocess._end import EndBounds, output_ended
+from governess.subprocess._output import LIMIT, Output, Reader
+from governess.subprocess._process import Process, create
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
 from governess.subprocess._start import group_command
 from governess.subprocess._together import cancel_all, run_both, wait_for_all
@@ -241,7 +240,7 @@ class _Execution:
             await self._flow.wait()
             timer.reschedule(None)
             self._duration = time.monotonic() - started
-            await asyncio.gather(*(process._output_ended(drain) for process in processes))
+            await asyncio.gather(*(output_ended(process, drain) for process in processes))
 
     def outcome(self, capture: bool, encoding: str | None) -> tuple[Any, Any, Any]:
         """Return the exit, the output, and everything written to standard error, as far as it has arrived."""

@@ -1,41 +1,91 @@
-"""A running child, as asyncio gives it, and more."""
+"""A running child, as asyncio gives it, and more; and asyncio's functions that start one, over any running loop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import os
-import signal as signals
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, overload
 
 from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._group import Group
 from governess.children._reaper import reap_later
-from governess.subprocess._lines import Line
-from governess.subprocess._output import MergedLines, Streams
-from governess.subprocess._pty import set_window_size
-from governess.subprocess._reader import Reader
-from governess.subprocess._together import cancel_all, run_both
+from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
+from governess.subprocess._end import EndBounds, end_process
+from governess.subprocess._limits import child_options
+from governess.subprocess._lines import Line, MergedLines
+from governess.subprocess._listeners import Listener
+from governess.subprocess._output import LIMIT, Output, Reader, Streams
+from governess.subprocess._pty import in_terminal, set_window_size
+from governess.subprocess._together import cancel_all, results_of
 from governess.subprocess._usage import Usage, UsageWatch, usage_of
+from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
 
-__all__ = ["EndBounds", "Process"]
-
-logger = logging.getLogger("governess")
+__all__ = ["Process", "create", "create_subprocess_exec", "create_subprocess_shell"]
 
 
-@dataclass(frozen=True, slots=True)
-class EndBounds:
-    """How long each step of an end may take, in seconds; `Process.end` says what the steps are."""
+async def create_subprocess_exec(
+    program: Program,
+    *args: Program,
+    stdin: Stdio = None,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    limit: int = LIMIT,
+    **options: Any,
+) -> Process:
+    """Start a program in the running loop, whichever it is.
 
-    grace: float = 5.0
-    kill_timeout: float = 5.0
-    drain: float = 1.0
+    Args:
+        program: what is run.
+        *args: its arguments.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's.
+        stdout: likewise.
+        stderr: likewise, or STDOUT for the same place.
+        limit: how many bytes a reader buffers before the child has to wait.
+        **options: the other arguments of `subprocess.Popen`, but for those that make text of bytes; and, in force
+            before the program's first instruction, which only the native spawner can do: `limits`, the `Limits` of what
+            it may use; ``die_with_parent=True``, which kills it when this process ends (Linux); ``pty=True`` or
+            ``pty=(rows, columns)``, which gives it a terminal in place of pipes, DEVNULL and the parent's streams.
+
+    Raises:
+        OSError: as `subprocess.Popen` raises it; so its other errors.
+        ValueError: an option would make the streams anything but bytes.
+        NotImplementedError: an option needs the native spawner, which is not in use here.
+    """
+    return await create(
+        command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options), limit
+    )
+
+
+async def create_subprocess_shell(
+    cmd: str | bytes,
+    stdin: Stdio = None,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    limit: int = LIMIT,
+    **options: Any,
+) -> Process:
+    """Start a line of the shell in the running loop; arguments and errors as in `create_subprocess_exec`."""
+    return await create(
+        shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options), limit
+    )
+
+
+async def create(
+    command: Command, limit: int = LIMIT, output: Output = Output.READ, listeners: Sequence[Listener] = ()
+) -> Process:
+    """Start a command in the running loop."""
+    loop = asyncio.get_running_loop()
+    if "pty" not in command.options:
+        transport, streams = await start_child(loop, partial(Streams, loop, limit, output, listeners), command)
+    else:
+        with in_terminal(command) as (command, ends):
+            protocol_factory = partial(Streams, loop, limit, output, listeners)
+            transport, streams = await start_child(loop, protocol_factory, command, ends)
+    return Process(transport, streams, loop)
 
 
 class Process(asyncio.subprocess.Process):
@@ -55,8 +105,8 @@ class Process(asyncio.subprocess.Process):
     def __init__(self, transport: ChildTransport, streams: Streams, loop: asyncio.AbstractEventLoop) -> None:
         """Use the child of the transport."""
         super().__init__(transport, streams, loop)
-        self._child: Child = transport.get_extra_info("child")
-        self._group: Group | None = transport.get_extra_info("group")
+        self._child: Child = transport.child
+        self._group: Group | None = transport.group
         self._connection = transport
         self._home = loop
         self._streams = streams
@@ -88,7 +138,7 @@ class Process(asyncio.subprocess.Process):
 
     async def wait(self) -> Exit:
         """Wait until it has ended, whoever else holds its pipes; return how."""
-        await super().wait()
+        await self._connection.has_exited.wait()
         assert self._child.exit is not None
         return self._child.exit
 
@@ -191,7 +241,7 @@ class Process(asyncio.subprocess.Process):
         Cut off by a timeout, it can be called again, without an input; what was read is in ``stdout.collected`` too.
         """
         self._feed(input)
-        outputs = await _together(*(_collected(reader) for reader in (self.stdout, self.stderr)))
+        outputs = await results_of(*(_collected(reader) for reader in (self.stdout, self.stderr)))
         await self.wait()
         return outputs[0], outputs[1]
 
@@ -241,40 +291,18 @@ class Process(asyncio.subprocess.Process):
 
     async def _end(self, bounds: EndBounds) -> Exit | None:
         try:
-            if not self._is_over():
-                await run_both(self._terminate(bounds.grace), self._await_last_words(bounds))
+            await end_process(self, bounds)
         finally:
             if not self._home.is_closed():
                 self._connection.abort_pipes()
             self._kill_now()
         return self.exit
 
-    async def _output_ended(self, timeout: float) -> bool:
-        """Wait until its outputs have ended, and collect what no caller reads; False after `timeout` seconds."""
-        readers = [
-            reader._finish() for reader in (self.stdout, self.stderr) if reader is not None and not reader._is_finished
-        ]
-        if not readers:
-            return True
-        try:
-            async with asyncio.timeout(timeout):
-                await _together(*readers)
-        except TimeoutError:
-            return False
-        return True
-
     def _kill_now(self) -> None:
         """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
         self._connection.close()
         if self.exit is None:
             reap_later(self._child)
-
-    def _is_over(self) -> bool:
-        """Return whether the child has exited, its outputs have come to their ends, and its group is empty."""
-        readers = (self.stdout, self.stderr)
-        if self.exit is None or not all(reader is None or reader._is_finished for reader in readers):
-            return False
-        return self._group is None or not self._is_anybody_left()
 
     def _is_anybody_left(self) -> bool:
         if self._group is None:
@@ -287,47 +315,6 @@ class Process(asyncio.subprocess.Process):
             pass
         return True
 
-    async def _terminate(self, grace: float) -> None:
-        if self._group is not None:
-            await self._group.end(grace=grace)
-            return
-        try:
-            self._signal(signals.SIGTERM)
-            await self._ended(grace)
-        finally:
-            self._signal(signals.SIGKILL)
-
-    async def _await_last_words(self, bounds: EndBounds) -> None:
-        await self._await_end(bounds.kill_timeout)
-        await self._output_ended(bounds.drain)
-
-    async def _await_end(self, kill_timeout: float) -> None:
-        started = time.monotonic()
-        has_ended = await self._ended(kill_timeout)
-        if self._group is not None and has_ended:
-            has_ended = await self._group.emptied(kill_timeout - (time.monotonic() - started))
-        if not has_ended:
-            logger.warning("%r is not gone %g seconds after a KILL, and is left to the reaper", self, kill_timeout)
-
-    async def _ended(self, timeout: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self.wait()
-        return self.exit is not None
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            self._child.signal(number)
-
 
 async def _collected(reader: Reader | None) -> bytes | None:
     return None if reader is None else await reader.collect()
-
-
-async def _together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Return the results of all coroutines; none of them runs on afterwards."""
-    tasks = [asyncio.ensure_future(each) for each in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        cancel_all(tasks)

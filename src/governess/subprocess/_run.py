@@ -12,9 +12,10 @@ from typing import Any, Literal, overload
 
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
+from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._listeners import BinaryFile, LineListener, listeners_of
 from governess.subprocess._output import LIMIT, Output
-from governess.subprocess._process import EndBounds, Process
+from governess.subprocess._process import Process
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
 from governess.subprocess._start import Start, group_command
 
@@ -174,7 +175,7 @@ class _Execution:
             await self._process._wait_unless_failed()
             timer.reschedule(None)
             self.duration = time.monotonic() - started
-            await self._process._output_ended(drain)
+            await output_ended(self._process, drain)
 
     def outputs(self, capture: bool, encoding: str | None, errors: str) -> tuple[Any, Any]:
         process = self._process

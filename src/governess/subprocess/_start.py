@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from governess.children._spawn.command import Command, Program, Stdio
-from governess.subprocess._create import create
+from governess.children._spawn.command import Command, Program, Stdio, command_of
+from governess.subprocess._end import EndBounds
 from governess.subprocess._limits import child_options
 from governess.subprocess._listeners import BinaryFile, LineListener, Listener, listeners_of
 from governess.subprocess._output import LIMIT, Output
-from governess.subprocess._process import EndBounds, Process
-from governess.transports._commands import command_of
+from governess.subprocess._process import Process, create
 
 __all__ = ["Start", "start"]
 

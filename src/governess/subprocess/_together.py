@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-__all__ = ["cancel_all", "run_both", "wait_for_all"]
+__all__ = ["cancel_all", "results_of", "run_both", "wait_for_all"]
 
 
 async def run_both(first: Coroutine[Any, Any, object], second: Coroutine[Any, Any, object]) -> None:
@@ -47,3 +47,12 @@ async def wait_for_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
                 task.cancel()
     if cancelled is not None:
         raise cancelled
+
+
+async def results_of(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Return the results of all coroutines; none of them runs on afterwards."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        cancel_all(tasks)

@@ -1,23 +1,29 @@
-"""Starting a child in a loop: `loop.subprocess_exec` and `loop.subprocess_shell`, for any loop."""
+"""Starting a child in any loop, as `loop.subprocess_exec` does; and what becomes of a loop's children at its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import os
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from governess._registry import get_event_loop_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children._after_fork import run_after_fork
+from governess.children._child import Child
+from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
-from governess.children._spawn import spawn
+from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
-from governess.transports._loop_children import loop_children
-from governess.transports._transport import ChildTransport
+from governess.transports._transport import ChildTransport, tell_exit
+from governess.watchers._base import ChildWatcher
 from governess.watchers._choice import choose_watcher
 
-__all__ = ["start_child", "watcher_of"]
+__all__ = ["LoopChildren", "close_descriptors", "start_child", "watcher_of"]
 
 logger = logging.getLogger("governess")
 
@@ -45,22 +51,22 @@ async def start_child(
         RuntimeError: the watcher is not active; then there is no child.
         OSError: as `subprocess.Popen` raises it; so its other errors.
     """
+    watcher = watcher_of(loop)
     protocol: Any = protocol_factory()
     if loop.get_debug():
         logger.debug("run %r", command)
-    watcher = watcher_of(loop)
     spawned = transport = None
     try:
         with watcher:
             if not watcher.is_active():
                 raise _inactive(watcher)
-            spawned = await spawn(command)
+            spawned = await spawner().spawn(command)
             if ends:
                 spawned.pipes.update(ends)
                 ends.clear()
             transport = ChildTransport(loop, protocol, command.args, spawned)
-            spawned.claim()
-            loop_children(loop).watch(watcher, spawned.child, transport)
+            spawned.is_claimed = True
+            (_children_of.get(loop) or _new_children(loop)).watch(watcher, spawned.child, transport)
         await transport.connect()
     except BaseException:  # KeyboardInterrupt, too, at whichever line
         if transport is not None:
@@ -97,3 +103,91 @@ def watcher_of(loop: asyncio.AbstractEventLoop) -> AbstractChildWatcher:
 
 
 _default_watcher: AbstractChildWatcher | None = None
+
+
+Watchers = dict[Child, tuple[AbstractChildWatcher, weakref.ref[ChildTransport]]]
+
+
+class LoopChildren:
+    """The transports of a loop, and the watchers of their children.
+
+    Only the loop references the transports of living children strongly, so an unused loop is collected together with
+    them. The close hook must not reference the loop strongly.
+
+    Attributes:
+        living: the transports whose children live. A transport takes itself out when its child has exited; its pipes
+            are still closed with the loop.
+        watchers: who watches each of those children, and for whom.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.living: set[ChildTransport] = set()
+        self._transports: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
+        self.watchers: Watchers = {}
+        end = functools.partial(_release_all, weakref.ref(loop), self._transports, self.watchers, os.getpid())
+        when_closed(loop, end)
+
+    def watch(self, watcher: AbstractChildWatcher, child: Child, transport: ChildTransport) -> None:
+        """Have the watcher notify the transport when its child exits."""
+        reference = weakref.ref(transport)
+        self.living.add(transport)
+        self._transports.add(transport)
+        self.watchers[child] = watcher, reference
+        transport.siblings = self
+        if child.exit is None:
+            if isinstance(watcher, ChildWatcher) and type(watcher).add_child_handler is ChildWatcher.add_child_handler:
+                watcher._add_handler(child, tell_exit, reference)
+            else:
+                watcher.add_child_handler(child.pid, tell_exit, reference)
+        if child.exit is not None:
+            tell_exit(child.pid, child.exit, reference)
+
+    def close_descriptors(self) -> None:
+        """Close the descriptors that the closed loop has left open."""
+        for transport in list(self._transports):
+            transport.close_descriptors()
+
+
+def _new_children(loop: asyncio.AbstractEventLoop) -> LoopChildren:
+    run_after_fork(_children_of.clear)
+    children = LoopChildren(loop)
+    _children_of.set(loop, children)
+    return children
+
+
+def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
+    """Close our ends of the pipes that the loop, which is closed by now, has not closed."""
+    if (children := _children_of.get(loop)) is not None:
+        _children_of.discard(loop)
+        children.close_descriptors()
+
+
+_children_of: PerLoop[LoopChildren] = PerLoop()
+
+
+def _release_all(
+    reference: weakref.ref[asyncio.AbstractEventLoop],
+    transports: weakref.WeakSet[ChildTransport],
+    watchers: Watchers,
+    process: int,
+) -> None:
+    """Have the loop close its ends of the pipes, and hand the living children to the reaper."""
+    if process != os.getpid():
+        return  # the parent's children, pipes and epoll are not a forked child's
+    loop = reference()
+    if loop is not None and not loop.is_closed():
+        connected = [transport.abort_pipes() for transport in list(transports)]
+        if any(connected):
+            _finish_with_pipes(loop)
+    for child, (watcher, transport) in list(watchers.items()):
+        if child.exit is None:
+            if isinstance(watcher, ChildWatcher):
+                watcher.discard_child_handler(child.pid, tell_exit, transport)
+            reap_later(child)
+
+
+def _finish_with_pipes(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop once so that it closes its pipes; do nothing if that would run a task."""
+    if running_loop() is None and not asyncio.all_tasks(loop):
+        loop.call_soon(loop.stop)
+        type(loop).run_forever(loop)  # a policy that closes the loop has taken its own `run_forever` away

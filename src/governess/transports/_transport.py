@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import os
 import warnings
@@ -12,16 +13,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from governess.children._child import Child
 from governess.children._exit import Exit
-from governess.children._per_loop import running_loop, set_unless_done
+from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Spawned
 from governess.transports._pipe_end import PipeEnd
 from governess.transports._popen_view import PopenView
 from governess.transports._stdin import StdinTransport
+
+if TYPE_CHECKING:
+    from governess.transports._start import LoopChildren
 
 __all__ = ["ChildTransport", "tell_exit"]
 
@@ -33,11 +36,16 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, ``'child'``, the `Child`, and
     ``'group'``, the `Group` that it leads, if its command wants that kept.
+
+    Attributes:
+        child: the child.
+        group: the group that it leads, likewise.
+        has_exited: set when its exit is known, whoever else may hold its pipes (cpython#119710).
     """
 
     _closed = True  # until the constructor has finished
-    #: Called with the transport and its child when the child has exited.
-    when_exited: Callable[[ChildTransport, Child], object] | None = None
+    #: The children of its loop, which keep the transport while its own child lives.
+    siblings: LoopChildren | None = None
 
     def __init__(
         self,
@@ -47,26 +55,28 @@ class ChildTransport(asyncio.SubprocessTransport):
         spawned: Spawned,
     ) -> None:
         """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
-        child, pipes = spawned.child, tuple(spawned.pipes)
+        pipes = tuple(spawned.pipes)
         self._given: tuple[int, ...] = ()  # the pipes that the loop has, or is about to have
         self._ends: dict[int, PipeEnd] = {}
         for number in pipes:
             self._ends[number] = PipeEnd(spawned.pipes, number)
-        super().__init__({"subprocess": PopenView(child, args, self._ends), "child": child, "group": spawned.group})
+        super().__init__({"child": spawned.child, "group": spawned.group})
         self._loop = loop
         self._protocol: Any = protocol
-        self._child = child
-        self._group = spawned.group
+        self._args = args
+        self.child = spawned.child
+        self.group = spawned.group
         self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
         self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
-        self._waiters: list[asyncio.Future[int]] = []
+        self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
+        self.has_exited = asyncio.Event()
         self._finished = False
         self._closed = False
 
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returncode={self._returncode}"
-        words = ["ChildTransport", "closed" if self._closed else "", f"pid={self._child.pid}", state]
+        words = ["ChildTransport", "closed" if self._closed else "", f"pid={self.child.pid}", state]
         names = {0: "stdin", 1: "stdout", 2: "stderr"}
         words += [f"{names[number]}={pipe.transport}" for number, pipe in self._pipes.items() if pipe]
         return f"<{' '.join(filter(None, words))}>"
@@ -81,18 +91,16 @@ class ChildTransport(asyncio.SubprocessTransport):
         for number, end in self._ends.items():
             self._given += (number,)
             self._pipes[number] = await self._connect_pipe(number, end)
-        connected = self._loop.create_future()
-        self._loop.call_soon(self._tell_connected, connected)
-        await connected
-
-    def _tell_connected(self, connected: asyncio.Future[None]) -> None:
         try:
             self._protocol.connection_made(self)
-        finally:  # an exception goes to the loop's exception handler
+        except Exception as error:  # as the loop does with those of its callbacks
+            self._loop.call_exception_handler(
+                {"message": f"Exception in {self._protocol!r}.connection_made", "exception": error, "transport": self}
+            )
+        finally:
             pending, self._pending = self._pending or (), None
             for callback, args in pending:
                 self._loop.call_soon(callback, *args)
-            set_unless_done(connected, None)
 
     async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
         if number == 0 and os.isatty(end.fileno()):
@@ -117,6 +125,16 @@ class ChildTransport(asyncio.SubprocessTransport):
             end.limit_read_size(pipe)
         return protocol
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is known by that name, as the class says."""
+        if name == "subprocess":
+            return self._popen_view
+        return super().get_extra_info(name, default)
+
+    @functools.cached_property
+    def _popen_view(self) -> PopenView:
+        return PopenView(self.child, self._args, self._ends)
+
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Let another protocol take over."""
         self._protocol = protocol
@@ -131,7 +149,7 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def get_pid(self) -> int:
         """Return the number of the process."""
-        return self._child.pid
+        return self.child.pid
 
     def get_returncode(self) -> int | None:
         """Return how the child ended, an `Exit`; None until `process_exited` is due."""
@@ -151,45 +169,47 @@ class ChildTransport(asyncio.SubprocessTransport):
         if self._finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
-            self._child.signal(signal)
+            self.child.signal(signal)
 
     def terminate(self) -> None:
         """Ask the child to end, as `Child.terminate`; errors as `send_signal`."""
         if self._finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
-            self._child.terminate()
+            self.child.terminate()
 
     def kill(self) -> None:
         """End the child, as `Child.kill`; errors as `send_signal`."""
         if self._finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
-            self._child.kill()
+            self.child.kill()
 
     def close(self) -> None:
         """Close the pipes, and kill the child if it lives; everyone in its group, if that is kept."""
         if self._closed:
             return
-        if self._group is not None:
-            self._group.kill()
+        if self.group is not None:
+            self.group.kill()
         self.detach()
-        if self._returncode is None and (popen := self.get_extra_info("subprocess")).poll() is None:
+        if self._returncode is None and self.child.reap() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
-            with contextlib.suppress(PermissionError):  # the child runs setuid
-                popen.kill()
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # the child runs setuid
+                self.child.kill()
 
     def detach(self) -> None:
         """Close the pipes, and let the child live, and its group."""
         self._closed = True
-        if self._group is not None:
-            self._group.close()
+        if self.group is not None:
+            self.group.close()
         if not self._loop.is_closed():
             for pipe in self._pipes.values():
                 if pipe is not None and pipe.transport is not None:
                     pipe.transport.close()
-        self.release_pipes()
+        for number, end in self._ends.items():
+            if number not in self._given:  # the loop never got it; those that it has are its own to close
+                end.close()
 
     def abort_pipes(self) -> bool:
         """Close the pipes in the loop's next iteration, drop unwritten data; return whether there were any pipes."""
@@ -202,65 +222,41 @@ class ChildTransport(asyncio.SubprocessTransport):
                 pipe.transport.close()
         return bool(connected)
 
-    def release_pipes(self) -> None:
-        """Close our ends of the pipes that the loop never got; those that it has are its own to close."""
-        for number, end in self._ends.items():
-            if number not in self._given:
-                end.close()
-
     def close_descriptors(self) -> None:
         """Close our ends of all pipes, now that the loop is closed, if it has not done so."""
         for end in self._ends.values():
             end.close()
 
-    def note_exit(self, returncode: int) -> None:
-        """Report that the child has exited; may be called in any thread, and more than once."""
-        if running_loop() is self._loop:
-            # Not at once, and in a new context: the caller may be a `poll` that has found the exit.
-            self._loop.call_soon(self.process_exited, returncode, context=Context())
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self.process_exited, returncode)
-
     def process_exited(self, returncode: int) -> None:
         """Handle the exit of the child; runs in the loop, and has an effect only once."""
         if self._returncode is not None:
             return
-        if self.when_exited is not None:
-            self.when_exited(self, self._child)
-            self.when_exited = None
+        if self.siblings is not None:
+            self.siblings.living.discard(self)
+            self.siblings.watchers.pop(self.child, None)
+            self.siblings = None
         if self._loop.get_debug():
             logger.info("%r exited with return code %r", self, returncode)
         self._returncode = returncode
         if not isinstance(returncode, Exit):
             # A watcher that is not ours has reaped it.
-            self._child.set_exit(Exit(returncode))
-        if self._is_over():
-            self._call(self._end)
-        else:
-            self._call(self._protocol.process_exited)
-        # As soon as the process exits, whoever else may hold its pipes: cpython#119710.
-        for waiter in self._waiters:
-            set_unless_done(waiter, returncode)
+            self.child.set_exit(Exit(returncode))
+        self._call(self._protocol.process_exited if self._connected else self._end)
+        self.has_exited.set()
 
     async def _wait(self) -> int:
         """Wait for the exit; `asyncio.subprocess.Process.wait` calls this."""
-        if self._returncode is not None:
-            return self._returncode
-        waiter: asyncio.Future[int] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            return await waiter
-        finally:
-            self._waiters.remove(waiter)
+        await self.has_exited.wait()
+        assert self._returncode is not None
+        return self._returncode
 
     def _kill(self) -> None:
-        reap_later(self._child)  # perhaps nobody else watches it yet
+        reap_later(self.child)  # perhaps nobody else watches it yet
         # PermissionError: the child runs setuid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            self._child.kill()
-        if self._group is not None:
-            self._group.kill()
+            self.child.kill()
+        if self.group is not None:
+            self.group.kill()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""
@@ -276,7 +272,8 @@ class ChildTransport(asyncio.SubprocessTransport):
     def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
         """Pass on that a pipe is closed."""
         self._call(self._protocol.pipe_connection_lost, fd, error)
-        if self._is_over():
+        self._connected -= 1
+        if self._returncode is not None and not self._connected:
             self._call(self._lose_connection)
 
     def pause_writing(self) -> None:
@@ -286,10 +283,6 @@ class ChildTransport(asyncio.SubprocessTransport):
     def resume_writing(self) -> None:
         """Pass on that there is room in it again."""
         self._protocol.resume_writing()
-
-    def _is_over(self) -> bool:
-        """Return whether the child has exited and its pipes are closed."""
-        return self._returncode is not None and (not self._pipes or all(map(_is_disconnected, self._pipes.values())))
 
     def _end(self) -> None:
         """Call `process_exited` and `connection_lost` in one callback."""
@@ -304,14 +297,17 @@ class ChildTransport(asyncio.SubprocessTransport):
         protocol.connection_lost(None)
 
 
-def _is_disconnected(pipe: _PipeProtocol | None) -> bool:
-    return pipe is not None and pipe.disconnected
-
-
 def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport]) -> None:
-    """Report the exit of a child to its transport; watchers call this."""
-    if (transport := reference()) is not None:
-        transport.note_exit(returncode)
+    """Report that a child has exited to its transport; watchers call this, in any thread, and more than once."""
+    if (transport := reference()) is None:
+        return
+    loop = transport._loop
+    if running_loop() is loop:
+        # Not at once, and in a new context: the caller may be a `poll` that has found the exit.
+        loop.call_soon(transport.process_exited, returncode, context=Context())
+    else:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(transport.process_exited, returncode)
 
 
 class _PipeProtocol(asyncio.Protocol):

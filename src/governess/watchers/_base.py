@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from governess.abc import AbstractChildWatcher
+from governess.children._after_fork import run_after_fork
 from governess.children._child import Child, adopt
 from governess.children._exit import Exit
-from governess.children._hooks import run_after_fork
 from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
 
@@ -160,13 +160,13 @@ class _Handler:
         try:
             watcher._unwatch(child)
         finally:
-            self._tell(child, exit)
+            here = running_loop()
+            if self.loop is None or (here is not None and self.loop() is here):
+                self._callback(child.pid, exit, *self._args)
+            else:
+                self._call_there(self.loop(), child, exit)
 
-    def _tell(self, child: Child, exit: Exit) -> None:
-        loop = None if self.loop is None else self.loop()
-        if self.loop is None or (loop is not None and loop is running_loop()):
-            self._callback(child.pid, exit, *self._args)
-            return
+    def _call_there(self, loop: asyncio.AbstractEventLoop | None, child: Child, exit: Exit) -> None:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
                 loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from governess.children._child import Child
-from governess.watchers._poller import ExitPoller, PollerChildWatcher
+from governess.watchers._pidfd import ExitPoller, PollerChildWatcher
 
 __all__ = ["KqueueChildWatcher"]
 
@@ -30,9 +30,7 @@ class _KqueuePoller:
         self._kernel = kernel  # the module `select`, where it has a kqueue
         self._kqueue = kernel.kqueue()
         self._children: dict[int, Child] = {}
-
-    def fileno(self) -> int:
-        return int(self._kqueue.fileno())
+        self.fileno, self.close = self._kqueue.fileno, self._kqueue.close
 
     def add(self, child: Child) -> None:
         self._children[child.pid] = child
@@ -59,9 +57,6 @@ class _KqueuePoller:
                 # NOTE_EXIT can come before the child can be reaped: wait for that instant.
                 child.wait_for_exit(timeout=1.0)
                 yield child
-
-    def close(self) -> None:
-        self._kqueue.close()
 
     def _change(self, child: Child, flags: int) -> None:
         kernel = self._kernel

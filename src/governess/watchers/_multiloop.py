@@ -7,8 +7,7 @@ import contextlib
 import functools
 
 from governess.children._child import Child
-from governess.children._hooks import when_closed
-from governess.children._per_loop import PerLoop, running_loop
+from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
 from governess.watchers._base import ChildWatcher
 from governess.watchers._sweep import FAST, SigchldHandler, Sweeper

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVarTuple
 
 from governess.children._child import Child
-from governess.children._hooks import CloseHook, when_closed
+from governess.children._per_loop import CloseHook, when_closed
 from governess.children._reaper import reap_later
 from governess.watchers._base import ChildWatcher
 from governess.watchers._sweep import SigchldHandler, Sweeper

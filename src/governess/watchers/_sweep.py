@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from governess.children._hooks import run_after_fork
+from governess.children._after_fork import run_after_fork
 
 __all__ = ["SigchldHandler", "Sweeper"]
 

@@ -55,12 +55,13 @@ PARENT = """
     import asyncio, signal, sys, time
     from governess.children._spawn import _native
     from governess.children._spawn.command import Command
-    from governess.children._spawn import spawn
+    from governess.children._spawn import spawner
 
     async def main():
         _native.set_way({way!r})
+        options = {{"parent_death_signal": signal.SIGKILL}}
         spawned = [
-            (await spawn(Command(["sleep", "600"], options={{"parent_death_signal": signal.SIGKILL}}))).claim()
+            (await spawner().spawn(Command(["sleep", "600"], options=options))).claim()
             for _ in range(8)
         ]
         print(*[spawned.child.pid for spawned in spawned], flush=True)

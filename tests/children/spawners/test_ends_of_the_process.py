@@ -15,7 +15,7 @@ SCRIPT = """
     import asyncio, multiprocessing, os, signal, sys, threading, time
     from pathlib import Path
     from governess.children._spawn.command import Command
-    from governess.children._spawn import spawn
+    from governess.children._spawn import spawner
 
     way, fifo, mark = {way!r}, Path({fifo!r}), {mark!r}
     if way != "popen":
@@ -23,7 +23,7 @@ SCRIPT = """
         _native.set_way(way)
 
     def start(args, **stdio):
-        return spawn(Command([*args], stdin=stdio.get("stdin"), stdout=-1))
+        return spawner().spawn(Command([*args], stdin=stdio.get("stdin"), stdout=-1))
 
     def run(main):
         thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)

@@ -163,7 +163,7 @@ def test_no_descriptor_for_the_pipes(spawner: Spawner) -> None:
 AUDIT = """
     import asyncio, subprocess, sys
     from governess.children._spawn.command import Command
-    from governess.children._spawn import spawn
+    from governess.children._spawn import spawner
 
     seen = []
     sys.addaudithook(lambda event, args: event == "subprocess.Popen" and seen.append(args))
@@ -176,7 +176,7 @@ AUDIT = """
             (["x"], False, {"executable": "true"}),
             (b"true", False, {}),
         ]:
-            spawned = (await spawn(Command(args, shell, None, None, None, options))).claim()
+            spawned = (await spawner().spawn(Command(args, shell, None, None, None, options))).claim()
             spawned.child.wait_for_exit()
             spawned.child.reap()
             assert subprocess.Popen(args, shell=shell, **options).wait() == 0
@@ -201,7 +201,7 @@ def test_audit_hook_can_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
         import asyncio, os, sys
         from governess.children._spawn.command import Command
-        from governess.children._spawn import spawn
+        from governess.children._spawn import spawner
 
         def forbid(event, args):
             if event == "subprocess.Popen":
@@ -209,7 +209,7 @@ def test_audit_hook_can_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
 
         sys.addaudithook(forbid)
         try:
-            asyncio.run(spawn(Command(["true"])))
+            asyncio.run(spawner().spawn(Command(["true"])))
         except PermissionError:
             try:
                 os.waitpid(-1, 0)

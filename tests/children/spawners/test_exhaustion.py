@@ -18,12 +18,12 @@ def test_no_process(pure: str) -> None:
     script = """
         import asyncio, os, resource
         from governess.children._spawn.command import Command
-        from governess.children._spawn import describe, spawn
+        from governess.children._spawn import describe, spawner
 
         describe()  # which imports what it needs, before this user may not read it any more
 
         async def start():
-            spawned = (await spawn(Command(["/bin/true"]))).claim()
+            spawned = (await spawner().spawn(Command(["/bin/true"]))).claim()
             spawned.child.wait_for_exit()
             return spawned.child.reap()
 

@@ -67,10 +67,10 @@ def test_no_warning_of_a_fork(spawner_name: str) -> None:
         """
         import asyncio, os
         from governess.children._spawn.command import Command
-        from governess.children._spawn import spawn
+        from governess.children._spawn import spawner
 
         async def main():
-            spawned = (await spawn(Command(["true"]))).claim()
+            spawned = (await spawner().spawn(Command(["true"]))).claim()
             if os.fork() == 0:
                 os._exit(0)
             os.wait()

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from governess.children import _pidfd as pidfd
-from governess.children import _spawn as spawn
 from governess.children._spawn import Spawner, popen
+from governess.children._spawn import spawner as spawner_in_use
 from spawning import command, end, spawned, spawner_by
 
 PIPE = subprocess.PIPE
@@ -329,7 +329,7 @@ def test_preexec_fn_runs_on_the_loops_thread() -> None:
             os.write(write, str(threading.get_ident()).encode())
 
         async def main() -> None:
-            end((await spawn.spawn(command(["true"], preexec_fn=tell))).claim())
+            end((await spawner_in_use().spawn(command(["true"], preexec_fn=tell))).claim())
 
         asyncio.run(main())
         assert int(os.read(read, 100)) == threading.get_ident()

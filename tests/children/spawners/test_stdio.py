@@ -53,7 +53,7 @@ def pipes_alike(result: object) -> object:
 LOW_NUMBERS = """
     import asyncio, itertools, json, os, subprocess, sys
     from governess.children._spawn.command import Command
-    from governess.children._spawn import spawn
+    from governess.children._spawn import spawner
     way, out = {way!r}, {out!r}
     if way != "popen":
         from governess.children._spawn import _native
@@ -71,7 +71,7 @@ LOW_NUMBERS = """
               "open(sys.argv[1], 'w').write(repr([name(fd) for fd in (0, 1, 2)]))")
 
     async def ours(stdio):
-        spawned = (await spawn(Command(argv(), False, *stdio, {{}}))).claim()
+        spawned = (await spawner().spawn(Command(argv(), False, *stdio, {{}}))).claim()
         spawned.child.wait_for_exit(20)
         spawned.child.reap()
         for descriptor in spawned.pipes.values():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from governess.children._spawn import popen
 from governess.children._spawn.command import Command, Spawned
 
-__all__ = ["Spawner", "describe", "spawn"]
+__all__ = ["Spawner", "describe", "spawner"]
 
 
 class Spawner(Protocol):
@@ -40,22 +39,12 @@ class Spawner(Protocol):
 
 def describe() -> tuple[str, str]:
     """Return the name of the spawner in use, and why it is that one."""
-    spawner = _spawner()
-    return spawner.name, spawner.reason
-
-
-def spawn(command: Command) -> Coroutine[Any, Any, Spawned]:
-    """Start a child by the spawner in use, as `Spawner.spawn` says."""
-    if command.options.get("preexec_fn") is not None:
-        return popen.spawn_here(command)  # Python code of the caller's, who expects it in this thread
-    if subprocess.Popen is not popen.POPEN:  # a mock in somebody's test
-        return popen.spawn(command)
-    return _spawner().spawn(command)
+    return spawner().name, spawner().reason
 
 
 @functools.cache
-def _spawner() -> Spawner:
-    # Chosen with the first child, since programs without children need nothing of what either of the two imports.
+def spawner() -> Spawner:
+    """Return the spawner in use. It is chosen with the first child: a program without children imports neither."""
     if os.environ.get("GOVERNESS_PURE"):
         return popen.PopenSpawner("GOVERNESS_PURE is set")
     try:

@@ -1,7 +1,5 @@
 from typing import Any, final
 
-INHERIT: int
-
 @final
 class Started:
     def outcome(self) -> tuple[int, int, int, int, int, int, int, str | None]: ...

@@ -1,11 +1,13 @@
-"""A command that is to be started, and the child that was spawned for it."""
+"""A command that is to be started, what the extension wants to know of it, and the child that was spawned for it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, Any
 
@@ -13,7 +15,7 @@ from governess.children._child import Child
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 
-__all__ = ["Command", "Spawned"]
+__all__ = ["Command", "Spawned", "arguments_of", "command_of", "program_of", "shell_command_of"]
 
 Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Stdio = int | IO[Any] | os.PathLike[Any] | None
@@ -70,15 +72,51 @@ class Command:
         return tuple(self.args)
 
 
+def command_of(
+    argv: Sequence[Program], stdin: Stdio, stdout: Stdio, stderr: Stdio, options: Mapping[str, Any]
+) -> Command:
+    """Return the command of a program and its arguments.
+
+    Raises:
+        ValueError: an option has a value that asyncio refuses.
+    """
+    return Command(argv, False, stdin, stdout, stderr, _allowed(options) if options else {})
+
+
+def shell_command_of(
+    line: str | bytes, stdin: Stdio, stdout: Stdio, stderr: Stdio, options: Mapping[str, Any]
+) -> Command:
+    """Return the command of a line for the shell.
+
+    Raises:
+        ValueError: it is no line, or an option has a value that asyncio refuses.
+    """
+    if not isinstance(line, (bytes, str)):
+        raise ValueError("cmd must be a string")
+    return Command(line, True, stdin, stdout, stderr, _allowed(options) if options else {})
+
+
+# asyncio refuses what would make a child's streams anything but bytes: `BaseEventLoop.subprocess_exec`.
+_FIXED = {"universal_newlines": False, "bufsize": 0, "text": False, "encoding": None, "errors": None}
+
+
+def _allowed(options: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in _FIXED.items():
+        if options.get(name, value) != value:
+            raise ValueError(f"{name} must be {value}")
+    return {name: value for name, value in options.items() if name not in _FIXED}
+
+
 class Spawned:
     """A child that was just started, and our ends of its pipes.
 
-    Its receiver calls `claim`. If it is dropped before that, it kills the child, since no other object references it.
+    Its receiver claims it. If it is dropped before that, it kills the child, since no other object references it.
 
     Attributes:
         child: the child.
         pipes: our descriptor for each of the child's 0, 1, 2 that is a pipe.
         group: the group that the child leads, if the command wants it kept.
+        is_claimed: whether child and descriptors are somebody else's by now.
     """
 
     def __init__(self, command: Command, child: Child, pipes: dict[int, int]) -> None:
@@ -86,16 +124,16 @@ class Spawned:
         self.child = child
         self.pipes = pipes
         self.group = Group(child) if command.keep_group else None
-        self._claimed = False
+        self.is_claimed = False
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""
-        self._claimed = True
+        self.is_claimed = True
         return self
 
     def discard(self) -> None:
         """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
-        if self._claimed:
+        if self.is_claimed:
             return
         try:
             self._end()
@@ -103,7 +141,7 @@ class Spawned:
             self._end()
             raise
         finally:
-            self._claimed = True
+            self.is_claimed = True
 
     def _end(self) -> None:
         while self.pipes:
@@ -117,5 +155,144 @@ class Spawned:
         reap_later(self.child)
 
     def __del__(self) -> None:
-        if not self._claimed:
+        if not self.is_claimed:
             self.discard()
+
+
+_NONE = -1
+
+
+def arguments_of(
+    command: Command,
+    /,
+    *,
+    executable: Any = None,
+    preexec_fn: None = None,
+    close_fds: bool = True,
+    cwd: Any = None,
+    env: Mapping[Any, Any] | None = None,
+    startupinfo: Any = None,
+    creationflags: int = 0,
+    restore_signals: bool = True,
+    start_new_session: bool = False,
+    pass_fds: Iterable[int] = (),
+    user: str | int | None = None,
+    group: str | int | None = None,
+    extra_groups: Iterable[str | int] | None = None,
+    umask: int = _NONE,
+    pipesize: int | None = None,
+    process_group: int | None = None,
+    rlimits: Mapping[int, tuple[int, int]] | None = None,
+    nice: int = 0,
+    parent_death_signal: int = 0,
+    controlling_terminal: int | None = None,
+    **unknown: object,
+) -> tuple[Any, ...]:
+    """Return the arguments of `_native.Channel.submit`, but for the key, from a command and its options.
+
+    Raises:
+        TypeError, ValueError, LookupError: as `subprocess.Popen` raises it.
+    """
+    if unknown:
+        raise TypeError(f"a child has no option {', '.join(map(repr, sorted(unknown)))}; see subprocess.Popen")
+    if startupinfo is not None or creationflags != 0:
+        name = "startupinfo" if startupinfo is not None else "creationflags"
+        raise ValueError(f"{name} is only supported on Windows platforms")
+    if command.stdout == subprocess.STDOUT:
+        raise ValueError("STDOUT can only be used for stderr")
+    pass_fds = tuple(map(int, pass_fds))
+    if pass_fds and not close_fds:
+        warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=2)
+        close_fds = True
+    streams: list[Any] = [command.stdin, command.stdout, command.stderr]
+    for number, wish in enumerate(streams):
+        if wish is not None and not isinstance(wish, (int, os.PathLike)):
+            streams[number] = int(wish.fileno())
+    argv = list(command.args) if type(command.args) is tuple and not command.shell else _argv(command, executable)
+    program = argv[0] if executable is None else executable
+    sys.audit("subprocess.Popen", program, argv, cwd, env)
+    return (
+        tuple(argv),
+        program,
+        _search_path(program, env),
+        env,
+        cwd,
+        tuple(streams),
+        close_fds,
+        pass_fds,
+        restore_signals,
+        start_new_session or controlling_terminal is not None,
+        _NONE if process_group is None else process_group,
+        None if extra_groups is None else _groups(extra_groups),
+        _NONE if group is None else _group(group),
+        _NONE if user is None else _user(user),
+        umask,
+        _NONE if pipesize is None else pipesize,
+        nice,
+        parent_death_signal,
+        _NONE if controlling_terminal is None else controlling_terminal,
+        () if rlimits is None else tuple((resource, soft, hard) for resource, (soft, hard) in rlimits.items()),
+    )
+
+
+def program_of(command: Command) -> Any:
+    """Return the program as an error names it."""
+    executable = command.options.get("executable")
+    return _argv(command, executable)[0] if executable is None else executable
+
+
+def _argv(command: Command, executable: Any) -> list[Any]:
+    args = command.args
+    if isinstance(args, os.PathLike) and command.shell:
+        raise TypeError("path-like args is not allowed when shell is true")
+    argv: list[Any] = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
+    return ["/bin/sh" if executable is None else executable, "-c", *argv] if command.shell else argv
+
+
+def _search_path(program: Any, env: Mapping[Any, Any] | None) -> str | bytes | None:
+    """Return where to look for the program, or None if it has a directory: PATH of the child's own environment."""
+    if ("/" in program) if type(program) is str else (b"/" in os.fsencode(program)):
+        return None
+    if env is None:
+        return os.environ.get("PATH", os.defpath)
+    path, path_in_bytes = _variable(env, "PATH"), _variable(env, b"PATH")
+    if path is not None and path_in_bytes is not None:
+        raise ValueError("env cannot contain 'PATH' and b'PATH' keys")
+    return next((found for found in (path, path_in_bytes) if found is not None), os.defpath)
+
+
+def _variable(env: Mapping[Any, Any], name: str | bytes) -> Any:
+    try:
+        return env[name]
+    except (KeyError, TypeError):  # os.environ knows str alone, os.environb bytes
+        return None
+
+
+def _user(user: str | int) -> int:
+    if isinstance(user, str):
+        import pwd
+
+        return pwd.getpwnam(user).pw_uid
+    return _checked(user, "User")
+
+
+def _group(group: str | int) -> int:
+    if isinstance(group, str):
+        import grp
+
+        return grp.getgrnam(group).gr_gid
+    return _checked(group, "Group")
+
+
+def _groups(groups: Iterable[str | int]) -> tuple[int, ...]:
+    if isinstance(groups, str):
+        raise ValueError("Groups must be a list, not a string")
+    return tuple(map(_group, groups))
+
+
+def _checked(number: int, what: str) -> int:
+    if not isinstance(number, int):
+        raise TypeError(f"{what} must be a string or an integer, not {type(number)}")
+    if number < 0:
+        raise ValueError(f"{what} ID cannot be negative, got {number}")
+    return number

@@ -8,18 +8,18 @@ import contextlib
 import functools
 import itertools
 import os
+import subprocess
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import Context
 
 from governess.children import _registry
+from governess.children._after_fork import run_after_fork
 from governess.children._child import Child
-from governess.children._hooks import run_after_fork, when_closed
-from governess.children._per_loop import PerLoop, running_loop
+from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
-from governess.children._spawn.arguments import arguments_of, program_of
-from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.command import Command, Spawned, arguments_of, program_of
 
 __all__ = ["NativeSpawner"]
 
@@ -39,6 +39,9 @@ class NativeSpawner:
 
     async def spawn(self, command: Command) -> Spawned:
         """Start the child, as `Spawner.spawn` says."""
+        # Code of the caller's that runs in the child needs Python there; and a mock in somebody's test is to be called.
+        if command.options.get("preexec_fn") is not None or subprocess.Popen is not popen.POPEN:
+            return await popen.spawn(command)
         loop = asyncio.get_running_loop()
         slot = _slots.get(loop) or _new_slot(loop)
         queue = None if slot.queue is None else slot.queue()
@@ -86,7 +89,7 @@ class _SpawnQueue:
     def submit(self, key: int, command: Command, outcome: asyncio.Future[Spawned]) -> None:
         """Start the child; the outcome becomes the result of the future."""
         self._waiting[key] = outcome, command
-        self._channel.submit(key, *arguments_of(command))
+        self._channel.submit(key, *arguments_of(command, **command.options))
 
     def leave(self, key: int) -> None:
         """Cancel the start if it is still in progress. Close the queue if it is empty, in the loop's own thread."""

@@ -138,8 +138,10 @@ async def spawn(command: Command) -> Spawned:
 
     The kernel gives a child what the thread has that forks it (affinity, niceness, capabilities and the like), and a
     thread what its maker has. Few starts are on their way at a time, since each holds the GIL until the exec; one that
-    takes long does not count.
+    takes long does not count. A `preexec_fn` is called in this very thread, as its author expects.
     """
+    if command.options.get("preexec_fn") is not None:
+        return start(command)
     loop = asyncio.get_running_loop()
     if (gate := _gates.get(loop)) is None:
         gate = asyncio.Semaphore(_AT_A_TIME)
@@ -187,11 +189,6 @@ class _Once:
         function, self._function = self._function, None
         if function is not None:
             function()
-
-
-async def spawn_here(command: Command) -> Spawned:
-    """Start the child in the calling thread, which waits for the exec."""
-    return start(command)
 
 
 def _start_here(command: Command) -> Spawned:

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from governess.children._hooks import run_after_fork
+from governess.children._after_fork import run_after_fork
 from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, complete, signal_poll_interval
 from governess.loops._threaded.future import LoopFuture
 

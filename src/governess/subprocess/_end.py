@@ -1,0 +1,97 @@
+"""How a child is ended: TERM, a grace, KILL, and what is left in its pipes; each step is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal as signals
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from governess.subprocess._together import results_of, run_both
+
+if TYPE_CHECKING:
+    from governess.subprocess._process import Process
+
+__all__ = ["EndBounds", "end_process", "output_ended"]
+
+logger = logging.getLogger("governess")
+
+
+@dataclass(frozen=True, slots=True)
+class EndBounds:
+    """How long each step of an end may take, in seconds; `Process.end` says what the steps are."""
+
+    grace: float = 5.0
+    kill_timeout: float = 5.0
+    drain: float = 1.0
+
+
+async def end_process(process: Process, bounds: EndBounds) -> None:
+    """Take the steps of `Process.end`, unless the process is at its end already; cancelled, go on to the next step."""
+    if not _is_over(process):
+        await run_both(_terminate(process, bounds.grace), _await_last_words(process, bounds))
+
+
+async def output_ended(process: Process, timeout: float) -> bool:
+    """Wait until its outputs have ended, and collect what no caller reads; False after `timeout` seconds."""
+    readers = [
+        reader._finish()
+        for reader in (process.stdout, process.stderr)
+        if reader is not None and not reader._is_finished
+    ]
+    if not readers:
+        return True
+    try:
+        async with asyncio.timeout(timeout):
+            await results_of(*readers)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _is_over(process: Process) -> bool:
+    """Return whether the child has exited, its outputs have come to their ends, and its group is empty."""
+    readers = (process.stdout, process.stderr)
+    if process.exit is None or not all(reader is None or reader._is_finished for reader in readers):
+        return False
+    return process._group is None or not process._is_anybody_left()
+
+
+async def _terminate(process: Process, grace: float) -> None:
+    if process._group is not None:
+        await process._group.end(grace=grace)
+        return
+    try:
+        _signal(process, signals.SIGTERM)
+        await _ended(process, grace)
+    finally:
+        _signal(process, signals.SIGKILL)
+
+
+async def _await_last_words(process: Process, bounds: EndBounds) -> None:
+    await _await_exit(process, bounds.kill_timeout)
+    await output_ended(process, bounds.drain)
+
+
+async def _await_exit(process: Process, kill_timeout: float) -> None:
+    started = time.monotonic()
+    has_ended = await _ended(process, kill_timeout)
+    if process._group is not None and has_ended:
+        has_ended = await process._group.emptied(kill_timeout - (time.monotonic() - started))
+    if not has_ended:
+        logger.warning("%r is not gone %g seconds after a KILL, and is left to the reaper", process, kill_timeout)
+
+
+async def _ended(process: Process, timeout: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await process.wait()
+    return process.exit is not None
+
+
+def _signal(process: Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        process._child.signal(number)
