@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 if sys.platform == "win32":
     import msvcrt
-elif sys.platform == "linux":
-    import fcntl
 
 __all__ = ["PipeEnd"]
 
 
 class PipeEnd:
-    """A descriptor that `connect_read_pipe` and `connect_write_pipe` take, and may close in either way.
+    """A descriptor that is closed once; `connect_read_pipe` and `connect_write_pipe` take it when it is shared.
 
     asyncio closes this object and never the descriptor. uvloop closes the descriptor first, and then this object; by
-    then the number may stand for a file of another thread. So `close` compares the inode before it closes it.
+    then the number may stand for a file of another thread. So `close` compares the inode of a shared end before.
     """
 
     _descriptor = -1
+    _identity: tuple[int, int] | None = None  # its device and inode, if it is shared
     _ask_user: Callable[[], object] | None = None
 
     def __init__(self, pipes: dict[int, int], number: int) -> None:
         """Take the descriptor out of `pipes`, where its key is the number of the child's descriptor."""
-        self._identity = _identity(pipes[number])
         self._descriptor = pipes.pop(number)
 
     def __repr__(self) -> str:
@@ -51,15 +47,9 @@ class PipeEnd:
             return msvcrt.get_osfhandle(self._descriptor)
         return self._descriptor
 
-    def limit_read_size(self, transport: Any) -> None:
-        """Let asyncio's transport, which reads from here, ask for as much as the pipe holds, and not for 256 KiB.
-
-        For so much, malloc maps new memory and unmaps it with each read: mallopt(3), M_MMAP_THRESHOLD.
-        """
-        if sys.platform == "linux" and hasattr(transport, "max_size"):
-            with contextlib.suppress(OSError, ValueError):  # it is a terminal, or closed by now
-                capacity = fcntl.fcntl(self.fileno(), fcntl.F_GETPIPE_SZ)
-                transport.max_size = min(transport.max_size, capacity)
+    def share(self) -> None:
+        """Let a loop close the descriptor too, in its own way."""
+        self._identity = _identity(self._descriptor)
 
     def transfer(self, ask: Callable[[], object]) -> None:
         """Transfer ownership to a thread. `close` then only calls `ask`; the thread calls `close_transferred`."""
@@ -76,7 +66,7 @@ class PipeEnd:
         """Close the descriptor; for the thread that owns it after `transfer`."""
         if self._descriptor < 0:
             return
-        if _identity(self._descriptor) == self._identity:
+        if self._identity is None or _identity(self._descriptor) == self._identity:
             # In one step: interrupted between two (KeyboardInterrupt), it would stay open, or be closed twice.
             os.close(vars(self).pop("_descriptor"))
         else:

@@ -8,6 +8,7 @@ import errno
 import functools
 import logging
 import os
+import sys
 import warnings
 import weakref
 from collections import deque
@@ -20,8 +21,9 @@ from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Spawned
 from governess.transports._pipe_end import PipeEnd
+from governess.transports._pipe_reader import PipeReader
 from governess.transports._popen_view import PopenView
-from governess.transports._stdin import StdinTransport
+from governess.transports._stdin import StdinTransport, TerminalWriter
 
 if TYPE_CHECKING:
     from governess.transports._start import LoopChildren
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["ChildTransport", "tell_exit"]
 
 logger = logging.getLogger("governess")
+
+
+# The modules whose `connect_read_pipe` a `PipeReader` stands in for. A loop that has another one is asked for it.
+_REPLACED = ("asyncio.base_events", "uvloop.loop")
 
 
 class ChildTransport(asyncio.SubprocessTransport):
@@ -88,9 +94,18 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
+        by_loop = sys.platform == "win32" or getattr(self._loop.connect_read_pipe, "__module__", "") not in _REPLACED
         for number, end in self._ends.items():
-            self._given += (number,)
-            self._pipes[number] = await self._connect_pipe(number, end)
+            pipe = self._pipes[number] = _PipeProtocol(self, number)
+            if by_loop if number else not os.isatty(end.fileno()):
+                await self._connect_by_loop(number, pipe, end)
+                continue
+            try:
+                (PipeReader if number else TerminalWriter)(self._loop, pipe, end)
+            except NotImplementedError:  # the loop has no add_reader
+                await self._connect_by_loop(number, pipe, end)
+            else:
+                self._given += (number,)
         try:
             self._protocol.connection_made(self)
         except Exception as error:  # as the loop does with those of its callbacks
@@ -102,28 +117,18 @@ class ChildTransport(asyncio.SubprocessTransport):
             for callback, args in pending:
                 self._loop.call_soon(callback, *args)
 
-    async def _connect_pipe(self, number: int, end: PipeEnd) -> _PipeProtocol:
-        if number == 0 and os.isatty(end.fileno()):
-            from governess.transports._stdin import TerminalWriter
-
-            protocol = _PipeProtocol(self, number)
-            TerminalWriter(self._loop, protocol, end)
-            return protocol
-
-        def new_protocol() -> _PipeProtocol:
-            return _PipeProtocol(self, number)
-
+    async def _connect_by_loop(self, number: int, pipe: _PipeProtocol, end: PipeEnd) -> None:
+        """Have the loop read or write; it also closes the end, in its own way."""
         loop = self._loop
+        end.share()
+        self._given += (number,)
         try:
-            pipe, protocol = await (loop.connect_read_pipe if number else loop.connect_write_pipe)(new_protocol, end)
+            await (loop.connect_read_pipe if number else loop.connect_write_pipe)(lambda: pipe, end)
         except NotImplementedError:
             # Few loops have none of their own.
             from governess.transports._threaded_pipes import connect_read_pipe, connect_write_pipe
 
-            pipe, protocol = await (connect_read_pipe if number else connect_write_pipe)(loop, new_protocol, end)
-        if number:
-            end.limit_read_size(pipe)
-        return protocol
+            await (connect_read_pipe if number else connect_write_pipe)(loop, lambda: pipe, end)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known by that name, as the class says."""
@@ -195,8 +200,8 @@ class ChildTransport(asyncio.SubprocessTransport):
         if self._returncode is None and self.child.reap() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # the child runs setuid
-                self.child.kill()
+            with contextlib.suppress(PermissionError):  # the child runs setuid
+                self._popen_view.kill()
 
     def detach(self) -> None:
         """Close the pipes, and let the child live, and its group."""
