@@ -299,8 +299,7 @@ class Child:
     def _finish(self, exit: Exit) -> None:
         """Close the descriptor, and call the observers if that was not done."""
         with self._lock:
-            if self.pidfd is not None:
-                self._close_pidfd()
+            self._close_pidfd()
             is_told, self._is_told = self._is_told, True
         if _registry.observers and not is_told:
             tell_of_exit(self, exit)

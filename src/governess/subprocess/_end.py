@@ -37,16 +37,15 @@ async def end_process(process: Process, bounds: EndBounds) -> None:
 
 async def output_ended(process: Process, timeout: float) -> bool:
     """Wait until its outputs have ended, and collect what no caller reads; False after `timeout` seconds."""
-    readers = [
-        reader._finish()
-        for reader in (process.stdout, process.stderr)
-        if reader is not None and not reader._is_finished
-    ]
-    if not readers:
+    unfinished = []
+    for reader in (process.stdout, process.stderr):
+        if reader is not None and not reader._is_finished:
+            unfinished.append(reader._finish())
+    if not unfinished:
         return True
     try:
         async with asyncio.timeout(timeout):
-            await results_of(*readers)
+            await results_of(*unfinished)
     except TimeoutError:
         return False
     return True
@@ -54,9 +53,11 @@ async def output_ended(process: Process, timeout: float) -> bool:
 
 def _is_over(process: Process) -> bool:
     """Return whether the child has exited, its outputs have come to their ends, and its group is empty."""
-    readers = (process.stdout, process.stderr)
-    if process.exit is None or not all(reader is None or reader._is_finished for reader in readers):
+    if process._child.exit is None:
         return False
+    for reader in (process.stdout, process.stderr):
+        if reader is not None and not reader._is_finished:
+            return False
     return process._group is None or not process._is_anybody_left()
 
 

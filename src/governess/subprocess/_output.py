@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, overload
 from governess.subprocess._lines import check_encoding, without_end
 from governess.subprocess._listeners import Listener
 
-__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams"]
+__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "text_of"]
 
 LIMIT = 1 << 16
 
@@ -52,6 +52,7 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         super().__init__(limit=limit, loop=loop)
         self.order = OutputOrder()
         self.failure: asyncio.Future[Exception] = loop.create_future()
+        self._readers: dict[int, Reader] = {}
         self._reader_limit = limit
         self._reader_loop = loop
         self._output = output
@@ -61,10 +62,12 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     def connection_made(self, transport: Any) -> None:
         """Make the streams."""
         super().connection_made(transport)
-        if self.stdout is not None:
-            self.stdout = self._new_reader(transport.get_pipe_transport(1))  # pyright: ignore[reportIncompatibleVariableOverride]
-        if self.stderr is not None:
-            self.stderr = self._new_reader(transport.get_pipe_transport(2))  # pyright: ignore[reportIncompatibleVariableOverride]
+        for fd, reader in ((1, self.stdout), (2, self.stderr)):
+            if reader is not None:
+                pipe = transport.get_pipe_transport(fd)
+                self._readers[fd] = Reader(self._reader_limit, self._reader_loop, pipe, self.order)
+        self.stdout = self._readers.get(1)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.stderr = self._readers.get(2)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Pass the data to the reader and to the listeners."""
@@ -72,23 +75,21 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         if self._output is Output.READ:
             self.order.note(fd, len(data))
             super().pipe_data_received(fd, data)
-        elif self._output is Output.KEEP and (reader := self._reader_of(fd)) is not None:
-            reader._keep(data)
-        self._let_hear(fd, data)
+        elif self._output is Output.KEEP:
+            self._readers[fd]._collected += data
+        if self._listeners:
+            self._let_hear(fd, data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Pass the end of an output to its reader and to the listeners."""
         super().pipe_connection_lost(fd, exc)
-        if (reader := self._reader_of(fd)) is not None:
+        if (reader := self._readers.get(fd)) is None:
+            return
+        if self._output is Output.READ:
             self.order.note(fd, 0)
+        if self._listeners:
             self._let_hear(fd, b"")
-            reader._end()
-
-    def _new_reader(self, pipe: asyncio.BaseTransport) -> Reader:
-        return Reader(self._reader_limit, self._reader_loop, pipe, self.order)
-
-    def _reader_of(self, fd: int) -> Reader | None:
-        return self.stdout if fd == 1 else self.stderr if fd == 2 else None
+        reader._ended.set()
 
     def _let_hear(self, fd: int, data: bytes) -> None:
         try:
@@ -97,8 +98,15 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         except Exception as error:  # it is raised for those who read
             self._listeners = ()
             self.failure.set_result(error)
-            for reader in filter(None, (self.stdout, self.stderr)):
+            for reader in self._readers.values():
                 reader.set_exception(error)
+
+
+def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:
+    """Return what the reader has collected, as text if there is an encoding; None without a reader."""
+    if reader is None or encoding is None:
+        return None if reader is None else reader.collected
+    return reader.collected.decode(encoding, errors)
 
 
 _CHUNK = 1 << 16
@@ -176,18 +184,10 @@ class Reader(asyncio.StreamReader):
         """Return the next `count` bytes, which have arrived already; `MergedLines` calls this."""
         return await super().readexactly(count)
 
-    def _keep(self, data: bytes) -> None:
-        """Add to the collected data; the protocol calls this."""
-        self._collected += data
-
     @property
     def _is_finished(self) -> bool:
         """Whether all that the child has written was read or collected, and nothing more comes."""
         return self._ended.is_set() and (self._order.is_followed or self.at_eof())
-
-    def _end(self) -> None:
-        """Mark the end of the output; the protocol calls this."""
-        self._ended.set()
 
     async def _finish(self) -> None:
         """Wait for the end of the output; collect what no other caller reads."""

@@ -14,7 +14,7 @@ from typing import Any
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
-from governess.subprocess._output import LIMIT, Output, Reader
+from governess.subprocess._output import LIMIT, Output, Reader, text_of
 from governess.subprocess._process import Process, create
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
 from governess.subprocess._start import group_command
@@ -251,7 +251,7 @@ class _Execution:
             return flow.exit, None, None
         complaints = b"".join(process.stderr.collected for process in flow.processes if process.stderr is not None)
         # A character may be cut off.
-        stdout = _text(flow.stdout, encoding, "replace")
+        stdout = text_of(flow.stdout, encoding, "replace")
         return flow.exit, stdout, complaints if encoding is None else complaints.decode(encoding, "replace")
 
     def completed(self, capture: bool, encoding: str | None) -> CompletedPipeline[Any]:
@@ -265,11 +265,5 @@ class _Execution:
     def _command(self, process: Process, capture: bool, encoding: str | None) -> Completed[Any]:
         assert process.exit is not None
         readers = (process.stdout, process.stderr) if capture else (None, None)
-        stdout, stderr = (_text(reader, encoding, "strict") for reader in readers)
+        stdout, stderr = (text_of(reader, encoding, "strict") for reader in readers)
         return Completed(process.argv, process.exit, stdout, stderr, self._duration)
-
-
-def _text(reader: Reader | None, encoding: str | None, errors: str) -> Any:
-    if reader is None or encoding is None:
-        return None if reader is None else reader.collected
-    return reader.collected.decode(encoding, errors)

@@ -19,7 +19,7 @@ from governess.subprocess._lines import Line, MergedLines
 from governess.subprocess._listeners import Listener
 from governess.subprocess._output import LIMIT, Output, Reader, Streams
 from governess.subprocess._pty import in_terminal, set_window_size
-from governess.subprocess._together import cancel_all, results_of
+from governess.subprocess._together import results_of
 from governess.subprocess._usage import Usage, UsageWatch, usage_of
 from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
@@ -141,20 +141,6 @@ class Process(asyncio.subprocess.Process):
         await self._connection.has_exited.wait()
         assert self._child.exit is not None
         return self._child.exit
-
-    async def _wait_unless_failed(self) -> Exit:
-        """Wait until it has ended; raise what a listener to its output has raised."""
-        if not self._streams.has_listeners:
-            return await self.wait()
-        waiting = asyncio.ensure_future(self.wait())
-        failure = self._streams.failure
-        try:
-            await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
-            if failure.done():
-                raise failure.result()
-            return await waiting
-        finally:
-            cancel_all([waiting])
 
     def signal_tree(self, signal: int) -> None:
         """Send a signal to everyone in the group that the child leads; to the child alone if it leads none.
@@ -296,12 +282,12 @@ class Process(asyncio.subprocess.Process):
             if not self._home.is_closed():
                 self._connection.abort_pipes()
             self._kill_now()
-        return self.exit
+        return self._child.exit
 
     def _kill_now(self) -> None:
         """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
         self._connection.close()
-        if self.exit is None:
+        if self._child.exit is None:
             reap_later(self._child)
 
     def _is_anybody_left(self) -> bool:

@@ -14,10 +14,11 @@ from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._listeners import BinaryFile, LineListener, listeners_of
-from governess.subprocess._output import LIMIT, Output
+from governess.subprocess._output import LIMIT, Output, text_of
 from governess.subprocess._process import Process
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
 from governess.subprocess._start import Start, group_command
+from governess.subprocess._together import cancel_all
 
 __all__ = ["run"]
 
@@ -107,9 +108,10 @@ async def run(
     """
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
-    data = input_bytes(input, encoding)
+    data = None if input is None and encoding is None else input_bytes(input, encoding)
     listens = tee is not None or on_line is not None
-    stdout, stderr = (PIPE if wish is None and (capture or listens) else wish for wish in (stdout, stderr))
+    if capture or listens:
+        stdout, stderr = PIPE if stdout is None else stdout, PIPE if stderr is None else stderr
     if listens and PIPE not in (stdout, stderr):
         raise ValueError("tee and on_line take what comes from a pipe: let stdout or stderr be PIPE or None")
     command = group_command(argv, stdin if input is None else PIPE, stdout, stderr, session, options)
@@ -131,10 +133,11 @@ async def run(
             raise
         texts = execution.outputs(capture, encoding, "replace")  # a character may be cut off
         raise ProcessTimeout(command.argv, timeout or 0, execution.exit, *texts) from None
-    assert execution.exit is not None
+    exit = execution.exit
+    assert exit is not None
     texts = execution.outputs(capture, encoding, errors)
-    completed: Completed[Any] = Completed(command.argv, execution.exit, *texts, execution.duration)
-    if check and completed.exit != 0:
+    completed: Completed[Any] = Completed(command.argv, exit, *texts, execution.duration)
+    if check and exit != 0:
         raise ProcessError(completed)
     return completed
 
@@ -172,7 +175,8 @@ class _Execution:
         started = time.monotonic()
         async with self._starting as self._process:
             self._process._feed(self._input)
-            await self._process._wait_unless_failed()
+            process = self._process
+            await (_wait_unless_failed(process) if process._streams.has_listeners else process.wait())
             timer.reschedule(None)
             self.duration = time.monotonic() - started
             await output_ended(self._process, drain)
@@ -181,6 +185,17 @@ class _Execution:
         process = self._process
         if not capture or process is None:
             return None, None
-        texts = [None if reader is None else reader.collected for reader in (process.stdout, process.stderr)]
-        first, second = (text if text is None or encoding is None else text.decode(encoding, errors) for text in texts)
-        return first, second
+        return text_of(process.stdout, encoding, errors), text_of(process.stderr, encoding, errors)
+
+
+async def _wait_unless_failed(process: Process) -> None:
+    """Wait until it has ended; raise what a listener to its output has raised."""
+    waiting = asyncio.ensure_future(process.wait())
+    failure = process._streams.failure
+    try:
+        await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
+        if failure.done():
+            raise failure.result()
+        await waiting
+    finally:
+        cancel_all([waiting])

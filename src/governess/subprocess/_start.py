@@ -79,10 +79,11 @@ def group_command(
         raise TypeError("there is no program to start")
     if taken := sorted({"process_group", "start_new_session"} & options.keys()):
         raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
-    options = child_options(options)
+    options = child_options(options) if options else options
     has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
     own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
-    command = command_of(argv, stdin, stdout, stderr, {**options, **own})
+    command = command_of(argv, stdin, stdout, stderr, options)
+    command.options = {**command.options, **own}
     command.keep_group = True
     return command
 
@@ -112,7 +113,7 @@ class Start:
     ) -> None:
         process = self._process
         assert process is not None
-        if process.is_detached:
+        if process._is_detached:
             return
         if kind is GeneratorExit:  # the coroutine is thrown away, and cannot wait for anything
             process._kill_now()

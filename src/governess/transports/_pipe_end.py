@@ -41,7 +41,7 @@ class PipeEnd:
         Raises:
             ValueError: it is closed.
         """
-        if self.closed:
+        if self._descriptor < 0:
             raise ValueError("I/O operation on a closed pipe")
         if sys.platform == "win32":
             return msvcrt.get_osfhandle(self._descriptor)

@@ -210,7 +210,7 @@ class ChildTransport(asyncio.SubprocessTransport):
             self.group.close()
         if not self._loop.is_closed():
             for pipe in self._pipes.values():
-                if pipe is not None and pipe.transport is not None:
+                if pipe is not None and pipe.transport is not None and not pipe.disconnected:
                     pipe.transport.close()
         for number, end in self._ends.items():
             if number not in self._given:  # the loop never got it; those that it has are its own to close
@@ -218,14 +218,12 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def abort_pipes(self) -> bool:
         """Close the pipes in the loop's next iteration, drop unwritten data; return whether there were any pipes."""
-        pipes = self._pipes.items()
-        connected = [(number, pipe) for number, pipe in pipes if pipe and pipe.transport and not pipe.disconnected]
-        for number, pipe in connected:
-            if number == 0:
-                pipe.transport.abort()
-            else:
-                pipe.transport.close()
-        return bool(connected)
+        connected = False
+        for number, pipe in self._pipes.items():
+            if pipe is not None and pipe.transport is not None and not pipe.disconnected:
+                connected = True
+                (pipe.transport.close if number else pipe.transport.abort)()
+        return connected
 
     def close_descriptors(self) -> None:
         """Close our ends of all pipes, now that the loop is closed, if it has not done so."""
