@@ -20,6 +20,7 @@ from typing import Any
 from governess.children import _pidfd as pidfds
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
+from governess.children._backoff import pauses
 from governess.children._exit import Exit
 from governess.children._registry import children, tell_of_exit, tell_of_spawn
 from governess.children._status import CAN_PEEK, State, exit_of, peek, state_of, take_exit, warn_of_theft
@@ -216,15 +217,11 @@ class Child:
         return contextlib.nullcontext() if sys.is_finalizing() else self._lock
 
     def _poll_for_exit(self, timeout: float | None) -> bool:
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        pause = 0.001
-        while self._lives():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            self._sleep(min(pause, left))
-            pause = min(2 * pause, 0.05)
-        return True
+        for pause in pauses(0.001, 0.05, math.inf if timeout is None else timeout):
+            if not self._lives():
+                return True
+            self._sleep(pause)
+        return not self._lives()
 
     def _sleep(self, seconds: float) -> None:
         if (descriptor := self.pidfd) is None:

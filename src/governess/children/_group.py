@@ -10,6 +10,7 @@ import sys
 import time
 
 from governess.children import _pidfd as pidfds
+from governess.children._backoff import pauses
 from governess.children._child import Child
 from governess.children._procfs import process_numbers, read_stat
 from governess.children._status import CAN_PEEK
@@ -89,14 +90,11 @@ class Group:
     async def emptied(self, timeout: float) -> bool:
         """Wait until the group has no living process; return False if that takes longer than `timeout` seconds."""
         now = time.monotonic()
-        deadline = now + timeout
-        pause = 0.002
-        while self._lives(now):
-            if (left := deadline - time.monotonic()) <= 0:
-                return False
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, 0.1)
-        return True
+        for pause in pauses(0.002, 0.1, timeout):
+            if not self._lives(now):
+                return True
+            await asyncio.sleep(pause)
+        return not self._lives(now)
 
     def _lives(self, since: float) -> bool:
         if CAN_PEEK and not self.leader.wait_for_exit(0):

@@ -10,6 +10,7 @@ import threading
 import time
 
 from governess.children._after_fork import run_after_fork
+from governess.children._backoff import pauses
 from governess.children._child import Child
 
 __all__ = ["reap_later"]
@@ -59,14 +60,13 @@ class _Reaper:
         return True
 
     def _work(self) -> None:
-        pause, known = _FIRST_PAUSE, 0
+        known = 0
         traced: set[Child] = set()
         while charges := self._reap():
             if len(charges) != known:
-                pause, known = _FIRST_PAUSE, len(charges)
+                backoff, known = pauses(_FIRST_PAUSE, _LAST_PAUSE), len(charges)
             # A tracer keeps a dead child, whose pidfd is readable, from being reaped for as long as it likes.
-            traced |= self._sleep([child for child in charges if child not in traced], pause)
-            pause = min(2 * pause, _LAST_PAUSE)
+            traced |= self._sleep([child for child in charges if child not in traced], next(backoff))
 
     def _sleep(self, charges: list[Child], pause: float) -> set[Child]:
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Callable
 
 from governess.children import _registry
+from governess.children._backoff import pauses
 from governess.children._exit import Exit
 from governess.children._per_loop import set_unless_done
 from governess.children._pidfd import has_exited, is_detached, reaped_status
@@ -145,12 +147,11 @@ def _is_reaped(pidfd: int) -> bool:
     return False
 
 
-async def _poll(is_over: Callable[[], bool], timeout: float | None = None) -> None:
-    deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
-    pause = 0.001
-    while not is_over() and (deadline is None or asyncio.get_running_loop().time() < deadline):
+async def _poll(is_over: Callable[[], bool], timeout: float = math.inf) -> None:
+    for pause in pauses(0.001, 0.05, timeout):
+        if is_over():
+            return
         await asyncio.sleep(pause)
-        pause = min(2 * pause, 0.05)
 
 
 def _set_result(future: asyncio.Future[Exit], exit: int) -> None:

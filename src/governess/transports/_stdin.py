@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from governess.transports._pipe_end import PipeEnd
+from governess.transports._write_buffer import Watermarks
 
 __all__ = ["StdinTransport", "TerminalWriter"]
 
@@ -85,7 +86,6 @@ class StdinTransport(asyncio.WriteTransport):
         self._transport.set_write_buffer_limits(high, low)
 
 
-_HIGH, _LOW = 1 << 16, 1 << 14
 _END_OF_FILE = b"\x04"  # what Ctrl-D sends: VEOF of termios(3)
 
 
@@ -103,9 +103,8 @@ class TerminalWriter(asyncio.WriteTransport):
         self._end = end
         self._buffer = bytearray()
         self._at_line_start = True
-        self._paused = False
+        self._marks = Watermarks()
         self._closing = False
-        self._high, self._low = _HIGH, _LOW
         os.set_blocking(end.fileno(), False)
         protocol.connection_made(self)
 
@@ -157,12 +156,15 @@ class TerminalWriter(asyncio.WriteTransport):
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return how many waiting bytes resume and pause the writer."""
-        return self._low, self._high
+        return self._marks.low, self._marks.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set how many waiting bytes pause and resume the writer."""
-        self._high = (_HIGH if low is None else 4 * low) if high is None else high
-        self._low = self._high // 4 if low is None else low
+        """Set how many waiting bytes pause and resume the writer.
+
+        Raises:
+            ValueError: not high >= low >= 0.
+        """
+        self._marks.set_limits(high, low)
 
     def _send(self, data: bytes) -> None:
         waits = bool(self._buffer)
@@ -171,8 +173,7 @@ class TerminalWriter(asyncio.WriteTransport):
             self._flush()
             if self._buffer:
                 self._loop.add_writer(self._end.fileno(), self._flush_waiting)
-        if len(self._buffer) > self._high and not self._paused:
-            self._paused = True
+        if self._marks.pauses(len(self._buffer)):
             self._protocol.pause_writing()
 
     def _flush(self) -> None:
@@ -186,8 +187,7 @@ class TerminalWriter(asyncio.WriteTransport):
 
     def _flush_waiting(self) -> None:
         self._flush()
-        if self._paused and len(self._buffer) <= self._low:
-            self._paused = False
+        if self._marks.resumes(len(self._buffer)):
             self._protocol.resume_writing()
         if not self._buffer:
             self._loop.remove_writer(self._end.fileno())

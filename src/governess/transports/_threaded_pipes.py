@@ -211,7 +211,7 @@ class ThreadedWriteTransport(asyncio.WriteTransport):
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return how many waiting bytes resume and pause the writer."""
-        return self._buffer.low, self._buffer.high
+        return self._buffer.marks.low, self._buffer.marks.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set how many waiting bytes pause and resume the writer.
@@ -219,7 +219,7 @@ class ThreadedWriteTransport(asyncio.WriteTransport):
         Raises:
             ValueError: not high >= low >= 0.
         """
-        self._buffer.set_limits(high, low)
+        self._buffer.marks.set_limits(high, low)
         self._pause_if_full()
 
     def _wake_if(self, idle: bool) -> None:

@@ -1,31 +1,26 @@
-"""A buffer between a loop, which adds data, and a thread, which writes it; two watermarks pause and resume the loop."""
+"""What waits to be written: the marks that pause and resume a writer, and a buffer between a loop and a thread."""
 
 from __future__ import annotations
 
 import threading
 
-__all__ = ["WriteBuffer"]
+__all__ = ["Watermarks", "WriteBuffer"]
 
 _HIGH = 64 * 1024  # asyncio's mark; its low one is a quarter of that
 
 
-class WriteBuffer:
-    """Bytes between two threads, without any I/O.
+class Watermarks:
+    """The sizes at which the writer of a transport pauses and resumes, and whether it is paused.
 
     Attributes:
-        size: how many bytes are not written yet, those that were taken included.
-        high: the watermark above which the writer pauses, in bytes.
-        low: the watermark at which the writer resumes, in bytes.
+        high: the size above which the writer pauses, in bytes.
+        low: the size at which the writer resumes, in bytes.
+        is_paused: whether it is paused.
     """
 
     def __init__(self) -> None:
-        """Start empty."""
-        self.size = 0
-        self._pieces: list[bytes] = []
-        self._finished = False
-        self._full = False
-        self._taker_sleeps = False
-        self._lock = threading.Lock()
+        """Start with asyncio's marks."""
+        self.is_paused = False
         self.set_limits(None, None)
 
     def set_limits(self, high: int | None, low: int | None) -> None:
@@ -41,6 +36,34 @@ class WriteBuffer:
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
         self.high, self.low = high, low
+
+    def pauses(self, size: int) -> bool:
+        """Return whether the writer is to pause now; once until `resumes`."""
+        was_paused, self.is_paused = self.is_paused, self.is_paused or size > self.high
+        return self.is_paused and not was_paused
+
+    def resumes(self, size: int) -> bool:
+        """Return whether the writer, who was paused, is to go on now."""
+        was_paused, self.is_paused = self.is_paused, self.is_paused and size > self.low
+        return was_paused and not self.is_paused
+
+
+class WriteBuffer:
+    """Bytes between two threads, without any I/O.
+
+    Attributes:
+        size: how many bytes are not written yet, those that were taken included.
+        marks: where the writer pauses and resumes.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.size = 0
+        self.marks = Watermarks()
+        self._pieces: list[bytes] = []
+        self._finished = False
+        self._taker_sleeps = False
+        self._lock = threading.Lock()
 
     def put(self, data: bytes) -> bool:
         """Add data; return whether the reading thread must be woken."""
@@ -69,19 +92,17 @@ class WriteBuffer:
         """Take note that `count` bytes are written; return whether to call `resumes` now."""
         with self._lock:
             self.size -= count
-            return self._full and self.size <= self.low
+            return self.marks.is_paused and self.size <= self.marks.low
 
     def pauses(self) -> bool:
         """Return whether the writer is to pause now; once until `resumes`."""
         with self._lock:
-            was_full, self._full = self._full, self._full or self.size > self.high
-            return self._full and not was_full
+            return self.marks.pauses(self.size)
 
     def resumes(self) -> bool:
         """Return whether the writer, who was paused, is to go on now."""
         with self._lock:
-            was_full, self._full = self._full, self._full and self.size > self.low
-            return was_full and not self._full
+            return self.marks.resumes(self.size)
 
     def _wakes(self) -> bool:
         wakes, self._taker_sleeps = self._taker_sleeps, False

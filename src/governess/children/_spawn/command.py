@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -15,7 +16,7 @@ from governess.children._child import Child
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 
-__all__ = ["Command", "Spawned", "arguments_of", "command_of", "program_of", "shell_command_of"]
+__all__ = ["Command", "Spawned", "arguments_of", "command_of", "discard_outcome", "program_of", "shell_command_of"]
 
 Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Stdio = int | IO[Any] | os.PathLike[Any] | None
@@ -157,6 +158,12 @@ class Spawned:
     def __del__(self) -> None:
         if not self.is_claimed:
             self.discard()
+
+
+def discard_outcome(outcome: asyncio.Future[Spawned]) -> None:
+    """End the child of a start that was cancelled in the moment when the child was born."""
+    if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+        outcome.result().discard()
 
 
 _NONE = -1

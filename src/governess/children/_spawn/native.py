@@ -19,7 +19,7 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
-from governess.children._spawn.command import Command, Spawned, arguments_of, program_of
+from governess.children._spawn.command import Command, Spawned, arguments_of, discard_outcome, program_of
 
 __all__ = ["NativeSpawner"]
 
@@ -57,8 +57,7 @@ class NativeSpawner:
             queue.submit(key, command, outcome)
             return await outcome
         except asyncio.CancelledError:
-            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
-                outcome.result().discard()
+            discard_outcome(outcome)
             raise
         finally:
             queue.leave(key)

@@ -18,7 +18,7 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop
 from governess.children._pidfd import open_pidfd
 from governess.children._registry import tell_of_spawn
-from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.command import Command, Spawned, discard_outcome
 from governess.children._spawn.stdio import Pipes
 
 if sys.platform == "win32":
@@ -174,8 +174,7 @@ async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) ->
         thread.join(_JOIN_TIMEOUT)
         return spawned
     except asyncio.CancelledError:
-        if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
-            outcome.result().discard()
+        discard_outcome(outcome)
         raise
 
 
