@@ -24,7 +24,7 @@ from governess import (
     ThreadedChildWatcher,
 )
 from governess.children import _registry
-from governess.watchers import WATCHERS, get_watcher_class
+from governess.watchers import WATCHERS, _fast, get_watcher_class
 from settings import in_thread, make_setting, run_in, told
 
 
@@ -304,16 +304,37 @@ class TestFast:
                 await asyncio.sleep(0.001)
             thread.join()
 
-        def refuse(*_: object) -> int:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-        monkeypatch.setattr(os, "pidfd_open", refuse)  # with a pidfd, Linux 6.15 tells the status of a lost child
+        monkeypatch.setattr(os, "pidfd_open", _refuse)  # with a pidfd, Linux 6.15 tells the status of a lost child
         monkeypatch.setattr(_registry, "get", look_up_slowly)
         thread = threading.Thread(target=hand_over)
         thread.start()
         is_starting.wait()
         run_in(loop_factory, main, watcher)
         assert exits == [4]
+
+    def test_exit_is_claimed_while_the_search_runs(
+        self, watcher: FastChildWatcher, loop_factory: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A child whose kept exit is being claimed keeps its status when the search asks for it in that moment."""
+
+        async def main() -> int:
+            with watcher:
+                child = subprocess.Popen(["sh", "-c", "exit 4"])
+                child.returncode = 0
+                await _reaped(child.pid)
+                exit = await told(watcher, child.pid)
+            return await exit
+
+        def search_meanwhile(pid: int) -> bool:
+            monkeypatch.setattr(_fast, "_is_no_child", is_no_child)
+            watcher._next_sweep = 0.0
+            watcher._sweep_known()
+            return is_no_child(pid)
+
+        is_no_child = _fast._is_no_child
+        monkeypatch.setattr(_fast, "_is_no_child", search_meanwhile)
+        monkeypatch.setattr(os, "pidfd_open", _refuse)
+        assert run_in(loop_factory, main, watcher) == 4
 
     def test_forgets_strangers_when_no_start_can_want_them(
         self, watcher: FastChildWatcher, loop_factory: Callable, caplog: pytest.LogCaptureFixture
@@ -373,6 +394,10 @@ class TestFast:
             return await exit
 
         assert run_in(loop_factory, main, watcher) == 0
+
+
+def _refuse(*_: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 async def _reaped(pid: int) -> None:

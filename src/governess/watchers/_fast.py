@@ -66,12 +66,15 @@ class FastChildWatcher(SigchldChildWatcher):
 
     def _claim_exit(self, child: Child) -> bool:
         with self._lock:
-            unclaimed = self._unclaimed.take(child.pid)
-        # An unclaimed exit of that number is another, earlier child's if a child with it is there.
-        if unclaimed is None or not _is_no_child(child.pid):
+            unclaimed = self._unclaimed.get(child.pid)
+        if unclaimed is None:
             return False
-        child.set_exit(unclaimed)
-        return True
+        # An unclaimed exit of that number is another, earlier child's if a child with it is there.
+        if is_its_own := _is_no_child(child.pid):
+            child.set_exit(unclaimed)
+        with self._lock:  # not before: another thread that finds it taken would call the child lost
+            self._unclaimed.forget(child.pid, unclaimed)
+        return is_its_own
 
     def _search(self) -> int:
         last = None
@@ -155,9 +158,13 @@ class _UnclaimedExits:
         self._exits[pid] = _UnclaimedExit(exit, self._youngest, is_unknown)
         return True
 
-    def take(self, pid: int) -> Exit | None:
-        unclaimed = self._exits.pop(pid, None)
+    def get(self, pid: int) -> Exit | None:
+        unclaimed = self._exits.get(pid)
         return None if unclaimed is None else unclaimed.exit
+
+    def forget(self, pid: int, exit: Exit) -> None:
+        if self.get(pid) is exit:
+            del self._exits[pid]
 
 
 class _UnclaimedExit(NamedTuple):
