@@ -1,0 +1,182 @@
+"""The transports of a child's pipes and of its terminal have the methods of asyncio's, whoever reads and writes."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settings import run_in
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+
+
+class Keeper(asyncio.Protocol):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(exc)
+
+
+async def echo(**options: Any) -> tuple[asyncio.subprocess.Process, Any, Any]:
+    """Start a `cat`; return it, and the transports of its standard input and output."""
+    process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE, **options)
+    transport = process._transport
+    return process, transport.get_pipe_transport(0), transport.get_pipe_transport(1)
+
+
+def test_another_protocol_reads(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """`set_protocol` gives what comes from then on to another protocol, its end too."""
+
+    async def main() -> None:
+        process, stdin, stdout = await echo()
+        protocol = Keeper()
+        before = stdout.get_protocol()
+        stdout.set_protocol(protocol)
+        assert stdout.get_protocol() is protocol
+        stdin.writelines([b"one ", b"two"])
+        stdin.write_eof()
+        assert await asyncio.wait_for(protocol.lost, 20) is None
+        assert protocol.data == b"one two"
+        before.connection_lost(None)  # so that the child's transport knows
+        assert await process.wait() == 0
+
+    run_in(loop_factory, main)
+
+
+def test_pause_and_resume(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Paused, it gives nothing; resumed, it gives all; both may be said twice, and after the end."""
+
+    async def main() -> None:
+        process, stdin, stdout = await echo()
+        assert stdout.is_reading()
+        stdout.resume_reading()
+        stdout.pause_reading()
+        stdout.pause_reading()
+        assert not stdout.is_reading()
+        assert not stdout.is_closing()
+        stdin.write(b"text")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.stdout.read(4), 0.05)
+        stdout.resume_reading()
+        assert await asyncio.wait_for(process.stdout.read(4), 20) == b"text"
+        stdin.close()
+        assert await process.stdout.read() == b""
+        assert await process.wait() == 0
+        assert stdout.is_closing()
+        stdout.pause_reading()
+        stdout.resume_reading()
+        stdout.close()
+
+    run_in(loop_factory, main)
+
+
+def test_close_while_paused(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A paused pipe can be closed; the child gets SIGPIPE."""
+
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec("yes", stdout=PIPE)
+        stdout = process._transport.get_pipe_transport(1)
+        stdout.pause_reading()
+        stdout.close()
+        assert stdout.is_closing()
+        assert await asyncio.wait_for(process.wait(), 20) != 0
+
+    run_in(loop_factory, main)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_standard_input(loop_factory: Callable[[], asyncio.AbstractEventLoop], terminal: bool) -> None:
+    """Marks, buffer sizes and protocols of a child's standard input are those of asyncio's write transports."""
+    from governess.subprocess import create_subprocess_exec
+
+    async def main() -> None:
+        options = {"pty": True} if terminal else {"stdin": PIPE, "stdout": PIPE}
+        try:
+            process = await create_subprocess_exec("cat", **options)
+        except NotImplementedError:
+            pytest.skip("a terminal needs the native spawner, and that a loop with add_reader")
+        stdin = process.stdin.transport
+        stdin.set_write_buffer_limits(high=4)
+        assert stdin.get_write_buffer_limits() == (1, 4)
+        stdin.set_write_buffer_limits()
+        assert stdin.get_write_buffer_limits() == (1 << 14, 1 << 16)
+        with pytest.raises(ValueError, match="high"):
+            stdin.set_write_buffer_limits(high=1, low=2)
+        assert stdin.get_write_buffer_size() == 0
+        assert stdin.can_write_eof()
+        assert stdin.get_extra_info("pipe") is not None
+        protocol = stdin.get_protocol()
+        stdin.set_protocol(protocol)
+        assert stdin.get_protocol() is protocol
+        assert repr(stdin)
+        stdin.write(b"")
+        stdin.abort()
+        assert stdin.is_closing()
+        stdin.write(b"dropped")
+        stdin.writelines([b"dropped"])
+        stdin.write_eof()
+        stdin.close()
+        process.kill()
+        await process.communicate()
+
+    run_in(loop_factory, main)
+
+
+def test_full_terminal(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal whose child does not read pauses the writer, and resumes it when the child reads on."""
+    from governess.subprocess import create_subprocess_exec
+
+    line = b"x" * 1023 + b"\n"
+    script = "stty raw -echo; echo ready; read go < go; exec wc -c"
+
+    async def main() -> None:
+        try:
+            process = await create_subprocess_exec("sh", "-c", script, pty=True)
+        except NotImplementedError:
+            pytest.skip("a terminal needs the native spawner, and that a loop with add_reader")
+        assert await process.stdout.readuntil(b"ready\n")
+        process.stdin.write(200 * line)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.stdin.drain(), 0.05)
+        assert process.stdin.transport.get_write_buffer_size() > 1 << 16
+        with open("go", "w"):
+            pass
+        await asyncio.wait_for(process.stdin.drain(), 20)
+        process.kill()
+        await process.communicate()
+
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("go")
+    run_in(loop_factory, main)
+
+
+def test_words_for_people(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """What is printed of a pipe says whether it is read, paused or closed."""
+
+    async def main() -> None:
+        process, stdin, stdout = await echo()
+        if type(stdout).__name__ == "PipeReader":
+            assert repr(stdout).startswith("<PipeReader reading <PipeEnd ")
+            stdout.pause_reading()
+            assert repr(stdout).startswith("<PipeReader paused")
+            stdout.resume_reading()
+        stdin.close()
+        await process.communicate()
+        if type(stdout).__name__ == "PipeReader":
+            assert repr(stdout) == "<PipeReader closing <PipeEnd closed>>"
+
+    run_in(loop_factory, main)
