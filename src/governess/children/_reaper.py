@@ -60,7 +60,7 @@ class _Reaper:
         return True
 
     def _work(self) -> None:
-        known = 0
+        backoff, known = pauses(_FIRST_PAUSE, _LAST_PAUSE), 0
         traced: set[Child] = set()
         while charges := self._reap():
             if len(charges) != known:
