@@ -3,7 +3,7 @@
 import sys
 
 from governess._bridge import install, installed, uninstall
-from governess._registry import (
+from governess._current_policy import (
     get_child_watcher,
     get_event_loop,
     get_event_loop_policy,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import governess._registry as registry
+import governess._current_policy as registry
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._watched import WatchedLoop, attach_watcher, close_loop

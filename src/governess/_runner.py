@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from governess._registry import get_event_loop_policy
+from governess._current_policy import get_event_loop_policy
 from governess.abc import AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory, factory_of

@@ -9,8 +9,7 @@ WATCHERS = ["FastChildWatcher", "MultiLoopChildWatcher", "SafeChildWatcher"]
 SCRIPT = """
     import asyncio, signal, threading, time
     import governess
-    from governess.watchers import _sigchld as attached
-    from governess.watchers import _sweep as multiloop
+    from governess.watchers import _sweep
 
 
     async def exits(times):
@@ -43,7 +42,7 @@ def test_signal_wakes_the_loop(watcher: str) -> None:
     run_fresh(
         SCRIPT.format(watcher=watcher)
         + """
-    attached.SLOW = multiloop.SLOW = 1000.0
+    _sweep.SLOW = 1000.0
     measure(3)
     """
     )
@@ -55,7 +54,7 @@ def test_signal_goes_to_another_thread(watcher: str) -> None:
     run_fresh(
         SCRIPT.format(watcher=watcher)
         + """
-    attached.SLOW = multiloop.SLOW = 1.0
+    _sweep.SLOW = 1.0
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()

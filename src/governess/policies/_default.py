@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from governess._registry import set_default_factory
+from governess._current_policy import set_default_factory
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
 from governess.loops._choose import LoopFactory, factory_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from governess._registry import new_event_loop
+from governess._current_policy import new_event_loop
 from governess.abc import AbstractEventLoopPolicy
 from governess.pytest_plugin import _options as options
 from governess.pytest_plugin._asyncio_hook import LoopFactories, loop_factories_offered

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from governess import _registry as registry
+from governess import _current_policy as registry
 from governess._bridge import install, uninstall
 from governess.abc import AbstractEventLoopPolicy
 from governess.policies._default import DefaultEventLoopPolicy

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from governess._registry import get_event_loop_policy
+from governess._current_policy import get_event_loop_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
 from governess.children._child import Child

@@ -16,7 +16,8 @@ from governess.children import _registry
 from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
-from governess.watchers._sigchld import SLOW, SigchldChildWatcher
+from governess.watchers import _sweep
+from governess.watchers._sigchld import SigchldChildWatcher
 
 if TYPE_CHECKING:
     from typing import Self
@@ -95,7 +96,7 @@ class FastChildWatcher(SigchldChildWatcher):
     def _sweep_known(self) -> None:
         """Ask for each known child now and then: one that was reaped elsewhere is never seen among the dead."""
         if (now := time.monotonic()) >= self._next_sweep:
-            self._next_sweep = now + SLOW
+            self._next_sweep = now + _sweep.SLOW
             for child in self._watched():
                 if not self._claim_exit(child):
                     child.reap()

@@ -9,14 +9,12 @@ import functools
 from governess.children._child import Child
 from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
+from governess.watchers import _sweep
 from governess.watchers._base import ChildWatcher
-from governess.watchers._sweep import FAST, SigchldHandler, Sweeper
+from governess.watchers._sweep import SigchldHandler, Sweeper
 from governess.watchers._threaded import wait_in_thread
 
 __all__ = ["MultiLoopChildWatcher"]
-
-# How often a loop asks for its children by itself where a signal helps, in seconds.
-SLOW = 0.5
 
 
 class MultiLoopChildWatcher(ChildWatcher):
@@ -57,7 +55,7 @@ class MultiLoopChildWatcher(ChildWatcher):
             wait_in_thread(child)
             return
         if (sweeper := self._sweepers.get(loop)) is None:
-            sweeper = _LoopSweeper(loop, SLOW if self._sigchld else FAST)
+            sweeper = _LoopSweeper(loop, _sweep.SLOW if self._sigchld else _sweep.FAST)
             self._sweepers.set(loop, sweeper)
         self._sweeper_of[child] = sweeper
         sweeper.children.add(child)

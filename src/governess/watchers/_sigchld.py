@@ -12,15 +12,13 @@ from typing import TypeVarTuple
 from governess.children._child import Child
 from governess.children._per_loop import CloseHook, when_closed
 from governess.children._reaper import reap_later
+from governess.watchers import _sweep
 from governess.watchers._base import ChildWatcher
 from governess.watchers._sweep import SigchldHandler, Sweeper
 
 __all__ = ["SafeChildWatcher", "SigchldChildWatcher"]
 
 Ts = TypeVarTuple("Ts")
-
-# How often it asks by itself, in seconds.
-SLOW = 0.5
 
 
 class SigchldChildWatcher(ChildWatcher):
@@ -90,7 +88,7 @@ class SigchldChildWatcher(ChildWatcher):
 
     def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._sweeper = sweeper = Sweeper(loop, self._search, interval=SLOW)
+        self._sweeper = sweeper = Sweeper(loop, self._search, interval=_sweep.SLOW)
         self._sigchld = SigchldHandler(sweeper.note_signal)
         left = weakref.WeakMethod(self._loop_is_closed)
         self._end = when_closed(loop, lambda: (leave := left()) and leave(sweeper))

@@ -103,8 +103,10 @@ def _forget_all() -> None:
     _dispatcher.forget()
 
 
-# How often a sweeper goes by itself where the signal has come too late, in seconds; how much of the time it may take.
-FAST, SHARE = 0.02, 0.05
+# How often a sweeper goes by itself, in seconds: where the signals come in time, and where they have come too late.
+SLOW, FAST = 0.5, 0.02
+# How much of the time it may take.
+SHARE = 0.05
 
 
 class Sweeper:

@@ -26,7 +26,7 @@ class LimitedLoop(_Base):
     """What a limited loop class has before the loop class itself: tasks that start when there is a slot for them.
 
     Attributes:
-        max_tasks: how many limiter there are.
+        max_tasks: how many of its tasks are in progress at a time.
     """
 
     max_tasks = DEFAULT
