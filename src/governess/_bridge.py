@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import governess._current_policy as registry
+from governess import _current_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._watched import WatchedLoop, attach_watcher, close_loop
@@ -41,11 +41,11 @@ def install(policy: AbstractEventLoopPolicy | None = None) -> None:
     global _changes
     _refuse_in_a_running_loop("install")
     with _lock:
-        chosen = registry.get_event_loop_policy() if policy is None else policy
-        registry.check_policy(chosen)
+        chosen = _current_policy.get_event_loop_policy() if policy is None else policy
+        _current_policy.check_policy(chosen)
         if _changes is None:
             _changes = _make_changes()
-        registry.set_event_loop_policy(chosen)
+        _current_policy.set_event_loop_policy(chosen)
 
 
 def uninstall() -> None:
@@ -70,7 +70,7 @@ def installed(policy: AbstractEventLoopPolicy | None = None) -> Iterator[None]:
         RuntimeError: a loop runs in this thread.
         TypeError: `policy` is no policy.
     """
-    before = registry.get_event_loop_policy() if _changes is not None else None
+    before = _current_policy.get_event_loop_policy() if _changes is not None else None
     install(policy)
     try:
         yield
@@ -78,7 +78,7 @@ def installed(policy: AbstractEventLoopPolicy | None = None) -> Iterator[None]:
         if before is None:
             uninstall()
         else:
-            registry.set_event_loop_policy(before)
+            _current_policy.set_event_loop_policy(before)
 
 
 class _Changes:
@@ -127,14 +127,14 @@ def _make_changes() -> _Changes:
 def _move_the_policy(changes: _Changes) -> None:
     """Keep the current policy where asyncio's own functions look for it, the C ones too, if there is such a place."""
     events = asyncio.events
-    place: registry.PolicyStore = registry.OwnStore()
+    place: _current_policy.PolicyStore = _current_policy.OwnStore()
     if "_event_loop_policy" in vars(events):
         changes.set(events, "_event_loop_policy", None)
         place = _AsynciosPlace()
-    before = registry.swap_store(place)
-    changes.then(lambda: registry.swap_store(before))
+    before = _current_policy.swap_store(place)
+    changes.then(lambda: _current_policy.swap_store(before))
     if "_init_event_loop_policy" in vars(events):
-        changes.set(events, "_init_event_loop_policy", registry.get_event_loop_policy)
+        changes.set(events, "_init_event_loop_policy", _current_policy.get_event_loop_policy)
 
 
 def _move_the_current_loop(changes: _Changes) -> None:
@@ -148,11 +148,11 @@ def _move_the_current_loop(changes: _Changes) -> None:
 
 
 def _current_loop(_local: object) -> asyncio.AbstractEventLoop:
-    return registry.get_event_loop_policy().get_event_loop()
+    return _current_policy.get_event_loop_policy().get_event_loop()
 
 
 def _set_current_loop(_local: object, loop: asyncio.AbstractEventLoop | None) -> None:
-    registry.set_event_loop(loop)
+    _current_policy.set_event_loop(loop)
 
 
 def _serve_the_fork_handler(changes: _Changes) -> None:
@@ -172,7 +172,7 @@ class _AsynciosPlace:
 
 def _names() -> dict[str, dict[str, Any]]:
     """Every name of a policy or a watcher that asyncio had from 3.8 to 3.13, module by module."""
-    functions = {name: getattr(registry, name) for name in registry.__all__}
+    functions = {name: getattr(_current_policy, name) for name in _current_policy.__all__}
     policies: dict[str, Any] = {"DefaultEventLoopPolicy": DefaultEventLoopPolicy}
     events: dict[str, Any] = {
         **functions,
@@ -205,8 +205,8 @@ def _private() -> dict[str, Any]:
     """The quiet names that 3.14 and 3.15 use themselves, where they do."""
     ours = {
         "_AbstractEventLoopPolicy": AbstractEventLoopPolicy,
-        "_get_event_loop_policy": registry.get_event_loop_policy,
-        "_set_event_loop_policy": registry.set_event_loop_policy,
+        "_get_event_loop_policy": _current_policy.get_event_loop_policy,
+        "_set_event_loop_policy": _current_policy.set_event_loop_policy,
     }
     return {name: value for name, value in ours.items() if name in vars(asyncio.events)}
 

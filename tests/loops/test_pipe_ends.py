@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from governess.children._spawn import describe
 from settings import run_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -96,17 +97,23 @@ def test_close_while_paused(loop_factory: Callable[[], asyncio.AbstractEventLoop
     run_in(loop_factory, main)
 
 
+def skip_without_terminals(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Skip where pty=True is documented to be a NotImplementedError: it needs the native spawner, that add_reader."""
+    if describe()[0] != "native" or getattr(loop_factory, "__name__", "") == "LoopWithoutPipes":
+        pytest.skip("a terminal needs the native spawner, and that a loop with add_reader")
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_standard_input(loop_factory: Callable[[], asyncio.AbstractEventLoop], terminal: bool) -> None:
     """Marks, buffer sizes and protocols of a child's standard input are those of asyncio's write transports."""
     from governess.subprocess import create_subprocess_exec
 
+    if terminal:
+        skip_without_terminals(loop_factory)
+
     async def main() -> None:
         options = {"pty": True} if terminal else {"stdin": PIPE, "stdout": PIPE}
-        try:
-            process = await create_subprocess_exec("cat", **options)
-        except NotImplementedError:
-            pytest.skip("a terminal needs the native spawner, and that a loop with add_reader")
+        process = await create_subprocess_exec("cat", **options)
         stdin = process.stdin.transport
         stdin.set_write_buffer_limits(high=4)
         assert stdin.get_write_buffer_limits() == (1, 4)
@@ -140,14 +147,12 @@ def test_full_terminal(
     """A terminal whose child does not read pauses the writer, and resumes it when the child reads on."""
     from governess.subprocess import create_subprocess_exec
 
+    skip_without_terminals(loop_factory)
     line = b"x" * 1023 + b"\n"
     script = "stty raw -echo; echo ready; read go < go; exec wc -c"
 
     async def main() -> None:
-        try:
-            process = await create_subprocess_exec("sh", "-c", script, pty=True)
-        except NotImplementedError:
-            pytest.skip("a terminal needs the native spawner, and that a loop with add_reader")
+        process = await create_subprocess_exec("sh", "-c", script, pty=True)
         assert await process.stdout.readuntil(b"ready\n")
         process.stdin.write(200 * line)
         with pytest.raises(TimeoutError):

@@ -266,16 +266,7 @@ class TestFast:
 
     def test_parks_an_early_exit(self, watcher: FastChildWatcher, loop_factory: Callable) -> None:
         """A child that was reaped inside `with watcher` before its handler came is reported with its status."""
-
-        async def main() -> int:
-            with watcher:
-                child = subprocess.Popen(["sh", "-c", "exit 8"])
-                child.returncode = 0
-                await _reaped(child.pid)
-                exit = await told(watcher, child.pid)
-            return await exit
-
-        assert run_in(loop_factory, main, watcher) == 8
+        assert run_in(loop_factory, lambda: _exit_before_its_handler(watcher), watcher) == 8
 
     def test_handler_is_added_while_the_search_runs(
         self, watcher: FastChildWatcher, loop_factory: Callable, monkeypatch: pytest.MonkeyPatch
@@ -317,14 +308,6 @@ class TestFast:
     ) -> None:
         """A child whose kept exit is being claimed keeps its status when the search asks for it in that moment."""
 
-        async def main() -> int:
-            with watcher:
-                child = subprocess.Popen(["sh", "-c", "exit 4"])
-                child.returncode = 0
-                await _reaped(child.pid)
-                exit = await told(watcher, child.pid)
-            return await exit
-
         def search_meanwhile(pid: int) -> bool:
             monkeypatch.setattr(_fast, "_is_no_child", is_no_child)
             watcher._next_sweep = 0.0
@@ -334,7 +317,7 @@ class TestFast:
         is_no_child = _fast._is_no_child
         monkeypatch.setattr(_fast, "_is_no_child", search_meanwhile)
         monkeypatch.setattr(os, "pidfd_open", _refuse)
-        assert run_in(loop_factory, main, watcher) == 4
+        assert run_in(loop_factory, lambda: _exit_before_its_handler(watcher), watcher) == 8
 
     def test_forgets_strangers_when_no_start_can_want_them(
         self, watcher: FastChildWatcher, loop_factory: Callable, caplog: pytest.LogCaptureFixture
@@ -394,6 +377,16 @@ class TestFast:
             return await exit
 
         assert run_in(loop_factory, main, watcher) == 0
+
+
+async def _exit_before_its_handler(watcher: FastChildWatcher) -> int:
+    """Return what is reported of a child that exits with 8, and is reaped before it gets its handler."""
+    with watcher:
+        child = subprocess.Popen(["sh", "-c", "exit 8"])
+        child.returncode = 0
+        await _reaped(child.pid)
+        exit = await told(watcher, child.pid)
+    return await exit
 
 
 def _refuse(*_: object) -> int:

@@ -295,11 +295,13 @@ class Child:
 
     def _finish(self, exit: Exit) -> None:
         """Close the descriptor, and call the observers if that was not done."""
-        with self._lock:
+        try:
             self._close_pidfd()
-            is_told, self._is_told = self._is_told, True
-        if _registry.observers and not is_told:
-            tell_of_exit(self, exit)
+        finally:
+            with self._lock:
+                is_told, self._is_told = self._is_told, True
+            if _registry.observers and not is_told:
+                tell_of_exit(self, exit)
 
     def _close_pidfd(self) -> None:
         with self._lock:

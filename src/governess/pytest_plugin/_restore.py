@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from governess import _current_policy as registry
+from governess import _current_policy
 from governess._bridge import install, uninstall
 from governess.abc import AbstractEventLoopPolicy
 from governess.policies._default import DefaultEventLoopPolicy
@@ -28,7 +28,7 @@ def restored() -> Iterator[None]:
 def current_policy(policy: AbstractEventLoopPolicy) -> Iterator[None]:
     """Let the policy be the current one inside the block."""
     with _policy():
-        registry.set_event_loop_policy(policy)
+        _current_policy.set_event_loop_policy(policy)
         yield
 
 
@@ -45,17 +45,17 @@ def _bridge() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _policy() -> Iterator[None]:
-    before = registry._store.get()  # `get_event_loop_policy` would make one
+    before = _current_policy._store.get()  # `get_event_loop_policy` would make one
     try:
         yield
     finally:
-        if registry._store.get() is not before:
-            registry.set_event_loop_policy(before)
+        if _current_policy._store.get() is not before:
+            _current_policy.set_event_loop_policy(before)
 
 
 @contextlib.contextmanager
 def _loop_and_watcher() -> Iterator[None]:
-    policy = registry._store.get()
+    policy = _current_policy._store.get()
     if not isinstance(policy, DefaultEventLoopPolicy):
         yield
         return
@@ -96,7 +96,7 @@ def _handler_of_sigchld() -> Iterator[None]:
 
 
 def _is_installed() -> bool:
-    return vars(asyncio).get("get_event_loop_policy") is registry.get_event_loop_policy
+    return vars(asyncio).get("get_event_loop_policy") is _current_policy.get_event_loop_policy
 
 
 def _is_ours(handler: Any) -> bool:

@@ -108,7 +108,7 @@ async def run(
     """
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
-    data = None if input is None and encoding is None else input_bytes(input, encoding)
+    data = input_bytes(input, encoding)
     listens = tee is not None or on_line is not None
     if capture or listens:
         stdout, stderr = PIPE if stdout is None else stdout, PIPE if stderr is None else stderr
@@ -173,13 +173,13 @@ class _Execution:
 
     async def run(self, timer: asyncio.Timeout, drain: float) -> None:
         started = time.monotonic()
-        async with self._starting as self._process:
-            self._process._feed(self._input)
-            process = self._process
+        async with self._starting as process:
+            self._process = process
+            process._feed(self._input)
             await (_wait_unless_failed(process) if process._streams.has_listeners else process.wait())
             timer.reschedule(None)
             self.duration = time.monotonic() - started
-            await output_ended(self._process, drain)
+            await output_ended(process, drain)
 
     def outputs(self, capture: bool, encoding: str | None, errors: str) -> tuple[Any, Any]:
         process = self._process

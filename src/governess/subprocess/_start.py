@@ -79,7 +79,7 @@ def group_command(
         raise TypeError("there is no program to start")
     if taken := sorted({"process_group", "start_new_session"} & options.keys()):
         raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
-    options = child_options(options) if options else options
+    options = child_options(options)
     has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
     own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
     command = command_of(argv, stdin, stdout, stderr, options)

@@ -94,18 +94,10 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
-        by_loop = sys.platform == "win32" or getattr(self._loop.connect_read_pipe, "__module__", "") not in _REPLACED
         for number, end in self._ends.items():
             pipe = self._pipes[number] = _PipeProtocol(self, number)
-            if by_loop if number else not os.isatty(end.fileno()):
+            if not self._connect_here(number, pipe, end):
                 await self._connect_by_loop(number, pipe, end)
-                continue
-            try:
-                (PipeReader if number else TerminalWriter)(self._loop, pipe, end)
-            except NotImplementedError:  # the loop has no add_reader
-                await self._connect_by_loop(number, pipe, end)
-            else:
-                self._given += (number,)
         try:
             self._protocol.connection_made(self)
         except Exception as error:  # as the loop does with those of its callbacks
@@ -116,6 +108,22 @@ class ChildTransport(asyncio.SubprocessTransport):
             pending, self._pending = self._pending or (), None
             for callback, args in pending:
                 self._loop.call_soon(callback, *args)
+
+    def _connect_here(self, number: int, pipe: _PipeProtocol, end: PipeEnd) -> bool:
+        """Read by `add_reader`, or write to a terminal; return False if that is left to the loop."""
+        if number == 0:
+            if not os.isatty(end.fileno()):
+                return False
+            TerminalWriter(self._loop, pipe, end)
+        else:
+            if sys.platform == "win32" or getattr(self._loop.connect_read_pipe, "__module__", "") not in _REPLACED:
+                return False
+            try:
+                PipeReader(self._loop, pipe, end)
+            except NotImplementedError:  # the loop has no add_reader
+                return False
+        self._given += (number,)
+        return True
 
     async def _connect_by_loop(self, number: int, pipe: _PipeProtocol, end: PipeEnd) -> None:
         """Have the loop read or write; it also closes the end, in its own way."""

@@ -111,13 +111,12 @@ def _allowed(options: Mapping[str, Any]) -> dict[str, Any]:
 class Spawned:
     """A child that was just started, and our ends of its pipes.
 
-    Its receiver claims it. If it is dropped before that, it kills the child, since no other object references it.
+    Its receiver calls `claim`. If it is dropped before that, it kills the child, since no other object references it.
 
     Attributes:
         child: the child.
         pipes: our descriptor for each of the child's 0, 1, 2 that is a pipe.
         group: the group that the child leads, if the command wants it kept.
-        is_claimed: whether child and descriptors are somebody else's by now.
     """
 
     def __init__(self, command: Command, child: Child, pipes: dict[int, int]) -> None:
@@ -125,16 +124,16 @@ class Spawned:
         self.child = child
         self.pipes = pipes
         self.group = Group(child) if command.keep_group else None
-        self.is_claimed = False
+        self._claimed = False
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""
-        self.is_claimed = True
+        self._claimed = True
         return self
 
     def discard(self) -> None:
         """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
-        if self.is_claimed:
+        if self._claimed:
             return
         try:
             self._end()
@@ -142,7 +141,7 @@ class Spawned:
             self._end()
             raise
         finally:
-            self.is_claimed = True
+            self._claimed = True
 
     def _end(self) -> None:
         while self.pipes:
@@ -156,7 +155,7 @@ class Spawned:
         reap_later(self.child)
 
     def __del__(self) -> None:
-        if not self.is_claimed:
+        if not self._claimed:
             self.discard()
 
 
