@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from governess.children import Child, Group, adopt
+from governess.children import Child, Group, _group, adopt
 from governess.children import _pidfd as pidfd
 
 #: A leader that leaves a member of its group behind, which tells its number.
@@ -19,7 +19,7 @@ LEAVES_ONE = "sleep 60 & echo $!"
 @pytest.fixture(params=["pidfd of the group", "number of the group", "no pidfd"])
 def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "number of the group":
-        monkeypatch.setattr(pidfd, "can_signal_group", lambda pidfd: False)
+        monkeypatch.setattr(_group, "_PIDFD_SIGNAL_PROCESS_GROUP", 1 << 20)  # EINVAL, as before Linux 6.9
     elif request.param == "no pidfd":
         monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
     else:
@@ -110,7 +110,7 @@ def test_cheap_when_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without os.waitid (macOS before Python 3.13) a group is ended too, and its leader's end is told after that."""
-    for module in ("_status", "_child", "_group"):
+    for module in ("_exit", "_child", "_group"):
         monkeypatch.setattr(f"governess.children.{module}.CAN_PEEK", False)
     monkeypatch.setattr(pidfd, "open_pidfd", lambda pid: None)
     child, number = start("(trap '' TERM; sleep 60) & echo $!; wait")

@@ -174,7 +174,7 @@ class TestLife:
             process = await python(WAIT, stdin=PIPE, stdout=PIPE)
             getattr(process, end)()
             await process.communicate()
-            while not process._transport._finished:
+            while not process._transport.finished:
                 await asyncio.sleep(0)
             with pytest.raises(ProcessLookupError):
                 getattr(process, end)()

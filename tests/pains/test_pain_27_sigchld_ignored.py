@@ -74,7 +74,7 @@ def ignored_sigchld() -> Iterator[None]:
 @contextlib.contextmanager
 def warnings() -> Iterator[list[str]]:
     """What governess logs."""
-    from governess.children._status import _warn_of_ignored_sigchld
+    from governess.children._exit import _warn_of_ignored_sigchld
 
     _warn_of_ignored_sigchld.cache_clear()  # it warns once in a process
     said: list[str] = []

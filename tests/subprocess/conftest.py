@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from governess.children import _pidfd as pidfd
+from governess.children import _group
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
@@ -33,4 +33,4 @@ def run_in_loop(run: Run) -> Run:
 def _reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How a group is reached: as this kernel can, and as before Linux 6.9."""
     if request.param == "by number":
-        monkeypatch.setattr(pidfd, "can_signal_group", lambda pidfd: False)
+        monkeypatch.setattr(_group, "_PIDFD_SIGNAL_PROCESS_GROUP", 1 << 20)  # EINVAL, as before Linux 6.9

@@ -21,9 +21,8 @@ from governess.children import _pidfd as pidfds
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
 from governess.children._backoff import pauses
-from governess.children._exit import Exit
+from governess.children._exit import CAN_PEEK, Exit, State, exit_of, peek, state_of, take_exit, warn_of_theft
 from governess.children._registry import children, tell_of_exit, tell_of_spawn
-from governess.children._status import CAN_PEEK, State, exit_of, peek, state_of, take_exit, warn_of_theft
 
 __all__ = ["Child", "adopt", "children"]
 
@@ -181,7 +180,8 @@ class Child:
             if self._subscribers or self.exit is not None:
                 return
             self._let_go = True
-        self._leave_registry()
+            if _registry.living.get(self.pid) is self:
+                del _registry.living[self.pid]
         self._close_pidfd()
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
@@ -256,6 +256,8 @@ class Child:
 
     def _record(self, found: Exit, *, is_reaped: bool) -> None:
         """Record how it ended; the caller holds the lock."""
+        if is_reaped and _registry.living.get(self.pid) is self:  # and not another child that has its pid by now
+            del _registry.living[self.pid]
         if self.exit is None:
             self.exit = found
         else:
@@ -263,23 +265,23 @@ class Child:
         self._is_reaped = is_reaped
 
     def _tell_all(self) -> None:
-        """Call the subscribers, and the observers if the child is reaped.
+        """Call the subscribers; if the child is reaped, close its descriptor and call the observers.
 
         If a KeyboardInterrupt comes in between, the next `reap` continues.
         """
         if (exit := self.exit) is None:
             return
-        if self._is_reaped:
-            self._leave_registry()
         try:
             self._tell_subscribers(exit)
         finally:
             if self._is_reaped:
-                self._finish(exit)
-
-    def _leave_registry(self) -> None:
-        if _registry.living.get(self.pid) is self:  # and not another child that has its pid by now
-            del _registry.living[self.pid]
+                try:
+                    self._close_pidfd()
+                finally:
+                    with self._lock:
+                        is_told, self._is_told = self._is_told, True
+                    if _registry.observers and not is_told:
+                        tell_of_exit(self, exit)
 
     def _tell_subscribers(self, exit: Exit) -> None:
         try:
@@ -292,16 +294,6 @@ class Child:
         except BaseException:  # a KeyboardInterrupt must not keep the exit from the other subscribers
             self._tell_subscribers(exit)
             raise
-
-    def _finish(self, exit: Exit) -> None:
-        """Close the descriptor, and call the observers if that was not done."""
-        try:
-            self._close_pidfd()
-        finally:
-            with self._lock:
-                is_told, self._is_told = self._is_told, True
-            if _registry.observers and not is_told:
-                tell_of_exit(self, exit)
 
     def _close_pidfd(self) -> None:
         with self._lock:

@@ -9,11 +9,10 @@ import signal
 import sys
 import time
 
-from governess.children import _pidfd as pidfds
 from governess.children._backoff import pauses
 from governess.children._child import Child
+from governess.children._exit import CAN_PEEK
 from governess.children._procfs import process_numbers, read_stat
-from governess.children._status import CAN_PEEK
 
 __all__ = ["Group", "end_group"]
 
@@ -40,13 +39,18 @@ class Group:
 
     Attributes:
         leader: the child.
+        is_closed: whether `close` was called.
     """
+
+    is_closed = True  # until the constructor has finished
+    _pidfd: int | None = None
 
     def __init__(self, leader: Child) -> None:
         """Use the group of the child `leader`."""
         self.leader = leader
         self._hold = contextlib.ExitStack()
         self._pidfd = _group_pidfd(leader)
+        self.is_closed = False
         # Where the exit of a held child cannot be seen, the leader is held only while `end` runs.
         if self._pidfd is None and CAN_PEEK:
             self._hold.enter_context(leader.held())
@@ -57,6 +61,7 @@ class Group:
 
     def close(self) -> None:
         """Release the group; its leader is reaped if it has exited."""
+        self.is_closed = True
         descriptor, self._pidfd = self._pidfd, None
         if descriptor is not None:
             os.close(descriptor)
@@ -70,7 +75,8 @@ class Group:
             PermissionError: no process in it may be signalled.
         """
         if self._pidfd is not None:
-            pidfds.signal_group(self._pidfd, number)
+            # The group that this process leads or has led, also when it is reaped, and its number another's.
+            signal.pidfd_send_signal(self._pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
         else:
             self.leader.signal_group(number)
 
@@ -116,12 +122,22 @@ class Group:
             self.signal(number)
 
 
+_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 6.9
+
+
 def _group_pidfd(leader: Child) -> int | None:
+    """Return a descriptor by which the group can be signalled; None where the kernel or a sandbox refuses that."""
     descriptor = leader.duplicate_pidfd()
-    if descriptor is None or pidfds.can_signal_group(descriptor):
+    if descriptor is None:
+        return None
+    try:
+        signal.pidfd_send_signal(descriptor, 0, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+    except ProcessLookupError:  # nobody is left in it
         return descriptor
-    os.close(descriptor)
-    return None
+    except (OSError, AttributeError):
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 class _Snapshot:

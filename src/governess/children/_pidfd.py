@@ -15,21 +15,18 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
-    "can_signal_group",
     "has_exited",
     "is_detached",
     "lost_status",
     "open_pidfd",
     "reaped_status",
     "send_signal",
-    "signal_group",
     "unavailable",
 ]
 
 # include/uapi/linux/pidfd.h: _IOWR(0xFF, 11, struct pidfd_info), whose first version has 64 bytes
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
-_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 _INFO = struct.Struct("=Q52xi")  # the mask, what is not asked for, the wait status
 
 
@@ -89,27 +86,6 @@ def send_signal(pidfd: int, number: int) -> bool:
         signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         raise
-    except (OSError, AttributeError):
-        return False
-    return True
-
-
-def signal_group(pidfd: int, number: int) -> None:
-    """Send a signal to the group that the process leads, or has led: it may be reaped, and its number another's.
-
-    Raises:
-        ProcessLookupError: there is nobody in that group.
-        PermissionError: nobody in it may be signalled.
-    """
-    signal.pidfd_send_signal(pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
-
-
-def can_signal_group(pidfd: int) -> bool:
-    """Return whether `signal_group` works here: on Linux 6.9 and later."""
-    try:
-        signal_group(pidfd, 0)
-    except ProcessLookupError:
-        return True
     except (OSError, AttributeError):
         return False
     return True

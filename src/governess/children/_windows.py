@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from governess.children._child import Child
-from governess.children._exit import Exit
-from governess.children._status import State
+from governess.children._exit import Exit, State
 
 __all__ = ["WindowsChild"]
 

@@ -7,9 +7,8 @@ if sys.platform == "win32":
 
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
-from governess.subprocess._limits import Limits
-from governess.subprocess._lines import Line
-from governess.subprocess._listeners import BinaryFile
+from governess.subprocess._limits import Limits, Usage, UsageWatch
+from governess.subprocess._lines import BinaryFile, Line
 from governess.subprocess._orphans import reap_orphans
 from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
@@ -20,7 +19,6 @@ from governess.subprocess._pty import WindowSize
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
 from governess.subprocess._run import run
 from governess.subprocess._start import Start, start
-from governess.subprocess._usage import Usage, UsageWatch
 from governess.subprocess._watch import watch
 
 __all__ = [

@@ -15,7 +15,7 @@ from governess.subprocess._together import results_of, run_both
 if TYPE_CHECKING:
     from governess.subprocess._process import Process
 
-__all__ = ["EndBounds", "end_process", "output_ended"]
+__all__ = ["EndBounds", "end_process", "is_over", "output_ended"]
 
 logger = logging.getLogger("governess")
 
@@ -29,10 +29,19 @@ class EndBounds:
     drain: float = 1.0
 
 
+def is_over(process: Process) -> bool:
+    """Return whether nothing is left to be done: the child has exited, its pipes are closed, and its output is read."""
+    if not process._connection.finished:
+        return False
+    for reader in (process.stdout, process.stderr):
+        if reader is not None and not reader._is_finished:
+            return False
+    return process._group is None or process._group.is_closed or not process._is_anybody_left()
+
+
 async def end_process(process: Process, bounds: EndBounds) -> None:
-    """Take the steps of `Process.end`, unless the process is at its end already; cancelled, go on to the next step."""
-    if not _is_over(process):
-        await run_both(_terminate(process, bounds.grace), _await_last_words(process, bounds))
+    """Take the steps of `Process.end`; cancelled, go on to the next step."""
+    await run_both(_terminate(process, bounds.grace), _await_last_words(process, bounds))
 
 
 async def output_ended(process: Process, timeout: float) -> bool:
@@ -49,16 +58,6 @@ async def output_ended(process: Process, timeout: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _is_over(process: Process) -> bool:
-    """Return whether the child has exited, its outputs have come to their ends, and its group is empty."""
-    if process._child.exit is None:
-        return False
-    for reader in (process.stdout, process.stderr):
-        if reader is not None and not reader._is_finished:
-            return False
-    return process._group is None or not process._is_anybody_left()
 
 
 async def _terminate(process: Process, grace: float) -> None:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from governess.children import _registry
-from governess.children._exit import Exit
+from governess.children._exit import Exit, take_exit
 from governess.children._pidfd import open_pidfd
 from governess.children._procfs import read_stat
-from governess.children._status import take_exit
 
 __all__ = ["reap_orphans"]
 

@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, overload
 
-from governess.subprocess._lines import check_encoding, without_end
-from governess.subprocess._listeners import Listener
+from governess.subprocess._lines import Listener, check_encoding, without_end
 
 __all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "text_of"]
 
@@ -40,6 +39,7 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     stdin: asyncio.StreamWriter | None
     stdout: Reader | None
     stderr: Reader | None
+    _pipe_fds: list[int]  # asyncio's: those that are not closed
 
     def __init__(
         self,
@@ -60,12 +60,14 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         self.has_listeners = bool(listeners)
 
     def connection_made(self, transport: Any) -> None:
-        """Make the streams."""
-        super().connection_made(transport)
-        for fd, reader in ((1, self.stdout), (2, self.stderr)):
-            if reader is not None:
-                pipe = transport.get_pipe_transport(fd)
+        """Make the streams, as asyncio's class does, but with readers of our own."""
+        self._transport = transport
+        if (pipe := transport.get_pipe_transport(0)) is not None:
+            self.stdin = asyncio.StreamWriter(pipe, self, None, self._reader_loop)
+        for fd in (1, 2):
+            if (pipe := transport.get_pipe_transport(fd)) is not None:
                 self._readers[fd] = Reader(self._reader_limit, self._reader_loop, pipe, self.order)
+                self._pipe_fds.append(fd)
         self.stdout = self._readers.get(1)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.stderr = self._readers.get(2)  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -104,9 +106,9 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
 
 def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:
     """Return what the reader has collected, as text if there is an encoding; None without a reader."""
-    if reader is None or encoding is None:
-        return None if reader is None else reader.collected
-    return reader.collected.decode(encoding, errors)
+    if reader is None:
+        return None
+    return bytes(reader._collected) if encoding is None else reader._collected.decode(encoding, errors)
 
 
 _CHUNK = 1 << 16

@@ -13,14 +13,12 @@ from governess.children._exit import Exit
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
-from governess.subprocess._end import EndBounds, end_process
-from governess.subprocess._limits import child_options
-from governess.subprocess._lines import Line, MergedLines
-from governess.subprocess._listeners import Listener
+from governess.subprocess._end import EndBounds, end_process, is_over
+from governess.subprocess._limits import Usage, UsageWatch, child_options, usage_of
+from governess.subprocess._lines import Line, Listener, MergedLines
 from governess.subprocess._output import LIMIT, Output, Reader, Streams
 from governess.subprocess._pty import in_terminal, set_window_size
 from governess.subprocess._together import results_of
-from governess.subprocess._usage import Usage, UsageWatch, usage_of
 from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
 
@@ -276,12 +274,13 @@ class Process(asyncio.subprocess.Process):
         return await self._end(EndBounds(grace, kill_timeout, drain))
 
     async def _end(self, bounds: EndBounds) -> Exit | None:
-        try:
-            await end_process(self, bounds)
-        finally:
-            if not self._home.is_closed():
-                self._connection.abort_pipes()
-            self._kill_now()
+        if not is_over(self):
+            try:
+                await end_process(self, bounds)
+            finally:
+                if not self._home.is_closed():
+                    self._connection.abort_pipes()
+                self._kill_now()
         return self._child.exit
 
     def _kill_now(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
-from governess.subprocess._listeners import BinaryFile, LineListener, listeners_of
+from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
 from governess.subprocess._output import LIMIT, Output, text_of
 from governess.subprocess._process import Process
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
@@ -119,7 +119,7 @@ async def run(
     starting = Start(
         command,
         LIMIT,
-        listeners_of(tee, on_line, encoding, errors),
+        listeners_of(tee, on_line, encoding, errors) if listens else [],
         output,
         EndBounds(grace, kill_timeout, drain),
     )
@@ -132,11 +132,11 @@ async def run(
         if not timer.expired():
             raise
         texts = execution.outputs(capture, encoding, "replace")  # a character may be cut off
-        raise ProcessTimeout(command.argv, timeout or 0, execution.exit, *texts) from None
+        raise ProcessTimeout(argv, timeout or 0, execution.exit, *texts) from None
     exit = execution.exit
     assert exit is not None
     texts = execution.outputs(capture, encoding, errors)
-    completed: Completed[Any] = Completed(command.argv, exit, *texts, execution.duration)
+    completed: Completed[Any] = Completed(argv, exit, *texts, execution.duration)
     if check and exit != 0:
         raise ProcessError(completed)
     return completed
@@ -169,7 +169,7 @@ class _Execution:
 
     @property
     def exit(self) -> Exit | None:
-        return None if self._process is None else self._process.exit
+        return None if self._process is None else self._process._child.exit
 
     async def run(self, timer: asyncio.Timeout, drain: float) -> None:
         started = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any
 from governess.children._spawn.command import Command, Program, Stdio, command_of
 from governess.subprocess._end import EndBounds
 from governess.subprocess._limits import child_options
-from governess.subprocess._listeners import BinaryFile, LineListener, Listener, listeners_of
+from governess.subprocess._lines import BinaryFile, LineListener, Listener, listeners_of
 from governess.subprocess._output import LIMIT, Output
 from governess.subprocess._process import Process, create
 
@@ -79,7 +79,7 @@ def group_command(
         raise TypeError("there is no program to start")
     if taken := sorted({"process_group", "start_new_session"} & options.keys()):
         raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
-    options = child_options(options)
+    options = child_options(options) if options else {}
     has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
     own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
     command = command_of(argv, stdin, stdout, stderr, options)

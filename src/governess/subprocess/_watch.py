@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 from governess.children import _registry
 from governess.children._backoff import pauses
-from governess.children._exit import Exit
+from governess.children._exit import CAN_PEEK, Exit, State, exit_of, state_of
 from governess.children._per_loop import set_unless_done
 from governess.children._pidfd import has_exited, is_detached, reaped_status
-from governess.children._status import CAN_PEEK, State, exit_of, state_of
 from governess.transports._start import watcher_of
 
 __all__ = ["watch"]

@@ -65,7 +65,7 @@ async def start_child(
                 spawned.pipes.update(ends)
                 ends.clear()
             transport = ChildTransport(loop, protocol, command.args, spawned)
-            spawned.claim()
+            spawned.claimed = True
             (_children_of.get(loop) or _new_children(loop)).watch(watcher, spawned.child, transport)
         await transport.connect()
     except BaseException:  # KeyboardInterrupt, too, at whichever line

@@ -20,8 +20,7 @@ from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Spawned
-from governess.transports._pipe_end import PipeEnd
-from governess.transports._pipe_reader import PipeReader
+from governess.transports._pipe_end import PipeEnd, PipeReader
 from governess.transports._popen_view import PopenView
 from governess.transports._stdin import StdinTransport, TerminalWriter
 
@@ -47,6 +46,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         child: the child.
         group: the group that it leads, likewise.
         has_exited: set when its exit is known, whoever else may hold its pipes (cpython#119710).
+        finished: whether its exit is known and its pipes are closed.
     """
 
     _closed = True  # until the constructor has finished
@@ -77,7 +77,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
         self.has_exited = asyncio.Event()
-        self._finished = False
+        self.finished = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -88,7 +88,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         return f"<{' '.join(filter(None, words))}>"
 
     def __del__(self) -> None:
-        if not self._closed and not self._finished:
+        if not self._closed and not self.finished:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
             self._kill()
 
@@ -179,21 +179,21 @@ class ChildTransport(asyncio.SubprocessTransport):
         Raises:
             ProcessLookupError: the connection to the child is lost, since it has exited.
         """
-        if self._finished:
+        if self.finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
             self.child.signal(signal)
 
     def terminate(self) -> None:
         """Ask the child to end, as `Child.terminate`; errors as `send_signal`."""
-        if self._finished:
+        if self.finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
             self.child.terminate()
 
     def kill(self) -> None:
         """End the child, as `Child.kill`; errors as `send_signal`."""
-        if self._finished:
+        if self.finished:
             raise ProcessLookupError
         with contextlib.suppress(ProcessLookupError):
             self.child.kill()
@@ -304,7 +304,7 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def _lose_connection(self) -> None:
         protocol, self._protocol = self._protocol, None
-        self._finished = True
+        self.finished = True
         protocol.connection_lost(None)
 
 

@@ -4,9 +4,8 @@ from governess.watchers._base import ChildWatcher
 from governess.watchers._choice import WATCHERS, WatcherChoice, available_watchers, choose_watcher, get_watcher_class
 from governess.watchers._fast import FastChildWatcher
 from governess.watchers._kqueue import KqueueChildWatcher
-from governess.watchers._multiloop import MultiLoopChildWatcher
 from governess.watchers._pidfd import PidfdChildWatcher
-from governess.watchers._sigchld import SafeChildWatcher
+from governess.watchers._sigchld import MultiLoopChildWatcher, SafeChildWatcher
 from governess.watchers._threaded import ThreadedChildWatcher
 
 __all__ = [

@@ -102,7 +102,7 @@ class _LoopPoller:
     """The children of one loop. It exists until the loop closes; if the loop has no close hook, until it is empty."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, queue: ExitPoller) -> None:
-        self._loop = weakref.ref(loop)
+        self._loop: Callable[[], asyncio.AbstractEventLoop | None] = weakref.ref(loop)
         self._queue = queue
         self._children: set[Child] = set()
         self.is_closed = False
@@ -113,7 +113,6 @@ class _LoopPoller:
             self._end = when_closed(loop, self._give_up)
         except BaseException:
             self.close()
-            self.abandon()
             raise
 
     def add(self, child: Child) -> None:
@@ -135,23 +134,25 @@ class _LoopPoller:
     def close(self) -> None:
         """Leave the loop, from any thread, unless there are new children by then."""
         loop = self._loop()
-        if loop is None or loop.is_closed():
-            self.abandon()
-        elif loop.is_running() and loop is not running_loop():
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self.close)
-        elif not self._children and not self.is_closed:
+        if loop is not None and not loop.is_closed():
+            if loop.is_running() and loop is not running_loop():
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self.close)
+                return
+            if self._children or self.is_closed:
+                return
             loop.remove_reader(self._queue.fileno())
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Close the queue only: the loop is not told, and the children in it are dropped."""
         if not self.is_closed:
             self.is_closed = True
             if self._end is not None:
                 self._end.cancel()
             self._children.clear()
             self._queue.close()
+
+    def abandon(self) -> None:
+        """Close the queue only: the loop is not told, and the children in it are dropped."""
+        self._loop = _no_loop
+        self.close()
 
     def _give_up(self) -> None:
         orphans = list(self._children)
@@ -173,6 +174,10 @@ class _LoopPoller:
         finally:
             for child in exited:  # a callback raised KeyboardInterrupt or its like
                 reap_later(child)
+
+
+def _no_loop() -> None:
+    return None
 
 
 class PidfdChildWatcher(PollerChildWatcher):

@@ -16,7 +16,16 @@ from governess.children._child import Child
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 
-__all__ = ["Command", "Spawned", "arguments_of", "command_of", "discard_outcome", "program_of", "shell_command_of"]
+__all__ = [
+    "Command",
+    "Outcome",
+    "Spawned",
+    "arguments_of",
+    "command_of",
+    "discard_outcome",
+    "program_of",
+    "shell_command_of",
+]
 
 Program = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Stdio = int | IO[Any] | os.PathLike[Any] | None
@@ -111,29 +120,32 @@ def _allowed(options: Mapping[str, Any]) -> dict[str, Any]:
 class Spawned:
     """A child that was just started, and our ends of its pipes.
 
-    Its receiver calls `claim`. If it is dropped before that, it kills the child, since no other object references it.
+    Its receiver claims it. If it is dropped before that, it kills the child, since no other object references it.
 
     Attributes:
         child: the child.
         pipes: our descriptor for each of the child's 0, 1, 2 that is a pipe.
         group: the group that the child leads, if the command wants it kept.
+        claimed: whether the receiver owns the child and the descriptors from here on.
     """
 
     def __init__(self, command: Command, child: Child, pipes: dict[int, int]) -> None:
         """Own the child and the descriptors until they are claimed."""
         self.child = child
         self.pipes = pipes
-        self.group = Group(child) if command.keep_group else None
-        self._claimed = False
+        self.claimed = False
+        self.group: Group | None = None
+        if command.keep_group:
+            self.group = Group(child)
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""
-        self._claimed = True
+        self.claimed = True
         return self
 
     def discard(self) -> None:
         """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
-        if self._claimed:
+        if self.claimed:
             return
         try:
             self._end()
@@ -141,7 +153,7 @@ class Spawned:
             self._end()
             raise
         finally:
-            self._claimed = True
+            self.claimed = True
 
     def _end(self) -> None:
         while self.pipes:
@@ -155,14 +167,18 @@ class Spawned:
         reap_later(self.child)
 
     def __del__(self) -> None:
-        if not self._claimed:
+        if not self.claimed:
             self.discard()
 
 
-def discard_outcome(outcome: asyncio.Future[Spawned]) -> None:
+#: Of a start. The receiver takes the child out of the list, since the loop may keep a future that is done for longer.
+Outcome = asyncio.Future[list[Spawned]]
+
+
+def discard_outcome(outcome: Outcome) -> None:
     """End the child of a start that was cancelled in the moment when the child was born."""
     if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
-        outcome.result().discard()
+        outcome.result().pop().discard()
 
 
 _NONE = -1

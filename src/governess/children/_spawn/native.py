@@ -19,7 +19,7 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
-from governess.children._spawn.command import Command, Spawned, arguments_of, discard_outcome, program_of
+from governess.children._spawn.command import Command, Outcome, Spawned, arguments_of, discard_outcome, program_of
 
 __all__ = ["NativeSpawner"]
 
@@ -51,11 +51,11 @@ class NativeSpawner:
             except NotImplementedError:  # the loop has no add_reader
                 return await popen.spawn(command)
             slot.queue = weakref.ref(queue)
-        outcome: asyncio.Future[Spawned] = loop.create_future()
+        outcome: Outcome = loop.create_future()
         key = next(_keys)
         try:
             queue.submit(key, command, outcome)
-            return await outcome
+            return (await outcome).pop()
         except asyncio.CancelledError:
             discard_outcome(outcome)
             raise
@@ -73,7 +73,7 @@ class _SpawnQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop, slot: _Slot) -> None:
         self.loop = loop
         self._slot = slot
-        self._waiting: dict[int, tuple[asyncio.Future[Spawned], Command]] = {}
+        self._waiting: dict[int, tuple[Outcome, Command]] = {}
         self._channel = _native.Channel()
         try:
             # In a context of its own: it serves others too, whatever priority this one has.
@@ -85,7 +85,7 @@ class _SpawnQueue:
             self.close()
             raise
 
-    def submit(self, key: int, command: Command, outcome: asyncio.Future[Spawned]) -> None:
+    def submit(self, key: int, command: Command, outcome: Outcome) -> None:
         """Start the child; the outcome becomes the result of the future."""
         self._waiting[key] = outcome, command
         self._channel.submit(key, *arguments_of(command, **command.options))
@@ -118,7 +118,7 @@ class _SpawnQueue:
                 outcome.set_exception(_failure(command, error, step))
                 return
             spawned = _spawned(command, started, pid, pidfd, ends)
-            outcome.set_result(spawned)
+            outcome.set_result([spawned])
             if _registry.observers:
                 _registry.tell_of_spawn(spawned.child)
         finally:

@@ -18,7 +18,7 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop
 from governess.children._pidfd import open_pidfd
 from governess.children._registry import tell_of_spawn
-from governess.children._spawn.command import Command, Spawned, discard_outcome
+from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome
 from governess.children._spawn.stdio import Pipes
 
 if sys.platform == "win32":
@@ -160,7 +160,7 @@ async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) ->
     global _last_refusal
     if time.monotonic() < _last_refusal + _BACKOFF:
         return _start_here(command)
-    outcome: asyncio.Future[Spawned] = loop.create_future()
+    outcome: Outcome = loop.create_future()
     task = _Task(command, loop, outcome)
     thread = threading.Thread(target=task.perform, name="governess-spawn", daemon=True)
     try:
@@ -169,7 +169,7 @@ async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) ->
         _last_refusal = time.monotonic()
         return _start_here(command)
     try:
-        spawned = await outcome
+        spawned = (await outcome).pop()
         # It has told, and so it is at its end: neither a fork nor the end of an interpreter shall meet it.
         thread.join(_JOIN_TIMEOUT)
         return spawned
@@ -208,7 +208,7 @@ def _is_fifo(path: os.PathLike[Any]) -> bool:
 class _Task:
     """One child to be started, and the future that waits for it."""
 
-    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop, outcome: asyncio.Future[Spawned]) -> None:
+    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop, outcome: Outcome) -> None:
         self._command = command
         self._loop = loop
         self._outcome = outcome
@@ -251,7 +251,7 @@ class _Task:
         if self._outcome.done():
             spawned.discard()
         else:
-            self._outcome.set_result(spawned)
+            self._outcome.set_result([spawned])
 
     def _failed(self, error: BaseException) -> None:
         if not self._outcome.done():

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from governess.children import _exit as status
 from governess.children import _pidfd as pidfd
-from governess.children import _status as status
 from spawning import _native
 
 needs_reap = pytest.mark.skipif(not hasattr(_native, "reap"), reason="the extension has no such call here")
