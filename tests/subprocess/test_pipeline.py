@@ -63,6 +63,13 @@ class TestRun:
         text = os.urandom(1 << 20)
         assert runs(pipeline(["cat"], ["cat"]), input=text).stdout == text
 
+    def test_errors_both_ways(self, runs: Callable) -> None:
+        """`errors` holds for what goes in as for what comes out."""
+        word = "caf\udce9"
+        assert runs(cmd("cat") | cmd("cat"), input=word, encoding="utf-8", errors="surrogateescape").stdout == word
+        with pytest.raises(UnicodeEncodeError):
+            runs(cmd("cat") | cmd("cat"), input=word, encoding="utf-8")
+
     def test_one_command(self, runs: Callable) -> None:
         """A pipeline of one command is that command."""
         assert runs(pipeline(["echo", "one"])).stdout == b"one\n"

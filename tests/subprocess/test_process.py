@@ -1,8 +1,10 @@
 """asyncio's names with asyncio's meaning, and what a Process has above them."""
 
+import array
 import asyncio
 import asyncio.subprocess
 import inspect
+import math
 import os
 import signal
 import sys
@@ -316,3 +318,93 @@ def test_poll_without_yielding(run: Callable) -> None:
         assert children() == []
 
     run(main)
+
+
+class TestLinesAfterTheExit:
+    @pytest.mark.parametrize("merged", [False, True])
+    def test_timeout_around_a_line(self, run: Callable, merged: bool) -> None:
+        """A timeout around the next line loses nothing, and the same iterator goes on."""
+
+        async def main() -> list[Any]:
+            script = "read x; echo one; read x; printf tw; read x; echo o"
+            async with start("sh", "-c", script, stdin=PIPE, stdout=PIPE) as process:
+                assert process.stdin is not None
+                lines = process.merged_lines("ascii") if merged else process.stdout.lines("ascii")
+                got = []
+                while True:
+                    try:
+                        got.append(await asyncio.wait_for(anext(lines), 0.05))
+                    except TimeoutError:
+                        process.stdin.write(b"\n")
+                    except StopAsyncIteration:
+                        return got
+
+        assert run(main) == ([Line("stdout", "one"), Line("stdout", "two")] if merged else ["one", "two"])
+
+    @pytest.mark.parametrize("merged", [False, True])
+    @pytest.mark.parametrize("rest", ["sleep 60", "yes"])
+    def test_end_though_the_pipe_is_held(self, run: Callable, merged: bool, rest: str) -> None:
+        """The lines end `drain` seconds after the exit, though another process holds the pipe, or writes into it."""
+
+        async def main() -> None:
+            async with start("sh", "-c", f"echo mine; {rest} & exit 2", stdout=PIPE) as process:
+                lines = process.merged_lines(drain=0.1) if merged else process.stdout.lines(drain=0.1)
+                got = [line async for line in lines]
+                assert got[0] == (Line("stdout", b"mine") if merged else b"mine")
+                assert process.exit == 2
+                assert [line async for line in process.stdout.lines()] == []
+
+        run(lambda: asyncio.wait_for(main(), 30))
+
+    def test_nothing_of_the_child_is_lost(self, run: Callable) -> None:
+        """All that the child wrote before its exit is among the lines, however late they are read."""
+
+        async def main() -> None:
+            script = "sleep 60 & head -c 60000 /dev/zero | tr '\\0' x; echo; echo last"
+            async with start("sh", "-c", script, stdout=PIPE, limit=1000) as process:
+                lines = process.stdout.lines(drain=0.0)
+                await process.wait()
+                await asyncio.sleep(0.1)  # the time for the cut has come, and the reader is behind
+                assert [len(line) async for line in lines] == [60000, 4]
+
+        run(lambda: asyncio.wait_for(main(), 30))
+
+    def test_without_a_bound(self, run: Callable) -> None:
+        """With `math.inf` the lines of those who hold the pipe come, too."""
+
+        async def main() -> list[bytes]:
+            async with start("sh", "-c", "(sleep 0.3; echo late) & exit", stdout=PIPE) as process:
+                return [line async for line in process.stdout.lines(drain=math.inf)]
+
+        assert run(main) == [b"late"]
+
+
+class TestBuffers:
+    def test_items_of_any_size(self, run: Callable) -> None:
+        """All bytes of a buffer reach the child, whatever the size of its items and its shape."""
+        doubles = memoryview(array.array("d", range(100_000)))
+        square = memoryview(bytes(range(256))).cast("B", (16, 16))
+        every_other = memoryview(bytes(100))[::2]
+
+        async def main() -> None:
+            for buffer in (doubles, square, every_other, array.array("i", [1, 2])):
+                size = memoryview(buffer).nbytes
+                process = await create_subprocess_exec("wc", "-c", stdin=PIPE, stdout=PIPE)
+                assert process.stdin is not None
+                process.stdin.write(buffer)
+                process.stdin.writelines([buffer])
+                assert int((await process.communicate(buffer))[0]) == 3 * size
+
+        run(main)
+
+    def test_terminal(self, run: Callable) -> None:
+        """So it is with a terminal."""
+
+        async def main() -> bytes:
+            async with start("wc", "-c", pty=True, stdin=PIPE, stdout=PIPE) as process:
+                assert process.stdin is not None
+                process.stdin.write(memoryview(array.array("I", 10 * [0x0A787878])))
+                process.stdin.write_eof()
+                return (await process.stdout.read()).split()[-1]
+
+        assert run(main) == b"40"

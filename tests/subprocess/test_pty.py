@@ -30,6 +30,16 @@ class TestTerminal:
 
         run_in_loop(main)
 
+    def test_uncaptured(self, run_in_loop: Run, capfd: pytest.CaptureFixture[str]) -> None:
+        """What is not captured goes where the parent's output goes."""
+
+        async def main() -> None:
+            done = await run("echo", "seen", pty=True, capture=False)
+            assert (done.stdout, done.stderr) == (None, None)
+
+        run_in_loop(main)
+        assert capfd.readouterr().out == "seen\r\n"
+
     def test_the_usual_size(self, run_in_loop: Run) -> None:
         """A terminal has 24 rows of 80 columns, if nothing else is said."""
 

@@ -1,6 +1,7 @@
 """run() runs a program to its end, and tells what came of it."""
 
 import asyncio
+import functools
 import io
 import os
 import pickle
@@ -53,6 +54,27 @@ class TestCompleted:
         assert runs("printf", "a\\377", encoding="utf-8", errors="replace").stdout == "a\ufffd"
         with pytest.raises(UnicodeDecodeError):
             runs("printf", "a\\377", encoding="utf-8")
+
+    def test_errors_both_ways(self, runs: Callable) -> None:
+        """`errors` holds for what goes in as for what comes out."""
+        word = "caf\udce9"
+        assert runs("cat", input=word, encoding="utf-8", errors="surrogateescape").stdout == word
+        with pytest.raises(UnicodeEncodeError):
+            runs("cat", input=word, encoding="utf-8")
+
+    def test_coroutine_function_listens(self, runs: Callable) -> None:
+        """A coroutine function as listener is refused before anything runs; one in disguise, at its first line."""
+
+        async def listen(line: Line) -> None:
+            pass
+
+        class Listener:
+            async def __call__(self, line: Line) -> None:
+                pass
+
+        for listener in (listen, functools.partial(listen), Listener(), {"h": listen}, lambda line: listen(line)):
+            with pytest.raises(TypeError, match="plain function"):
+                runs("echo", "hi", on_line=listener)
 
     def test_much(self, runs: Callable) -> None:
         """However much goes in and comes out, nothing waits for ever, and nothing is lost."""

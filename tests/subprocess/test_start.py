@@ -53,6 +53,26 @@ class TestLeaving:
 
         run(main)
 
+    @pytest.mark.parametrize("signal_number", [signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN])
+    @pytest.mark.parametrize("of_its_own", [True, False])
+    def test_stopped(self, run: Callable, signal_number: int, of_its_own: bool) -> None:
+        """A child that is stopped gets its TERM too, and so has its last words."""
+        script = f"trap 'echo bye; exit 3' TERM; echo up; kill -{signal_number} $$; while :; do sleep 0.02; done"
+
+        async def main() -> None:
+            if of_its_own:
+                async with start("sh", "-c", script, stdout=PIPE, grace=60) as process:
+                    assert await process.stdout.readline() == b"up\n"
+                    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            else:
+                process = await create_subprocess_exec("sh", "-c", script, stdout=PIPE)
+                assert await process.stdout.readline() == b"up\n"
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+                await process.end(grace=60)
+            assert (process.exit, process.stdout.collected) == (3, b"bye\n")
+
+        run(main)
+
     def test_by_an_error(self, run: Callable) -> None:
         """An error ends them too, and goes on its way."""
 

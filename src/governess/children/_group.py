@@ -18,7 +18,7 @@ __all__ = ["Group", "end_group"]
 
 
 async def end_group(child: Child, *, grace: float = 5.0) -> None:
-    """Send TERM to the process group that the child leads, and KILL to what is left of it after a grace.
+    """Send TERM and CONT to the process group that the child leads, and KILL to what is left of it after a grace.
 
     The number of the group cannot pass to strangers meanwhile. When cancelled, it sends the KILL at once.
 
@@ -85,10 +85,15 @@ class Group:
         self._try(signal.SIGKILL)
 
     async def end(self, *, grace: float) -> None:
-        """Send TERM, and after `grace` seconds KILL to the processes that are left. Cancelled, send KILL at once."""
+        """Send TERM and CONT, and after `grace` seconds KILL to the processes that are left.
+
+        Cancelled, send the KILL at once. The CONT is for stopped processes, which take the TERM only when they
+        continue; systemd.kill(5) does the same.
+        """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
                 self._try(signal.SIGTERM)
+                self._try(signal.SIGCONT)
                 await self.emptied(grace)
             finally:
                 self.kill()

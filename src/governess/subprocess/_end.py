@@ -1,4 +1,4 @@
-"""How a child is ended: TERM, a grace, KILL, and what is left in its pipes; each step is bounded."""
+"""How a child is ended: TERM and CONT, a grace, KILL, and what is left in its pipes; each step is bounded."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ async def _terminate(process: Process, grace: float) -> None:
         return
     try:
         _signal(process, signals.SIGTERM)
+        _signal(process, signals.SIGCONT)  # a stopped process takes the TERM only when it continues
         await _ended(process, grace)
     finally:
         _signal(process, signals.SIGKILL)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, AnyStr, Generic, Literal, NamedTuple, Protocol
+import select
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, AnyStr, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from governess.subprocess._output import Streams
@@ -12,14 +15,20 @@ if TYPE_CHECKING:
 __all__ = [
     "BinaryFile",
     "Line",
+    "LineIterator",
     "LineListener",
     "LineSplitter",
     "Listener",
     "MergedLines",
     "check_encoding",
+    "copy_to_parents_output",
     "listeners_of",
+    "refuse_coroutine_function",
     "without_end",
 ]
+
+
+LineT = TypeVar("LineT")
 
 
 class Line(NamedTuple, Generic[AnyStr]):
@@ -73,6 +82,25 @@ def check_encoding(encoding: str | None) -> None:
         raise ValueError(f"lines cannot be found in {encoding!r}: its line end is not the byte 10; read and decode")
 
 
+class LineIterator(AsyncIterator[LineT]):
+    """Gives lines one by one; a timeout or a cancellation around the next one loses nothing, and it can be used again.
+
+    A generator would be at its end then.
+    """
+
+    def __init__(self, next_line: Callable[[], Awaitable[LineT | None]]) -> None:
+        """Give what the function returns, until that is None."""
+        self._next_line = next_line
+
+    async def __anext__(self) -> LineT:
+        if (line := await self._next_line()) is None:
+            raise StopAsyncIteration
+        return line
+
+    async def aclose(self) -> None:
+        """Do nothing; it is there for `contextlib.aclosing`."""
+
+
 class MergedLines:
     """Reads the lines of both outputs; an incomplete line is kept here when the reading is cancelled."""
 
@@ -84,16 +112,21 @@ class MergedLines:
         self._splitters = {fd: LineSplitter() for fd in self._open}
         self._ready: list[tuple[Literal["stdout", "stderr"], bytes]] = []
 
-    async def lines(self, encoding: str | None, errors: str) -> AsyncIterator[Line[Any]]:
+    def lines(self, encoding: str | None, errors: str, drain: float) -> LineIterator[Line[Any]]:
         """Give the lines as they come."""
         check_encoding(encoding)
-        while self._ready or self._open:
-            while self._ready:
-                stream, line = self._ready.pop(0)
-                text: Any = line if encoding is None else line.decode(encoding, errors)
-                yield Line(stream, text)
-            if self._open:
+        for reader in self._open.values():
+            reader._limit_drain(drain)
+
+        async def next_line() -> Line[Any] | None:
+            while self._open and not self._ready:
                 await self._read_on()
+            if not self._ready:
+                return None
+            stream, line = self._ready.pop(0)
+            return Line(stream, line if encoding is None else line.decode(encoding, errors))
+
+        return LineIterator(next_line)
 
     async def _read_on(self) -> None:
         fd, size = await self._order.next()
@@ -134,6 +167,7 @@ def listeners_of(
 
     Raises:
         ValueError: lines cannot be found in that encoding.
+        TypeError: `on_line` is a coroutine function, which nobody would await.
         re.error: a pattern is none.
     """
     listeners: list[Listener] = [] if tee is None else [_Copy(tee)]
@@ -153,12 +187,28 @@ class _Copy:
             self._flush()
 
 
+class _ParentsOutput:
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(1, view) :]
+            except BlockingIOError:  # another program has made the file non-blocking, for all who share it
+                select.select([], [1], [])
+
+
+#: Copies the output to the standard output of this process.
+copy_to_parents_output: Listener = _Copy(_ParentsOutput())
+
+
 class _Lines:
     def __init__(
         self, on_line: LineListener | Mapping[str | re.Pattern[str], LineListener], encoding: str, errors: str
     ) -> None:
         check_encoding(encoding)
         listeners = on_line if isinstance(on_line, Mapping) else {"": on_line}
+        for listener in listeners.values():
+            refuse_coroutine_function("on_line", listener)
         self._listeners = [(re.compile(pattern), listener) for pattern, listener in listeners.items()]
         self._encoding = encoding
         self._errors = errors
@@ -173,4 +223,22 @@ class _Lines:
     def _tell(self, line: Line[str]) -> None:
         for pattern, listener in self._listeners:
             if pattern.search(line.text):
-                listener(line)
+                result = listener(line)
+                if inspect.iscoroutine(result):  # it was wrapped, so that this shows at its first call only
+                    result.close()
+                    raise _is_coroutine_function("on_line", listener)
+
+
+def refuse_coroutine_function(name: str, callback: Callable[..., object]) -> None:
+    """Check that what is given as the argument `name` can be called where nobody awaits its result.
+
+    Raises:
+        TypeError: it is a coroutine function.
+    """
+    by_call = getattr(callback, "__call__", None)  # noqa: B004 - an object whose method it is
+    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(by_call):
+        raise _is_coroutine_function(name, callback)
+
+
+def _is_coroutine_function(name: str, callback: object) -> TypeError:
+    return TypeError(f"{name} takes a plain function, not the coroutine function {callback!r}: nobody awaits it")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import math
+import select
+import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, overload
 
-from governess.subprocess._lines import Listener, check_encoding, without_end
+from governess.subprocess._lines import LineIterator, Listener, check_encoding, without_end
 
 __all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "text_of"]
 
@@ -66,17 +69,24 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
             self.stdin = asyncio.StreamWriter(pipe, self, None, self._reader_loop)
         for fd in (1, 2):
             if (pipe := transport.get_pipe_transport(fd)) is not None:
-                self._readers[fd] = Reader(self._reader_limit, self._reader_loop, pipe, self.order)
+                self._readers[fd] = Reader(self._reader_limit, self._reader_loop, pipe, fd, self.order)
                 self._pipe_fds.append(fd)
         self.stdout = self._readers.get(1)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.stderr = self._readers.get(2)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def process_exited(self) -> None:
+        """Note the exit: from now on the lines of the outputs end within a bounded time."""
+        for reader in self._readers.values():
+            reader._note_exit()
+        super().process_exited()
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Pass the data to the reader and to the listeners."""
         assert isinstance(data, bytes)
         if self._output is Output.READ:
-            self.order.note(fd, len(data))
-            super().pipe_data_received(fd, data)
+            if self._readers[fd]._takes(len(data)):
+                self.order.note(fd, len(data))
+                super().pipe_data_received(fd, data)
         elif self._output is Output.KEEP:
             self._readers[fd]._collected += data
         if self._listeners:
@@ -112,17 +122,27 @@ def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:
 
 
 _CHUNK = 1 << 16
+_LARGEST_PIPE = 1 << 20  # bytes: pipe(7), /proc/sys/fs/pipe-max-size
+_RETRY = 0.05  # seconds
 
 
 class Reader(asyncio.StreamReader):
     """`asyncio.StreamReader` of a child's output, and more."""
 
-    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, pipe: asyncio.BaseTransport, order: OutputOrder):
+    def __init__(
+        self, limit: int, loop: asyncio.AbstractEventLoop, pipe: asyncio.ReadTransport, fd: int, order: OutputOrder
+    ) -> None:
         """Read from the transport of a pipe; `limit` bytes are buffered before the child has to wait."""
         super().__init__(limit=limit, loop=loop)
         self.set_transport(pipe)
+        self._home = loop
         self._pipe = pipe
+        self._fd = fd
         self._order = order
+        self._drain = math.inf
+        self._exited_at: float | None = None
+        self._came_since_exit = 0
+        self._is_cut = False
         self._ended = asyncio.Event()
         self._begun_line = bytearray()
         self._collected = bytearray()
@@ -145,23 +165,33 @@ class Reader(asyncio.StreamReader):
         return self.collected
 
     @overload
-    def lines(self, encoding: None = None, errors: str = "strict") -> AsyncIterator[bytes]: ...
+    def lines(self, encoding: None = None, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[bytes]: ...
     @overload
-    def lines(self, encoding: str, errors: str = "strict") -> AsyncIterator[str]: ...
-    async def lines(self, encoding: str | None = None, errors: str = "strict") -> AsyncIterator[bytes | str]:
+    def lines(self, encoding: str, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[str]: ...
+    def lines(self, encoding: str | None = None, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[Any]:
         r"""Give the lines one by one, of whatever length, without their ends (``\n`` or ``\r\n``).
+
+        A timeout or a cancellation around the next line loses nothing, and the iterator can be used again.
 
         Args:
             encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
             errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+            drain: seconds after the exit of the child in which the output is read on, if another process still holds
+                the pipe. Then the lines end; all that the child itself has written is among them. With `math.inf`
+                they end when all processes have closed the pipe.
 
         Raises:
             ValueError: the encoding is not of that kind.
             LookupError: there is no such encoding.
         """
         check_encoding(encoding)
-        while (line := await self._next_line()) is not None:
-            yield line if encoding is None else line.decode(encoding, errors)
+        self._limit_drain(drain)
+
+        async def next_line() -> Any:
+            line = await self._next_line()
+            return line if encoding is None or line is None else line.decode(encoding, errors)
+
+        return LineIterator(next_line)
 
     def close(self) -> None:
         """Close our end of the pipe, read or unread; a child that goes on writing gets SIGPIPE."""
@@ -181,6 +211,41 @@ class Reader(asyncio.StreamReader):
         """Read until the separator; errors as `asyncio.StreamReader.readuntil`."""
         self._order.stop()
         return await super().readuntil(separator)
+
+    def _limit_drain(self, drain: float) -> None:
+        """End the output `drain` seconds after the exit, for those who read its lines."""
+        self._drain = drain
+        self._plan_cut()
+
+    def _note_exit(self) -> None:
+        self._exited_at = self._home.time()
+        self._plan_cut()
+
+    def _takes(self, size: int) -> bool:
+        """Return whether data is for those who read: it came before the output was cut."""
+        if self._exited_at is not None:
+            self._came_since_exit += size
+        return not self._is_cut
+
+    def _plan_cut(self) -> None:
+        if self._exited_at is not None and self._drain != math.inf:
+            self._home.call_at(self._exited_at + self._drain, self._cut)
+
+    def _cut(self) -> None:
+        if self._ended.is_set() or self._is_cut:
+            return
+        if self._is_behind():
+            self._home.call_later(_RETRY, self._cut)
+            return
+        self._is_cut = True
+        self.feed_eof()
+        self._order.note(self._fd, 0)
+
+    def _is_behind(self) -> bool:
+        """Return whether the pipe may still hold what the child wrote before its exit: a pipe keeps the order."""
+        if self._came_since_exit >= _LARGEST_PIPE:
+            return False
+        return not self._pipe.is_reading() or _is_readable(self._pipe)
 
     async def _take(self, count: int) -> bytes:
         """Return the next `count` bytes, which have arrived already; `MergedLines` calls this."""
@@ -211,6 +276,14 @@ class Reader(asyncio.StreamReader):
         line = bytes(self._begun_line)
         self._begun_line.clear()
         return without_end(line) if line else None
+
+
+def _is_readable(pipe: asyncio.ReadTransport) -> bool:
+    if sys.platform == "win32":  # where the loop has begun to read already
+        return False
+    poller = select.poll()
+    poller.register(pipe.get_extra_info("pipe").fileno(), select.POLLIN)
+    return bool(poller.poll(0))
 
 
 class OutputPiece(NamedTuple):

@@ -12,8 +12,9 @@ from governess.subprocess._end import EndBounds
 from governess.subprocess._output import Output
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
 from governess.subprocess._results import Completed, CompletedPipeline
-from governess.subprocess._run import Input, input_bytes, run
+from governess.subprocess._run import input_bytes, run
 from governess.subprocess._start import Start, start
+from governess.transports._write_buffer import Buffer
 
 __all__ = ["Cmd", "Pipeline", "cmd", "pipeline"]
 
@@ -94,9 +95,10 @@ class Pipeline:
     async def run(
         self,
         *,
-        input: Input | None = None,
+        input: Buffer | None = None,
         capture: Literal[True] = True,
         encoding: None = None,
+        errors: str = "strict",
         check: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
@@ -110,6 +112,7 @@ class Pipeline:
         input: str | None = None,
         capture: Literal[True] = True,
         encoding: str,
+        errors: str = "strict",
         check: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
@@ -120,9 +123,10 @@ class Pipeline:
     async def run(
         self,
         *,
-        input: Input | str | None = None,
+        input: Buffer | str | None = None,
         capture: Literal[False],
         encoding: str | None = None,
+        errors: str = "strict",
         check: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
@@ -135,6 +139,7 @@ class Pipeline:
         input: Any = None,
         capture: bool = True,
         encoding: str | None = None,
+        errors: str = "strict",
         check: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
@@ -147,6 +152,7 @@ class Pipeline:
             input: what the first program reads.
             capture: whether to keep the output of the last one, and the standard error of each.
             encoding: makes text of that, and bytes of the input; None leaves bytes.
+            errors: what is done with what cannot be decoded or encoded, as in `bytes.decode` and `str.encode`.
             check: whether it is an error if one of them fails.
             timeout: how many seconds it may take.
             grace: seconds between TERM and KILL; as in `start`, so the others.
@@ -159,9 +165,9 @@ class Pipeline:
             OSError: as `subprocess.Popen` raises it; so its other errors.
             TypeError: the input is neither bytes nor text with an `encoding`.
             LookupError: there is no such encoding.
-            UnicodeDecodeError: what was written is not in that encoding.
+            UnicodeError: what was written is not in that encoding, or the input cannot be encoded.
         """
-        data = input_bytes(input, encoding)
+        data = input_bytes(input, encoding, errors)
         place = PIPE if capture else None
         bounds = EndBounds(grace, kill_timeout, drain)
         output = Output.KEEP if capture else Output.DROP
@@ -171,6 +177,7 @@ class Pipeline:
             input=data,
             capture=capture,
             encoding=encoding,
+            errors=errors,
             check=check,
             timeout=timeout,
             drain=drain,

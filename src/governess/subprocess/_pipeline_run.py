@@ -19,6 +19,7 @@ from governess.subprocess._process import Process, create
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
 from governess.subprocess._start import group_command
 from governess.subprocess._together import cancel_all, run_both, wait_for_all
+from governess.transports._write_buffer import Buffer
 
 __all__ = ["Flow", "FlowStart", "run_pipeline"]
 
@@ -109,6 +110,7 @@ class Flow:
             for number, kill_timeout in ((signal.SIGTERM, self._grace), (signal.SIGKILL, None)):
                 for task in running:
                     _signal(tasks[task], number)
+                    _signal(tasks[task], signal.SIGCONT)  # a stopped process takes a TERM only when it continues
                 if running:
                     _, running = await asyncio.wait(running, timeout=kill_timeout)
         finally:
@@ -200,9 +202,10 @@ async def run_pipeline(
     starting: FlowStart,
     words: Sequence[Program],
     *,
-    input: bytes | bytearray | memoryview | None,
+    input: Buffer | None,
     capture: bool,
     encoding: str | None,
+    errors: str,
     check: bool,
     timeout: float | None,
     drain: float,
@@ -217,7 +220,7 @@ async def run_pipeline(
         if not timer.expired():
             raise
         raise ProcessTimeout(tuple(words), timeout or 0, *execution.outcome(capture, encoding)) from None
-    completed = execution.completed(capture, encoding)
+    completed = execution.completed(capture, encoding, errors)
     if check and completed.exit != 0:
         raise ProcessError(completed.first_failure or completed.commands[-1])
     return completed
@@ -226,7 +229,7 @@ async def run_pipeline(
 class _Execution:
     """What is known of a pipeline that is being run."""
 
-    def __init__(self, starting: FlowStart, input: bytes | bytearray | memoryview | None) -> None:
+    def __init__(self, starting: FlowStart, input: Buffer | None) -> None:
         self._starting = starting
         self._input = input
         self._flow: Flow | None = None
@@ -254,16 +257,16 @@ class _Execution:
         stdout = text_of(flow.stdout, encoding, "replace")
         return flow.exit, stdout, complaints if encoding is None else complaints.decode(encoding, "replace")
 
-    def completed(self, capture: bool, encoding: str | None) -> CompletedPipeline[Any]:
+    def completed(self, capture: bool, encoding: str | None, errors: str) -> CompletedPipeline[Any]:
         """Return all of it, when it is over."""
         flow = self._flow
         assert flow is not None
-        commands = {process: self._command(process, capture, encoding) for process in flow.processes}
+        commands = {process: self._command(process, capture, encoding, errors) for process in flow.processes}
         first_failure = None if flow.first_failure is None else commands[flow.first_failure]
         return CompletedPipeline(tuple(commands.values()), first_failure, self._duration)
 
-    def _command(self, process: Process, capture: bool, encoding: str | None) -> Completed[Any]:
+    def _command(self, process: Process, capture: bool, encoding: str | None, errors: str) -> Completed[Any]:
         assert process.exit is not None
         readers = (process.stdout, process.stderr) if capture else (None, None)
-        stdout, stderr = (text_of(reader, encoding, "strict") for reader in readers)
+        stdout, stderr = (text_of(reader, encoding, errors) for reader in readers)
         return Completed(process.argv, process.exit, stdout, stderr, self._duration)

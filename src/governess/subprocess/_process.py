@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, overload
 
@@ -15,12 +15,13 @@ from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
 from governess.subprocess._end import EndBounds, end_process, is_over
 from governess.subprocess._limits import Usage, UsageWatch, child_options, usage_of
-from governess.subprocess._lines import Line, Listener, MergedLines
+from governess.subprocess._lines import Line, LineIterator, Listener, MergedLines, refuse_coroutine_function
 from governess.subprocess._output import LIMIT, Output, Reader, Streams
 from governess.subprocess._pty import in_terminal, set_window_size
 from governess.subprocess._together import results_of
 from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
+from governess.transports._write_buffer import Buffer, flat
 
 __all__ = ["Process", "create", "create_subprocess_exec", "create_subprocess_shell"]
 
@@ -199,7 +200,9 @@ class Process(asyncio.subprocess.Process):
 
         Raises:
             ValueError: neither `memory` nor `cpu` is given; the interval is not above 0.
+            TypeError: the callback is a coroutine function.
         """
+        refuse_coroutine_function("callback", callback)
         if memory is None and cpu is None:
             raise ValueError("too much of what? give memory= or cpu=")
         if not interval > 0:
@@ -219,17 +222,17 @@ class Process(asyncio.subprocess.Process):
         self._connection.detach()
         reap_later(self._child)  # since a loop need not tell when it is closed
 
-    async def communicate(self, input: bytes | bytearray | memoryview | None = None) -> tuple[Any, Any]:
+    async def communicate(self, input: Buffer | None = None) -> tuple[Any, Any]:
         """Write the input, read both outputs to their ends, and wait for the exit; return (stdout, stderr).
 
         Cut off by a timeout, it can be called again, without an input; what was read is in ``stdout.collected`` too.
         """
-        self._feed(input)
+        self._feed(None if input is None else flat(input))
         outputs = await results_of(*(_collected(reader) for reader in (self.stdout, self.stderr)))
         await self.wait()
         return outputs[0], outputs[1]
 
-    def _feed(self, input: bytes | bytearray | memoryview | None = None) -> None:
+    def _feed(self, input: Buffer | None) -> None:
         """Have all of the input written, and then the child's standard input closed, while the caller goes on."""
         if self.stdin is not None and not self.stdin.is_closing():
             if input:
@@ -237,24 +240,30 @@ class Process(asyncio.subprocess.Process):
             self.stdin.close()
 
     @overload
-    def merged_lines(self, encoding: None = None, errors: str = "strict") -> AsyncIterator[Line[bytes]]: ...
+    def merged_lines(
+        self, encoding: None = None, errors: str = "strict", *, drain: float = 1.0
+    ) -> LineIterator[Line[bytes]]: ...
     @overload
-    def merged_lines(self, encoding: str, errors: str = "strict") -> AsyncIterator[Line[str]]: ...
-    async def merged_lines(self, encoding: str | None = None, errors: str = "strict") -> AsyncIterator[Line[Any]]:
+    def merged_lines(self, encoding: str, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[Line[str]]: ...
+    def merged_lines(
+        self, encoding: str | None = None, errors: str = "strict", *, drain: float = 1.0
+    ) -> LineIterator[Line[Any]]:
         """Give the lines of both outputs in the order in which they have come, each with the name of its stream.
+
+        A timeout or a cancellation around the next line loses nothing, and the iterator can be used again.
 
         Args:
             encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
             errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+            drain: seconds after the exit of the child in which the outputs are read on, as in `Reader.lines`.
 
         Raises:
-            RuntimeError: one of the outputs was read by itself.
             ValueError: the encoding is not of that kind.
+            RuntimeError: one of the outputs was read by itself; the next line raises it.
         """
         if self._merged is None:
             self._merged = MergedLines(self._streams)
-        async for line in self._merged.lines(encoding, errors):
-            yield line
+        return self._merged.lines(encoding, errors, drain)
 
     async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> Exit | None:
         """End it, with its group if `start` has given it one: TERM, a grace, KILL; close its pipes, and reap it.

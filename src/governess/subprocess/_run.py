@@ -13,22 +13,21 @@ from typing import Any, Literal, overload
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
-from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
+from governess.subprocess._lines import BinaryFile, LineListener, copy_to_parents_output, listeners_of
 from governess.subprocess._output import LIMIT, Output, text_of
 from governess.subprocess._process import Process
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
 from governess.subprocess._start import Start, group_command
 from governess.subprocess._together import cancel_all
+from governess.transports._write_buffer import Buffer, flat
 
 __all__ = ["run"]
-
-Input = bytes | bytearray | memoryview
 
 
 @overload
 async def run(
     *argv: Program,
-    input: Input | None = None,
+    input: Buffer | None = None,
     capture: Literal[True] = True,
     encoding: None = None,
     check: bool = False,
@@ -48,7 +47,7 @@ async def run(
 @overload
 async def run(
     *argv: Program,
-    input: Input | str | None = None,
+    input: Buffer | str | None = None,
     capture: Literal[False],
     encoding: str | None = None,
     check: bool = False,
@@ -79,9 +78,10 @@ async def run(
     Args:
         *argv: the program and its arguments.
         input: what it reads from its standard input.
-        capture: whether to keep what it writes; else that goes where the parent's goes.
+        capture: whether to keep what it writes; else that goes where the parent's goes, also what comes from a terminal
+            of its own (``pty=True``).
         encoding: makes text of what it writes, and bytes of the input; None leaves bytes.
-        errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
+        errors: what is done with what cannot be decoded or encoded, as in `bytes.decode` and `str.encode`.
         check: whether it is an error if it does not exit with 0.
         timeout: how many seconds it may take, its start included.
         grace: seconds between TERM and KILL when it is ended.
@@ -102,13 +102,13 @@ async def run(
         OSError: as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
             pipe for `tee` or `on_line`.
-        TypeError: the input is neither bytes nor text with an `encoding`.
+        TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function.
         LookupError: there is no such encoding.
-        UnicodeDecodeError: what it wrote is not in that encoding.
+        UnicodeError: what it wrote is not in that encoding, or the input cannot be encoded.
     """
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
-    data = input_bytes(input, encoding)
+    data = input_bytes(input, encoding, errors)
     listens = tee is not None or on_line is not None
     if capture or listens:
         stdout, stderr = PIPE if stdout is None else stdout, PIPE if stderr is None else stderr
@@ -116,13 +116,10 @@ async def run(
         raise ValueError("tee and on_line take what comes from a pipe: let stdout or stderr be PIPE or None")
     command = group_command(argv, stdin if input is None else PIPE, stdout, stderr, session, options)
     output = Output.KEEP if capture else Output.DROP
-    starting = Start(
-        command,
-        LIMIT,
-        listeners_of(tee, on_line, encoding, errors) if listens else [],
-        output,
-        EndBounds(grace, kill_timeout, drain),
-    )
+    listeners = listeners_of(tee, on_line, encoding, errors) if listens else []
+    if not capture and stdout is None and options.get("pty"):
+        listeners.append(copy_to_parents_output)
+    starting = Start(command, LIMIT, listeners, output, EndBounds(grace, kill_timeout, drain))
     execution = _Execution(starting, data)
     timer = asyncio.timeout(timeout)
     try:
@@ -142,26 +139,31 @@ async def run(
     return completed
 
 
-def input_bytes(input: Any, encoding: str | None) -> Input | None:
+def input_bytes(input: Any, encoding: str | None, errors: str) -> Buffer | None:
     """Return the input as bytes.
 
     Raises:
         TypeError: it is neither bytes nor text with an encoding.
         LookupError: there is no such encoding.
+        UnicodeEncodeError: the text cannot be encoded.
     """
     if encoding is not None:
         codecs.lookup(encoding)
         if isinstance(input, str):
-            return input.encode(encoding)
-    if input is None or isinstance(input, Input):
-        return input
-    raise TypeError(f"the input is bytes, or text if an encoding is given, not {type(input).__name__}")
+            return input.encode(encoding, errors)
+    if input is None:
+        return None
+    try:
+        return flat(input)
+    except TypeError:
+        words = f"the input is bytes, or text if an encoding is given, not {type(input).__name__}"
+        raise TypeError(words) from None
 
 
 class _Execution:
     """What is known of a program that is being run."""
 
-    def __init__(self, starting: Start, input: Input | None) -> None:
+    def __init__(self, starting: Start, input: Buffer | None) -> None:
         self._starting = starting
         self._input = input
         self._process: Process | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from governess.transports._pipe_end import PipeEnd
-from governess.transports._write_buffer import Watermarks
+from governess.transports._write_buffer import Buffer, Watermarks, flat
 
 __all__ = ["StdinTransport", "TerminalWriter"]
 
@@ -28,15 +28,15 @@ class StdinTransport(asyncio.WriteTransport):
     def __repr__(self) -> str:
         return repr(self._transport)
 
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+    def write(self, data: Buffer) -> None:
         """Write data, or drop it if the pipe is closed."""
         if not self._transport.is_closing():
-            self._transport.write(data)
+            self._transport.write(flat(data))
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Write several pieces, or drop them if the pipe is closed."""
         if not self._transport.is_closing():
-            self._transport.writelines(list_of_data)
+            self._transport.writelines(map(flat, list_of_data))
 
     def write_eof(self) -> None:
         """Close the pipe after what was written."""
@@ -108,12 +108,13 @@ class TerminalWriter(asyncio.WriteTransport):
         os.set_blocking(end.fileno(), False)
         protocol.connection_made(self)
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: Buffer) -> None:
         """Write data, or drop it if this is closed."""
+        data = bytes(flat(data))
         if self._closing or not data:
             return
-        self._at_line_start = bytes(data[-1:]) == b"\n"
-        self._send(bytes(data))
+        self._at_line_start = data.endswith(b"\n")
+        self._send(data)
 
     def write_eof(self) -> None:
         """Let the child read an end of file, as Ctrl-D does, and close."""

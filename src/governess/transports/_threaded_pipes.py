@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from governess.children._per_loop import set_unless_done
 from governess.transports._pipe_end import PipeEnd
 from governess.transports._pipe_thread import BlockingPipe, PipeThread
-from governess.transports._write_buffer import WriteBuffer
+from governess.transports._write_buffer import Buffer, WriteBuffer, flat
 
 __all__ = ["ThreadedReadTransport", "ThreadedWriteTransport", "connect_read_pipe", "connect_write_pipe"]
 
@@ -165,19 +165,21 @@ class ThreadedWriteTransport(asyncio.WriteTransport):
         """Return whether the pipe is closed, or about to be."""
         return self._closing
 
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+    def write(self, data: Buffer) -> None:
         """Write data, soon; it is dropped if the pipe is closed.
 
         Raises:
             TypeError: it is not bytes or their like.
         """
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data must be a bytes-like object, not {type(data).__name__!r}")
+        try:
+            data = bytes(flat(data))
+        except TypeError:
+            raise TypeError(f"data must be a bytes-like object, not {type(data).__name__!r}") from None
         if data and not self._closing:
-            self._wake_if(self._buffer.put(bytes(data)))
+            self._wake_if(self._buffer.put(data))
             self._pause_if_full()
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Write several pieces."""
         for data in list_of_data:
             self.write(data)

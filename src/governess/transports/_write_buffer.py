@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-__all__ = ["Watermarks", "WriteBuffer"]
+__all__ = ["Buffer", "Watermarks", "WriteBuffer", "flat"]
+
+Buffer = bytes | bytearray | memoryview
+
+
+def flat(data: Any) -> Buffer:
+    """Return all bytes of a buffer, whatever its items and its shape (cpython#134453).
+
+    Raises:
+        TypeError: it is no buffer.
+    """
+    if isinstance(data, (bytes, bytearray)):
+        return data
+    view = memoryview(data)
+    return view.cast("B") if view.c_contiguous else view.tobytes()
+
 
 _HIGH = 64 * 1024  # asyncio's mark; its low one is a quarter of that
 
