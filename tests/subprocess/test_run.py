@@ -57,7 +57,7 @@ class TestCompleted:
 
     def test_errors_both_ways(self, runs: Callable) -> None:
         """`errors` holds for what goes in as for what comes out."""
-        word = "caf\udce9"
+        word = "gr\udcfcn"
         assert runs("cat", input=word, encoding="utf-8", errors="surrogateescape").stdout == word
         with pytest.raises(UnicodeEncodeError):
             runs("cat", input=word, encoding="utf-8")
