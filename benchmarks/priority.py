@@ -17,8 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import governess
-from governess.loops._priority import ready
-from governess.loops._priority.queue import ReadyQueue
+from governess.loops._priority import ReadyQueue, ready
 
 ROUNDS = 40
 CALLS = 5000

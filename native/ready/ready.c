@@ -763,7 +763,7 @@ find_tools(Tools *tools)
 {
     PyObject *context_class = imported("contextvars", "Context");
     tools->copy_context = imported("contextvars", "copy_context");
-    tools->current_priority = imported("governess.loops._priority.context", "current_priority");
+    tools->current_priority = imported("governess.loops._priority.ready", "current_priority");
     tools->zero = PyLong_FromLong(0);
     if (context_class != NULL && tools->current_priority != NULL) {
         tools->get_priority = PyObject_GetAttrString(tools->current_priority, "get");

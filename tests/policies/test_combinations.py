@@ -12,7 +12,7 @@ import pytest
 
 import governess
 from governess import DefaultEventLoopPolicy, LimitedEventLoopPolicy, PriorityEventLoopPolicy, limited, prioritized
-from governess.loops._priority.context import current_priority
+from governess.loops._priority.ready import current_priority
 
 Change = Callable[[Any], Any]
 

@@ -557,7 +557,7 @@ def test_policy_takes_any_factory(loop_factory: LoopFactory) -> None:
 
 def test_priority_belongs_to_the_context() -> None:
     """Blocks nest, and the one before comes back, after an error too."""
-    from governess.loops._priority.context import current_priority
+    from governess.loops._priority.ready import current_priority
 
     assert current_priority.get() == 0
     with priority(-5):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from governess import prioritized, priority
-from governess.loops._priority import ready
+from governess.loops._priority import loop as loop_module
 
 #: A step is worth so few callbacks here that waiting ones often move up.
 AGING_STEP = 3
@@ -113,7 +113,7 @@ class Order(RuleBasedStateMachine):
 
 def test_order(loop_factory: Callable[[], AbstractEventLoop]) -> None:
     """Who is due first runs first, nothing is lost, and nothing overtakes what has waited long enough."""
-    with patch.object(ready, "AGING_STEP", AGING_STEP):
+    with patch.object(loop_module, "AGING_STEP", AGING_STEP):
         run_state_machine_as_test(
             lambda: Order(prioritized(loop_factory)()), settings=settings(max_examples=60, deadline=None)
         )

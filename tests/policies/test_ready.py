@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governess import prioritized
-from governess.loops._priority import queue as queue
+from governess.loops import _priority
 from governess.loops._priority import ready
-from governess.loops._priority.context import current_priority
 from governess.loops._priority.loop import PrioritizedLoop
+from governess.loops._priority.ready import current_priority
 
 try:
     from governess.loops._priority import _ready
@@ -490,7 +490,7 @@ def test_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     def load() -> Any:
-        spec = importlib.util.spec_from_file_location("another_line", queue.__file__)
+        spec = importlib.util.spec_from_file_location("another_line", _priority.__file__)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module.ReadyQueue, module.ReadyHandle, module.call_soon

@@ -4,10 +4,9 @@ import asyncio
 from typing import Any
 
 from governess import prioritized, priority
-from governess.loops._priority import _ready
-from governess.loops._priority import queue as queue
+from governess.loops._priority import ReadyQueue, _ready
 
-assert queue.ReadyQueue is _ready.ReadyQueue
+assert ReadyQueue is _ready.ReadyQueue
 
 
 def fail(*args: Any) -> None:

@@ -43,10 +43,9 @@ def _loops() -> Iterator[tuple[str, str]]:
 
 
 def _ready_queue() -> str:
-    from governess.loops._priority import queue as queue
-    from governess.loops._priority import ready
+    from governess.loops._priority import ReadyQueue, ready
 
-    return "the queue of prioritized loops is in " + ("Python" if queue.ReadyQueue is ready.ReadyQueue else "C")
+    return "the queue of prioritized loops is in " + ("Python" if ReadyQueue is ready.ReadyQueue else "C")
 
 
 def _watchers() -> Iterator[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 from governess.loops._choose import LoopChoice, LoopFactory, available_loops, choose_loop
 from governess.loops._limited.loop import LimitedLoop, limited, make_limited
-from governess.loops._priority.context import priority
 from governess.loops._priority.loop import PrioritizedLoop, make_prioritized, prioritized
+from governess.loops._priority.ready import priority
 from governess.loops._threaded.loop import ThreadedLoop, threaded
 from governess.loops._watched import SelectorEventLoop, WatchedLoop, make_watched, watched
 

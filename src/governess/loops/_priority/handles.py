@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from governess.loops._priority.queue import ReadyHandle
+from governess.loops._priority import ReadyHandle
 
 __all__ = ["DebugHandle", "IOTrampoline", "TimerHandle", "TimerTrampoline"]
 

@@ -10,10 +10,9 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from governess.loops._priority import ready
-from governess.loops._priority.context import current_priority
+from governess.loops._priority import ReadyHandle, ReadyQueue, call_soon
 from governess.loops._priority.handles import DebugHandle, IOTrampoline, TimerHandle, TimerTrampoline
-from governess.loops._priority.queue import ReadyHandle, ReadyQueue, call_soon
+from governess.loops._priority.ready import AGING_STEP, current_priority
 
 if TYPE_CHECKING:
     from asyncio import BaseEventLoop as _Base
@@ -227,7 +226,7 @@ def _prioritized(loop_class: type[Any]) -> type[Any]:
 
 
 def _begin(loop: Any) -> None:
-    loop._ready_queue = queue = ReadyQueue(ready.AGING_STEP)
+    loop._ready_queue = queue = ReadyQueue(AGING_STEP)
     loop._batch_context = context = Context()
     below: Any = super(PrioritizedLoop, loop)
     queue.schedule = partial(below.call_soon, queue.run_batch, context=context)

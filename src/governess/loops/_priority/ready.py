@@ -1,23 +1,63 @@
-"""Callbacks that are ready, in the order in which they are to run; `_ready` has the same three names, written in C."""
+"""Callbacks that are ready, ordered by the priority of their context.
+
+The extension `_ready` has `call_soon`, `ReadyHandle` and `ReadyQueue` in C.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import operator
 import sys
 from collections import deque
-from collections.abc import Callable
-from contextvars import Context, copy_context
+from collections.abc import Callable, Iterator
+from contextvars import Context, ContextVar, copy_context
 from traceback import StackSummary
-from typing import Any, TypeVarTuple
+from typing import Any, SupportsIndex, TypeVarTuple
 
-from governess.loops._priority.context import checked, current_priority
+__all__ = ["AGING_STEP", "ReadyHandle", "ReadyQueue", "call_soon", "current_priority", "describe", "priority"]
 
-__all__ = ["AGING_STEP", "ReadyHandle", "ReadyQueue", "call_soon", "describe"]
+# Those of nice(1).
+MOST_URGENT, LEAST_URGENT = -20, 19
 
 # One step of priority is worth this many callbacks that have run meanwhile.
 AGING_STEP = 100
 
 Ts = TypeVarTuple("Ts")
+
+
+current_priority: ContextVar[int] = ContextVar("governess.priority", default=0)
+
+
+@contextlib.contextmanager
+def priority(level: SupportsIndex) -> Iterator[None]:
+    """Give a priority to callbacks and tasks made in the `with` block, and to this task until it leaves it.
+
+    It belongs to the `contextvars` context, so tasks inherit it from who makes them. Only `prioritized` loops heed it.
+
+    Args:
+        level: from -20, the most urgent, to 19, as for nice(1); 0 is that of all who were given none.
+
+    Raises:
+        TypeError: `level` is no integer.
+        ValueError: it is not in this range.
+    """
+    token = current_priority.set(_checked(level))
+    try:
+        yield
+    finally:
+        current_priority.reset(token)
+
+
+def _checked(level: SupportsIndex) -> int:
+    """Return the priority as an int; raise an error if it is not a priority."""
+    try:
+        number = operator.index(level)
+    except TypeError:
+        raise TypeError(f"a priority is an integer, not {level!r}") from None
+    if not MOST_URGENT <= number <= LEAST_URGENT:
+        raise ValueError(f"a priority is from {MOST_URGENT}, the most urgent, to {LEAST_URGENT}, not {number}")
+    return number
 
 
 def call_soon(self: Any, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> ReadyHandle:
@@ -26,9 +66,9 @@ def call_soon(self: Any, callback: Callable[[*Ts], object], *args: *Ts, context:
     # closed loop, `_schedule_batch` of the loop decides what to do.
     if context is None:
         context = copy_context()
-        priority = current_priority.get()
+        level = current_priority.get()
     else:
-        priority = _get_from(context, current_priority, 0)
+        level = _get_from(context, current_priority, 0)
     queue: ReadyQueue = self._ready_queue
     if not queue.is_scheduled:
         if queue.schedule is None or queue.handle_class is not ReadyHandle:
@@ -37,7 +77,7 @@ def call_soon(self: Any, callback: Callable[[*Ts], object], *args: *Ts, context:
             queue.schedule()
             queue.is_scheduled = True
     handle = queue.handle_class(callback, args, context)
-    queue.add(handle, priority)
+    queue.add(handle, level)
     return handle
 
 
@@ -113,7 +153,7 @@ class ReadyQueue:
         try:
             level = self._levels[priority]
         except KeyError:
-            level = self._levels.setdefault(checked(priority), deque())
+            level = self._levels.setdefault(_checked(priority), deque())
         handle.due = self.ran + self._step * priority
         level.append(handle)
 
