@@ -261,7 +261,7 @@ class TestCall:
     @pytest.mark.skipif(sys.platform == "win32", reason="a thread cannot be signalled on Windows")
     def test_cleanup_that_does_not_end(self, shared: SharedEventLoopPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
         """An interrupted caller waits a few seconds for the coroutine's end, and no longer."""
-        monkeypatch.setattr("governess.loops._threaded.future.JOIN_TIMEOUT", 0.05)
+        monkeypatch.setattr("governess.loops._threaded.calls.JOIN_TIMEOUT", 0.05)
         has_ended, may_end = threading.Event(), threading.Event()
 
         async def stay() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from governess.children._per_loop import running_loop
-from governess.loops._threaded.future import LoopFuture
+from governess.loops._threaded.calls import LoopFuture
 from governess.loops._threaded.loop import ThreadedLoop
 
 __all__ = ["close_at_exit", "close_loops", "refuse_inside", "shutdown"]

@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from governess.loops._threaded.calls import JOIN_TIMEOUT, signal_poll_interval
-from governess.loops._threaded.future import LoopFuture
+from governess.loops._threaded.calls import JOIN_TIMEOUT, LoopFuture, signal_poll_interval
 from governess.loops._threaded.loop import ThreadedLoop
 
 __all__ = ["spread"]

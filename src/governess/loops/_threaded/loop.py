@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from governess.loops._threaded.future import LoopFuture
+from governess.loops._threaded.calls import LoopFuture
 from governess.loops._threaded.thread import LoopThread
 
 if sys.platform != "win32":

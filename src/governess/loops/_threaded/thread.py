@@ -16,8 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from governess.children._after_fork import run_after_fork
-from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, complete, signal_poll_interval
-from governess.loops._threaded.future import LoopFuture
+from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, LoopFuture, complete, signal_poll_interval
 
 __all__ = ["LoopThread"]
 
@@ -46,9 +45,8 @@ class LoopThread:
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stand_in: int | None = None
-        self._job: Callable[[], object] | None = None
-        self._is_busy = False  # whether the thread is using the loop
-        self._runs_now = False
+        self._job: Callable[[], object] | None = None  # a run by a caller
+        self._is_busy = False  # whether the thread is using the loop: for the job, or else continuously
         self._is_decided = self._runs_continuously = self._is_over = False
         self._work_since: float | None = None
         self._calls = CallQueue()
@@ -94,18 +92,11 @@ class LoopThread:
             return not self._runs_continuously
 
     def run(self, function: Callable[[], T]) -> T:
-        """Call the function, which runs the loop, in the thread; return its result or raise its exception.
-
-        An interrupt (KeyboardInterrupt) stops the loop.
-        """
+        """Have the thread call the function, which runs the loop; return its result. An interrupt stops the loop."""
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         is_done = threading.Event()  # unlike concurrent.futures.wait, an interrupt does not leave its locks locked
-        context = contextvars.copy_context()
-
-        def job() -> None:
-            complete(outcome, functools.partial(context.run, function))
-            is_done.set()
-
+        outcome.add_done_callback(lambda _: is_done.set())
+        job = functools.partial(complete, outcome, functools.partial(contextvars.copy_context().run, function))
         try:
             with self._change:
                 self._check()
@@ -168,7 +159,7 @@ class LoopThread:
     def absorb_stop(self) -> bool:
         """Absorb a request to stop a loop that runs continuously: the waiting callers return, and the loop runs on."""
         with self._change:
-            if not self._runs_now or self._is_over:
+            if not self._is_busy or self._job is not None or self._is_over:
                 return False
             self._has_stopped = not self._stop_waiters
             self._release_stop_waiters()
@@ -184,7 +175,7 @@ class LoopThread:
             close()
             return
         with self._change:
-            if self._runs_now:
+            if self._is_busy and self._job is None:
                 self._is_over = True
                 self._stop_continuous()
             if self._is_busy:
@@ -261,7 +252,7 @@ class LoopThread:
     def _next(self) -> Callable[[], object] | None:
         with self._change:
             if self._is_busy:
-                self._is_busy = self._runs_now = False
+                self._is_busy = False
                 self._job = None
             self._change.notify_all()
             while not self._is_over:
@@ -270,7 +261,7 @@ class LoopThread:
                     self._is_busy = True
                     return self._job
                 if self._runs_continuously:
-                    self._is_busy = self._runs_now = True
+                    self._is_busy = True
                     return self._run_continuously
                 self._change.wait(self._time_to_decide())
             self._calls.run_pending()
