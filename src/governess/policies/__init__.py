@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 if sys.platform == "win32":
-    from governess.policies._platforms import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
+    from governess.policies._default import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
 
     __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 else:
-    from governess.policies._platforms import MacOSEventLoopPolicy
+    from governess.policies._default import MacOSEventLoopPolicy
 
     __all__ += ["MacOSEventLoopPolicy"]

@@ -20,10 +20,18 @@ from governess.policies._closing import close_loops, refuse_inside
 from governess.policies._scopes import Scope, ThreadScope
 from governess.watchers._choice import choose_watcher
 
+if sys.platform != "win32":
+    from governess.watchers._kqueue import KqueueChildWatcher
+
 if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["DefaultEventLoopPolicy"]
+
+if sys.platform == "win32":
+    __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
+else:
+    __all__ += ["MacOSEventLoopPolicy"]
 
 
 class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
@@ -204,9 +212,39 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         return watcher
 
 
+# asyncio's names of policies that belong to one system.
+if sys.platform == "win32":
+
+    class WindowsSelectorEventLoopPolicy(DefaultEventLoopPolicy):
+        """Makes selector loops, which have `add_reader`; governess starts their children, threads serve the pipes."""
+
+        _loop_factory = asyncio.SelectorEventLoop
+
+    class WindowsProactorEventLoopPolicy(DefaultEventLoopPolicy):
+        """Makes proactor loops, which have child processes and no `add_reader`."""
+
+        _loop_factory = asyncio.ProactorEventLoop
+
+else:
+
+    class MacOSEventLoopPolicy(DefaultEventLoopPolicy):
+        """The default policy with a kqueue watcher.
+
+        Its authors have no Mac: it is tested against a fake kqueue.
+        """
+
+        def __init__(
+            self,
+            loop_factory: LoopFactory | str | None = None,
+            *,
+            scope: Scope | None = None,
+            watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = KqueueChildWatcher,
+        ) -> None:
+            """Combine the three choices, as `DefaultEventLoopPolicy` does."""
+            super().__init__(loop_factory, scope=scope, watcher=watcher)
+
+
 _policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
-
-
 _parents_loops: list[asyncio.AbstractEventLoop] = []
 
 
