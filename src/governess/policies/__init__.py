@@ -2,11 +2,10 @@
 
 import sys
 
-from governess.policies._context import ContextEventLoopPolicy
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._limited import LimitedEventLoopPolicy, PriorityEventLoopPolicy
 from governess.policies._scopes import ContextScope, ProcessScope, Scope, ThreadScope
-from governess.policies._shared import SharedEventLoopPolicy
+from governess.policies._shared import ContextEventLoopPolicy, SharedEventLoopPolicy
 from governess.policies._threaded import ThreadedEventLoopPolicy
 
 __all__ = [

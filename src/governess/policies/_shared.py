@@ -1,4 +1,4 @@
-"""The policy that has one loop for all threads."""
+"""Policies whose loop is shared: by the threads of a process, by the copies of a context."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from governess.loops._choose import LoopFactory
 from governess.loops._threaded.loop import ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
 from governess.policies._default import DefaultEventLoopPolicy
-from governess.policies._scopes import ProcessScope
+from governess.policies._scopes import ContextScope, ProcessScope
 
 if sys.platform != "win32":
     from governess.loops._watched import WatchedLoop, attach_watcher
 
-__all__ = ["SharedEventLoopPolicy"]
+__all__ = ["ContextEventLoopPolicy", "SharedEventLoopPolicy"]
 
 T = TypeVar("T")
 
@@ -78,3 +78,16 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
         if sys.platform != "win32" and isinstance(loop, WatchedLoop):
             attach_watcher(loop)
         return loop
+
+
+class ContextEventLoopPolicy(DefaultEventLoopPolicy):
+    """The current loop belongs to the `contextvars` context, not to the thread."""
+
+    def __init__(
+        self,
+        loop_factory: LoopFactory | str | None = None,
+        *,
+        watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
+    ) -> None:
+        """Combine the other two choices, as `DefaultEventLoopPolicy` does."""
+        super().__init__(loop_factory, scope=ContextScope(), watcher=watcher)
