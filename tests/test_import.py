@@ -65,7 +65,7 @@ def test_standard_library_alone() -> None:
     assert run_fresh(script).split() == ["governess"]
 
 
-@pytest.mark.parametrize("name", ["children._spawn.native", "transports._threaded_pipes", "policies._map"])
+@pytest.mark.parametrize("name", ["children._spawn.native", "transports._threaded_pipes"])
 def test_on_demand(name: str) -> None:
     """A module that few programs need is not imported before it is needed."""
     run_fresh(f"import sys, governess; assert 'governess.{name}' not in sys.modules")

@@ -1,14 +1,19 @@
-"""The policy whose loops live each in a thread of its own."""
+"""The policy whose loops live each in a thread of its own, and its `map`, which spreads work over them."""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from governess.abc import AbstractChildWatcher
 from governess.loops._choose import LoopFactory
+from governess.loops._threaded.calls import JOIN_TIMEOUT, LoopFuture, signal_poll_interval
 from governess.loops._threaded.loop import ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
 from governess.policies._default import DefaultEventLoopPolicy
@@ -49,7 +54,7 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
             raise ValueError(f"threads must be at least 1, not {threads}")
         super().__init__(loop_factory, scope=scope, watcher=watcher)
         self._threads = _cpus() if threads is None else threads
-        self._crew: list[ThreadedLoop] = []
+        self._map_loops: list[ThreadedLoop] = []
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new loop, which lives in a thread of its own and asks this policy for its watcher.
@@ -81,19 +86,84 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         """
         if at_once < 1:
             raise ValueError(f"at_once must be at least 1, not {at_once}")
-        from governess.policies._map import spread
-
-        return spread(function, items, self._loops_for_map(), at_once)
+        return _map(function, items, self._loops_for_map(), at_once)
 
     def _loops_for_map(self) -> list[ThreadedLoop]:
         with self._lock:
-            self._crew = [loop for loop in self._crew if loop in self._loops and not loop.is_closed()]
-            while len(self._crew) < self._threads:
+            self._map_loops = [loop for loop in self._map_loops if loop in self._loops and not loop.is_closed()]
+            while len(self._map_loops) < self._threads:
                 loop = make_threaded(self.new_event_loop())
                 loop.start()
                 close_at_exit(self)
-                self._crew.append(loop)
-            return list(self._crew)
+                self._map_loops.append(loop)
+            return list(self._map_loops)
+
+
+def _map(
+    function: Callable[[Item], Awaitable[T]], items: Iterable[Item], loops: Sequence[ThreadedLoop], at_once: int
+) -> list[T]:
+    """Await ``function(item)`` for each item in one of the loops, `at_once` of them in each; return the results.
+
+    Raises:
+        RuntimeError: one of the loops runs in this thread.
+    """
+    import queue  # nothing else that governess imports at first needs it
+
+    for loop in loops:
+        if loop.in_loop_thread:
+            raise RuntimeError(f"this thread runs {loop!r}, over which the work is spread, and would wait for itself")
+    work = deque(enumerate(items))
+    results: dict[int, T] = {}
+    total = len(work)
+
+    async def take_items() -> None:
+        while work:
+            try:
+                index, item = work.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            results[index] = await function(item)
+
+    def next_ended() -> concurrent.futures.Future[Any]:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return ended.get(timeout=signal_poll_interval())
+
+    concurrency = min(at_once, -(-total // len(loops)))  # so that no loop takes all before another one has begun
+    workers = [loop.prepare(_run_concurrently(take_items, concurrency)) for loop in loops[:total]]
+    ended: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
+    try:
+        for worker in workers:
+            worker.add_done_callback(ended.put)
+            worker.start()
+        for _ in workers:
+            next_ended().result()  # or raise the first error
+    except BaseException:
+        work.clear()
+        _cancel(workers)
+        raise
+    return [results[index] for index in range(total)]
+
+
+async def _run_concurrently(work: Callable[[], Awaitable[None]], concurrency: int) -> None:
+    tasks = [asyncio.ensure_future(work()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _cancel(workers: Sequence[LoopFuture[Any]]) -> None:
+    """Cancel them, those too that were not started yet, and give them a few seconds."""
+    for worker in workers:
+        worker.cancel()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            worker.start()
+    deadline = time.monotonic() + JOIN_TIMEOUT
+    for worker in workers:
+        worker.wait_for_end(max(deadline - time.monotonic(), 0))
 
 
 def _cpus() -> int:
