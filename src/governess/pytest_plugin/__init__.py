@@ -6,8 +6,10 @@ names, by ``@pytest.mark.governess``, or by one of its two fixtures.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,6 @@ import pytest
 from governess._current_policy import new_event_loop
 from governess.abc import AbstractEventLoopPolicy
 from governess.pytest_plugin import _options as options
-from governess.pytest_plugin._asyncio_hook import LoopFactories, loop_factories_offered
 from governess.pytest_plugin._combination import Combination
 from governess.pytest_plugin._leftovers import Child, ChildrenOfFixtures, living_children, report_new
 from governess.pytest_plugin._restore import current_policy, restored
@@ -32,6 +33,11 @@ __all__ = ["anyio_backend_matrix", "event_loop_policy_matrix"]
 # Pytest hands a parameter to each of these fixtures.
 POLICY_FIXTURE = "event_loop_policy_matrix"
 ANYIO_FIXTURE = "anyio_backend_matrix"
+
+# pytest-asyncio asks it, from 1.4 on, for the loop factories that a test is to be run with.
+LOOP_FACTORIES_HOOK = "pytest_asyncio_loop_factories"
+
+LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
 _of_fixtures = pytest.StashKey[ChildrenOfFixtures]()
 _before = pytest.StashKey[set[Child]]()
@@ -75,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     for fixture in (POLICY_FIXTURE, ANYIO_FIXTURE):
         if fixture in metafunc.fixturenames:
             _parametrize(metafunc, fixture, chosen or options.default(metafunc.config))
-    with loop_factories_offered(metafunc.config, _loop_factories(metafunc, chosen)):
+    with _loop_factories_offered(metafunc.config, _loop_factories(metafunc, chosen)):
         return (yield)
 
 
@@ -102,7 +108,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Keep the policy of a test's loop current from its first fixture to its last one's end."""
     if (combination := _combination_of(item)) is None or POLICY_FIXTURE in getattr(item, "fixturenames", ()):
         return (yield)
-    with loop_factories_offered(item.config, {combination.id: combination}), combination.kept_current():
+    with _loop_factories_offered(item.config, {combination.id: combination}), combination.kept_current():
         return (yield)
 
 
@@ -151,3 +157,30 @@ def _combination_of(item: pytest.Item) -> Combination | None:
     callspec = getattr(item, "callspec", None)
     values = () if callspec is None else callspec.params.values()
     return next((value for value in values if isinstance(value, Combination)), None)
+
+
+@contextlib.contextmanager
+def _loop_factories_offered(config: pytest.Config, factories: LoopFactories | None) -> Iterator[None]:
+    """Let pytest-asyncio take these factories inside the block; None leaves it as it is.
+
+    Whoever implements the hook has to answer it for every test. So it is implemented only while it is asked for a test
+    that has factories.
+    """
+    if factories is None or not hasattr(config.hook, LOOP_FACTORIES_HOOK):
+        yield
+        return
+    answer = _Answer(factories)
+    config.pluginmanager.register(answer)
+    try:
+        yield
+    finally:
+        config.pluginmanager.unregister(answer)
+
+
+class _Answer:
+    def __init__(self, factories: LoopFactories) -> None:
+        self._factories = factories
+
+    @pytest.hookimpl(trylast=True)  # the hook of a conftest.py comes first
+    def pytest_asyncio_loop_factories(self) -> LoopFactories:
+        return self._factories
