@@ -17,9 +17,15 @@ import pytest
 from governess._current_policy import new_event_loop
 from governess.abc import AbstractEventLoopPolicy
 from governess.pytest_plugin import _options as options
+from governess.pytest_plugin._cleanup import (
+    Child,
+    ChildrenOfFixtures,
+    current_policy,
+    living_children,
+    report_new,
+    restored,
+)
 from governess.pytest_plugin._combination import Combination
-from governess.pytest_plugin._leftovers import Child, ChildrenOfFixtures, living_children, report_new
-from governess.pytest_plugin._restore import current_policy, restored
 
 if TYPE_CHECKING:
     from typing import Protocol

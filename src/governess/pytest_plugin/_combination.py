@@ -14,7 +14,7 @@ import pytest
 import governess.policies
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.loops._choose import available_loops, choose_loop
-from governess.pytest_plugin._restore import current_policy
+from governess.pytest_plugin._cleanup import current_policy
 
 if sys.platform != "win32":
     from governess import watchers

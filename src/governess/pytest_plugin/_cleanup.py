@@ -1,24 +1,31 @@
-"""Children that a test leaves running."""
+"""What a test leaves behind: changed global state is restored, and a child that still runs fails the test."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from governess import _current_policy
+from governess._bridge import install, uninstall
+from governess.abc import AbstractEventLoopPolicy
+from governess.policies._default import DefaultEventLoopPolicy
 
 if sys.platform != "win32":
     from governess.children import _registry
     from governess.children import children as children_of_governess
     from governess.children._procfs import read_stat
 
-__all__ = ["Child", "ChildrenOfFixtures", "living_children", "report_new"]
+__all__ = ["Child", "ChildrenOfFixtures", "current_policy", "living_children", "report_new", "restored"]
 
 # A child by its pid and its start, since a pid comes again.
 Child = tuple[int, object]
@@ -29,6 +36,21 @@ STEP = 0.01
 
 # What multiprocessing keeps for the life of the process.
 _PROCESS_LONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Put everything back at the end of the block."""
+    with _handler_of_sigchld(), _policy_of_asyncio(), _loop_and_watcher(), _policy(), _bridge():
+        yield
+
+
+@contextlib.contextmanager
+def current_policy(policy: AbstractEventLoopPolicy) -> Iterator[None]:
+    """Let the policy be the current one inside the block."""
+    with _policy():
+        _current_policy.set_event_loop_policy(policy)
+        yield
 
 
 def living_children() -> dict[Child, str]:
@@ -87,6 +109,88 @@ class ChildrenOfFixtures:
     def children(self) -> set[Child]:
         """Return the children of the fixtures that are in use."""
         return set().union(*self._born.values())
+
+
+@contextlib.contextmanager
+def _bridge() -> Iterator[None]:
+    before = _is_installed()
+    try:
+        yield
+    finally:
+        if before != _is_installed():
+            with contextlib.suppress(RuntimeError):  # a loop runs here
+                install() if before else uninstall()
+
+
+@contextlib.contextmanager
+def _policy() -> Iterator[None]:
+    before = _current_policy._store.get()  # `get_event_loop_policy` would make one
+    try:
+        yield
+    finally:
+        if _current_policy._store.get() is not before:
+            _current_policy.set_event_loop_policy(before)
+
+
+@contextlib.contextmanager
+def _loop_and_watcher() -> Iterator[None]:
+    policy = _current_policy._store.get()
+    if not isinstance(policy, DefaultEventLoopPolicy):
+        yield
+        return
+    loop, watcher = policy._scope.get(), policy._watcher  # the methods would make them
+    try:
+        yield
+    finally:
+        if policy._scope.get() is not loop:
+            policy._scope.set(loop)
+        # A watcher made on the first need is the policy's own business.
+        if policy._watcher is not watcher and policy._watcher not in policy._own_watchers:
+            policy.set_child_watcher(watcher)
+
+
+@contextlib.contextmanager
+def _policy_of_asyncio() -> Iterator[None]:
+    before = _ask_asyncio("get_event_loop_policy")
+    try:
+        yield
+    finally:
+        if before is not _ask_asyncio("get_event_loop_policy"):
+            _ask_asyncio("set_event_loop_policy", before)
+
+
+@contextlib.contextmanager
+def _handler_of_sigchld() -> Iterator[None]:
+    number = getattr(signal, "SIGCHLD", None)  # Windows has none
+    if number is None:
+        yield
+        return
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        now = signal.getsignal(number)
+        if now != before and before is not None and not _is_ours(now):  # None: Python has not set it, and cannot
+            signal.signal(number, before)
+
+
+def _is_installed() -> bool:
+    return vars(asyncio).get("get_event_loop_policy") is _current_policy.get_event_loop_policy
+
+
+def _is_ours(handler: Any) -> bool:
+    """Whether the handler is that of a living watcher, which puts the one before back when its loop is closed."""
+    return getattr(handler, "__module__", None) == "governess.watchers._sweep"
+
+
+def _ask_asyncio(name: str, *args: Any) -> Any:
+    """Call asyncio's own function; it warns from 3.14 on, and is gone in 3.16, where there is nothing to put back."""
+    if _is_installed():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        function: Callable[..., Any] | None = getattr(asyncio, name, None)
+        return None if function is None else function(*args)
 
 
 def _look_at(pid: int) -> Iterator[tuple[Child, str]]:
