@@ -153,8 +153,8 @@ def test_own_policy(ids: Ids, pytester: pytest.Pytester) -> None:
     [
         ("--governess-policies=nosuch", "there is no policy 'nosuch'; there are default, *"),
         ("--governess-policies=default+", "there is no policy 'default+'; there are default, *"),
-        ("--governess-policies=no:such", "the policy 'no:such' cannot be imported: No module named 'no'"),
-        ("--governess-policies=sys:path", "the policy 'sys:path' is not callable"),
+        ("--governess-policies=no:such", "the policy 'no:such' cannot be used: No module named 'no'"),
+        ("--governess-policies=sys:path", "the policy 'sys:path' cannot be used: it is not callable"),
         ("--governess-policies=default+curio", "the loop 'curio' does not exist; there are *"),
         pytest.param("--governess-watchers=pid", "there is no watcher 'pid'; there are pidfd, *", marks=not_on_windows),
         pytest.param("--governess-watchers=kqueue", "the watcher 'kqueue' cannot work here: *", marks=not_on_windows),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["LoopChoice", "LoopFactory", "available_loops", "choose_loop", "factory_of"]
+__all__ = ["LoopChoice", "LoopFactory", "available_loops", "choose_loop", "factory_of", "import_callable"]
 
 #: What makes a loop: a loop class, or any callable without arguments.
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -41,11 +41,11 @@ def choose_loop(name: str = "auto") -> LoopChoice:
     if name == "uvloop":
         if (obstacle := _uvloop_obstacle()) is not None:
             raise ValueError(f"the loop 'uvloop' cannot be used: {obstacle}")
-        return LoopChoice("uvloop", _import("uvloop", "Loop"), "asked for")
+        return LoopChoice("uvloop", import_callable("loop", "uvloop:Loop"), "asked for")
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise ValueError(f"the loop {name!r} does not exist; there are auto, asyncio, uvloop, and module:factory")
-    return LoopChoice(name, _import(module, attribute), "asked for")
+    return LoopChoice(name, import_callable("loop", name), "asked for")
 
 
 def factory_of(factory: LoopFactory | str | None) -> LoopFactory | None:
@@ -60,6 +60,28 @@ def factory_of(factory: LoopFactory | str | None) -> LoopFactory | None:
     if factory is not None and not callable(factory):
         raise TypeError(f"loop_factory is a callable or a name such as 'auto', not {factory!r}")
     return factory
+
+
+def import_callable(kind: str, name: str) -> Any:
+    """Import the callable that `name` (``module:attribute``) refers to.
+
+    Args:
+        kind: what it is for, in the text of the error: ``loop``, ``policy``.
+        name: the attribute may have dots.
+
+    Raises:
+        ValueError: it cannot be imported, or is not callable; the text says why.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # a module is free to raise anything when it is imported
+        raise ValueError(f"the {kind} {name!r} cannot be used: {error}") from error
+    if not callable(found):
+        raise ValueError(f"the {kind} {name!r} cannot be used: it is not callable")
+    return found
 
 
 def available_loops() -> list[tuple[str, str, bool]]:
@@ -78,7 +100,7 @@ def _fastest() -> LoopChoice:
     obstacle = _uvloop_obstacle()
     if obstacle is None:
         try:
-            return LoopChoice("uvloop", _import("uvloop", "Loop"), "the fastest that is installed")
+            return LoopChoice("uvloop", import_callable("loop", "uvloop:Loop"), "the fastest that is installed")
         except ValueError as error:
             obstacle = str(error)
     return LoopChoice("asyncio", _asyncio_loop(), f"uvloop: {obstacle}")
@@ -98,15 +120,3 @@ def _uvloop_obstacle() -> str | None:
     if importlib.util.find_spec("uvloop") is None:
         return "not installed (pip install 'governess[uvloop]')"
     return None
-
-
-def _import(module: str, attribute: str) -> Any:
-    try:
-        factory: Any = importlib.import_module(module)
-        for name in attribute.split("."):
-            factory = getattr(factory, name)
-    except Exception as error:  # a module is free to raise anything when it is imported
-        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: {error}") from error
-    if not callable(factory):
-        raise ValueError(f"the loop '{module}:{attribute}' cannot be used: it is not callable")
-    return factory

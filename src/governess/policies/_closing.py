@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from governess.children._per_loop import running_loop
-from governess.loops._threaded.calls import LoopFuture
+from governess.loops._threaded.calls import JOIN_TIMEOUT, LoopFuture
 from governess.loops._threaded.loop import ThreadedLoop
 
 __all__ = ["close_at_exit", "close_loops", "refuse_inside", "shutdown"]
@@ -71,8 +71,6 @@ async def _end_all() -> None:
     await loop.shutdown_default_executor()
 
 
-# How long loops that run elsewhere have to stop, in seconds.
-JOIN_TIMEOUT = 5.0
 STEP = 0.001
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from governess._current_policy import set_default_factory
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
+from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory, factory_of
 from governess.loops._watched import WatchedLoop, make_watched
 from governess.policies._closing import close_loops, refuse_inside
@@ -87,8 +88,8 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         Raises:
             RuntimeError: the context has no loop.
         """
-        with contextlib.suppress(RuntimeError):
-            return asyncio.get_running_loop()
+        if (running := running_loop()) is not None:
+            return running
         if self._scope.get() is None and self._scope.may_create():
             warnings.warn("There is no current event loop", DeprecationWarning, stacklevel=_callers_level())
             self.set_event_loop(self.new_event_loop())

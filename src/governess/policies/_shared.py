@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from governess.abc import AbstractChildWatcher
+from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory
 from governess.loops._threaded.loop import ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
@@ -42,8 +42,8 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that runs here, else the one that was set in this thread, else the shared one; it runs."""
-        with contextlib.suppress(RuntimeError):
-            return asyncio.get_running_loop()
+        if (running := running_loop()) is not None:
+            return running
         own = self._process_scope.own
         return self._shared_loop() if own is None else own
 

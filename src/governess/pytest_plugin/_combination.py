@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import governess.policies
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.loops._choose import available_loops, choose_loop
+from governess.loops._choose import available_loops, choose_loop, import_callable
 from governess.pytest_plugin._cleanup import current_policy
 
 if sys.platform != "win32":
@@ -45,7 +44,10 @@ def policy_maker(name: str) -> Callable[..., Any]:
         ValueError: it cannot be had here; the text says why.
     """
     if ":" in name and "+" not in name:
-        return _imported(name)
+        try:
+            return cast("Callable[..., Any]", import_callable("policy", name))
+        except ValueError as error:
+            raise UnknownName(str(error)) from error
     kind, plus, loop = name.partition("+")
     if not plus and kind in _LOOPS:
         kind, loop = "default", kind
@@ -81,19 +83,6 @@ def watcher_class(name: str) -> type[AbstractChildWatcher]:
 def _policy_class(kind: str) -> Callable[..., Any] | None:
     policy_class: Callable[..., Any] | None = getattr(governess.policies, f"{kind.title()}EventLoopPolicy", None)
     return policy_class if kind in _KINDS else None
-
-
-def _imported(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # a module is free to raise anything when it is imported
-        raise UnknownName(f"the policy {name!r} cannot be imported: {error}") from error
-    if not callable(found):
-        raise UnknownName(f"the policy {name!r} is not callable")
-    return found  # type: ignore[no-any-return]
 
 
 class Combination:
