@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from governess.loops._threaded.loop import ThreadedLoop
 
-__all__ = ["JOIN_TIMEOUT", "CallQueue", "LoopFuture", "complete", "signal_poll_interval"]
+__all__ = ["JOIN_TIMEOUT", "CallQueue", "LoopFuture", "complete", "deadlock_error", "signal_poll_interval"]
 
 T = TypeVar("T")
 
@@ -105,9 +105,7 @@ class LoopFuture(concurrent.futures.Future[T]):
 
     def _refuse_to_wait_here(self) -> None:
         if not self.done() and self._loop.in_loop_thread:
-            raise RuntimeError(
-                f"this thread runs {self._loop!r}, and would wait for itself for ever: await the coroutine instead"
-            )
+            raise deadlock_error(self._loop)
 
     def _begin(self) -> None:
         if self._has_ended.is_set() or self._task is not None:
@@ -146,6 +144,11 @@ class LoopFuture(concurrent.futures.Future[T]):
     def _end(self, error: BaseException | None = None) -> None:
         self._has_ended.set()
         self._when_ended(self, error)
+
+
+def deadlock_error(loop: ThreadedLoop) -> RuntimeError:
+    """Return the error of a thread that would wait for a coroutine in the loop that it runs itself."""
+    return RuntimeError(f"this thread runs {loop!r}, and would wait for itself for ever: await the coroutine instead")
 
 
 class CallQueue:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from governess.loops._threaded.calls import LoopFuture
+from governess.loops._threaded.calls import LoopFuture, deadlock_error
 from governess.loops._threaded.thread import LoopThread
 
 if sys.platform != "win32":
@@ -97,9 +97,7 @@ class ThreadedLoop(_Base):
         if self.in_loop_thread:
             if asyncio.iscoroutine(coroutine):
                 coroutine.close()
-            raise RuntimeError(
-                f"this thread runs {self!r}, and would wait for itself for ever: await the coroutine instead"
-            )
+            raise deadlock_error(self)
         return self.prepare(coroutine).run()
 
     def run_forever(self) -> None:
