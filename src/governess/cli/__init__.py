@@ -26,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if args is None else list(args)
     if words[:1] == ["python"] and words[1:] != ["--help"]:
-        from governess.cli.python.launch import launch
+        from governess.cli.python.program import launch
 
         return launch(words[1:])
     _open_standard_descriptors()

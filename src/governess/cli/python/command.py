@@ -1,9 +1,8 @@
-"""`governess python` as the command line's help knows it; what it does is in launch.py."""
+"""`governess python` as the command line's help knows it; what it does is in program.py."""
 
 import click
 
 from governess.cli.options import LOOP_HELP, WATCHER_HELP
-from governess.cli.python.launch import launch
 
 __all__ = ["command"]
 
@@ -61,4 +60,6 @@ class _Python(click.Command):
 @click.argument("words", nargs=-1, metavar="PROGRAM [ARGS]...")
 def command(words: tuple[str, ...]) -> int:
     """Run the program, and give the exit status."""
+    from governess.cli.python.program import launch
+
     return launch(words)

@@ -1,4 +1,4 @@
-"""A program as `__main__`, in the state in which `python` gives it: sys.argv, sys.path, the module, its code."""
+"""`governess python` from its words to the exit status, without click: a program starts quickly, and sees no click."""
 
 import builtins
 import linecache
@@ -6,20 +6,128 @@ import os
 import runpy
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 from importlib.util import MAGIC_NUMBER
 from pkgutil import get_importer
-from types import CodeType, ModuleType
+from types import CodeType, ModuleType, TracebackType
 
-from governess.cli.python.argv import Call, Kind
+from governess.cli.options import loop_factory, watcher_factory
 
-__all__ = ["NoProgram", "prepare"]
+__all__ = ["Call", "Kind", "NoProgram", "WrongCall", "launch", "prepare", "without_own_frames"]
 
 Program = Callable[[], object]
 
 _NAMES_OF_A_MAIN_MODULE = frozenset(vars(sys.modules["__main__"]))
+
+
+def launch(words: Sequence[str]) -> int:
+    """Run a program under the bridge.
+
+    Returns:
+        The exit status of a program that comes to its end: 0; 2 for a wrong call.
+
+    Raises:
+        BaseException: whatever the program raises, SystemExit too; the interpreter deals with it as always.
+    """
+    try:
+        call = Call.of(words)
+        if call is None:
+            return _help()
+        program = prepare(call)
+        _install(call)
+    except (WrongCall, NoProgram) as error:
+        return _refuse(error)
+    without_own_frames(program)
+    return 0
+
+
+def _install(call: "Call") -> None:
+    from governess import DefaultEventLoopPolicy, install
+
+    try:
+        factory, watcher = loop_factory(call.loop), watcher_factory(call.watcher)
+    except ValueError as error:
+        raise WrongCall(str(error)) from None
+    install(DefaultEventLoopPolicy(loop_factory=factory, watcher=watcher))
+
+
+def _help() -> int:
+    from governess.cli import main
+
+    return main(["python", "--help"])
+
+
+def _refuse(error: Exception) -> int:
+    from governess.cli.run.outcome import printable
+
+    text = f"governess python: {printable(str(error))}" if isinstance(error, WrongCall) else str(error)
+    print(text, file=sys.stderr)
+    return 2
+
+
+class Kind(Enum):
+    """Where the program stands."""
+
+    SCRIPT = "a file, or a folder or zip file with a __main__.py"
+    MODULE = "-m"
+    CODE = "-c"
+    STDIN = "-"
+
+
+class WrongCall(ValueError):
+    """Words that mean nothing; its text is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A program, its arguments, and the choices for its bridge."""
+
+    kind: Kind
+    program: str
+    """A path, a module's name, or code."""
+    args: list[str]
+    loop: str = "asyncio"
+    watcher: str = "auto"
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Call | None":
+        """Read the words; what comes after the program is the program's. None stands for `--help`.
+
+        Raises:
+            WrongCall: there is no program, or an option that does not exist.
+        """
+        rest = list(words)
+        options: dict[str, str] = {}
+        while rest and rest[0].startswith("-") and rest[0] != "-":
+            word = rest.pop(0)
+            if word in ("-h", "--help"):
+                return None
+            if word[:2] in ("-m", "-c"):
+                kind = Kind(word[:2])
+                return cls(kind, word[2:] or _value(kind.value, rest), rest, **options)
+            if word == "--":
+                break
+            name, equals, value = word.partition("=")
+            if name not in ("--loop", "--watcher"):
+                raise WrongCall(f"there is no option {word}; {_ELSEWHERE}")
+            options[name.removeprefix("--")] = value if equals else _value(name, rest)
+        if not rest:
+            raise WrongCall("no program: give a script, -m MODULE, -c CODE, or - for standard input")
+        program = rest.pop(0)
+        return cls(Kind.STDIN if program == "-" else Kind.SCRIPT, program, rest, **options)
+
+
+_ELSEWHERE = "those of python itself go to python: python -X dev -m governess python ..."
+
+
+def _value(option: str, rest: list[str]) -> str:
+    if not rest:
+        raise WrongCall(f"{option} needs a value")
+    return rest.pop(0)
 
 
 class NoProgram(Exception):
@@ -148,3 +256,32 @@ def _let_tracebacks_show(code: CodeType, source: str) -> None:
     register = vars(linecache).get("_register_code")
     if register is not None:
         register(code if hasattr(linecache, "_interactive_cache") else "<string>", source, "<string>")
+
+
+def without_own_frames(program: Callable[[], object]) -> None:
+    """Run a program; an exception goes on to the interpreter, which shows it as if the program had been alone."""
+    try:
+        program()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _show_only(_programs_part(error.__traceback__))
+        raise
+
+
+def _programs_part(traceback: TracebackType | None) -> TracebackType | None:
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("governess.cli."):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _show_only(traceback: TracebackType | None) -> None:
+    """Let sys.excepthook, the program's own too, be called with this traceback, and be itself again."""
+    hook = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+        sys.excepthook = hook
+        sys.last_traceback = traceback
+        hook(kind, error.with_traceback(traceback), traceback)
+
+    sys.excepthook = show
