@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from governess.cli.run.outcome import Outcome, duration, memory, shown
-from governess.cli.run.table import SHORT, Tally, plain_table, summary
+from governess.cli.run.report import SHORT, Tally, plain_table, summary
 
 pytestmark = pytest.mark.windows
 

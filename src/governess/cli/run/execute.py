@@ -13,10 +13,18 @@ from typing import Any
 from governess.cli.run.job import Job, is_shortage
 from governess.cli.run.outcome import Outcome, shown
 from governess.cli.run.output import Blocks, Delivery, Writer
-from governess.cli.run.progress import Bar, Lines, Progress, stderr_is_terminal
+from governess.cli.run.report import (
+    Bar,
+    Lines,
+    Progress,
+    Tally,
+    plain_table,
+    rich_table,
+    stderr_is_terminal,
+    summary,
+)
 from governess.cli.run.schedule import Halt, Schedule
 from governess.cli.run.sources import Command, Plan
-from governess.cli.run.table import Tally, plain_table, rich_table, summary
 
 __all__ = ["Settings", "execute"]
 
