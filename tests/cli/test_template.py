@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from governess.cli.run.template import Template, TemplateError
+from governess.cli.run.sources import Template, TemplateError
 
 pytestmark = pytest.mark.windows
 
