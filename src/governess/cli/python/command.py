@@ -2,7 +2,7 @@
 
 import click
 
-from governess.cli.options import LOOP_HELP, WATCHER_HELP
+from governess.cli import LOOP_HELP, WATCHER_HELP
 
 __all__ = ["command"]
 

@@ -15,7 +15,7 @@ from importlib.util import MAGIC_NUMBER
 from pkgutil import get_importer
 from types import CodeType, ModuleType, TracebackType
 
-from governess.cli.options import loop_factory, watcher_factory
+from governess.cli import loop_factory, main, watcher_factory
 
 __all__ = ["Call", "Kind", "NoProgram", "WrongCall", "launch", "prepare", "without_own_frames"]
 
@@ -56,8 +56,6 @@ def _install(call: "Call") -> None:
 
 
 def _help() -> int:
-    from governess.cli import main
-
     return main(["python", "--help"])
 
 

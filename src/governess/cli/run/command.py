@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from governess.cli.options import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
+from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.schedule import Halt
 from governess.cli.run.sources import Plan, SourceError, read_lines
 
