@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from governess.cli.run.sources import Template, TemplateError
+from governess.cli.run.sources import SourceError, Template
 
 pytestmark = pytest.mark.windows
 
@@ -46,7 +46,7 @@ def test_fill(words: str, arguments: list[str], argv: list[str]) -> None:
 @pytest.mark.parametrize("word", ["{2}", "{-2}", "{12/.}"])
 def test_position_without_a_source(word: str) -> None:
     """A position beyond the sources is an error that names it."""
-    with pytest.raises(TemplateError, match="there is only one") as caught:
+    with pytest.raises(SourceError, match="there is only one") as caught:
         Template.parse(["echo", word], 1)
 
     assert word in str(caught.value)

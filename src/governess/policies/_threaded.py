@@ -19,7 +19,7 @@ from governess.policies._closing import close_at_exit
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._scopes import Scope
 
-__all__ = ["ThreadedEventLoopPolicy"]
+__all__ = ["ThreadedEventLoopPolicy", "usable_cpus"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         super().__init__(loop_factory, scope=scope, watcher=watcher)
-        self._threads = _cpus() if threads is None else threads
+        self._threads = usable_cpus() if threads is None else threads
         self._map_loops: list[ThreadedLoop] = []
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
@@ -166,7 +166,8 @@ def _cancel(workers: Sequence[LoopFuture[Any]]) -> None:
         worker.wait_for_end(max(deadline - time.monotonic(), 0))
 
 
-def _cpus() -> int:
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
     count = getattr(os, "process_cpu_count", None)  # 3.13 and later
     if count is None and hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

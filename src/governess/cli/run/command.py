@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.schedule import Halt
 from governess.cli.run.sources import Plan, SourceError, read_lines
+from governess.policies._threaded import usable_cpus
 
 __all__ = ["command"]
 
@@ -92,13 +92,7 @@ class _Slots(_ParamType):
         number = value.removesuffix("%")
         if not (number.isascii() and number.isdigit()):
             self.fail(f"{value!r} is neither a number nor a percentage of the processors", param, ctx)
-        return max(int(number) * _processors() // 100, 1) if value.endswith("%") else int(number) or sys.maxsize
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return max(int(number) * usable_cpus() // 100, 1) if value.endswith("%") else int(number) or sys.maxsize
 
 
 @click.command(

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Command", "Plan", "SourceError", "Template", "TemplateError", "read_lines"]
+__all__ = ["Command", "Plan", "SourceError", "Template", "read_lines"]
 
 Reader = Callable[[str], list[str]]
 
@@ -101,11 +101,7 @@ def _combined(words: Sequence[str], sources: list[Source]) -> Plan:
     width = sum(len(source[0]) for source in sources)
     if not words:
         return Plan(total, [_split(combination) for combination in arguments], _itself)
-    try:
-        template = Template.parse(words, width)
-    except TemplateError as error:
-        raise SourceError(str(error)) from None
-    return Plan(total, arguments, template.fill)
+    return Plan(total, arguments, Template.parse(words, width).fill)
 
 
 def _every_combination(sources: list[Source]) -> Iterator[tuple[str, ...]]:
@@ -164,10 +160,6 @@ def _groups(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             start = end
 
 
-class TemplateError(ValueError):
-    """A replacement string that cannot be filled; its text is one line for the user."""
-
-
 @dataclass(frozen=True, slots=True)
 class Template:
     """A command's words, with the replacement strings found in them."""
@@ -184,7 +176,7 @@ class Template:
             sources: How many sources of arguments there are, which bounds `{1}`, `{2}` …
 
         Raises:
-            TemplateError: A position that no source fills.
+            SourceError: A position that no source fills.
         """
         parsed = tuple(_parse_word(word, sources) for word in words)
         if all(isinstance(word, str) for word in parsed):
@@ -258,7 +250,7 @@ def _hole(match: re.Match[str], sources: int) -> Placeholder:
     position = int(match["position"])
     if abs(position) > sources:
         given = "there is only one" if sources == 1 else f"there are only {sources}"
-        raise TemplateError(f"{match[0]} asks for source {abs(position)} of arguments, but {given}")
+        raise SourceError(f"{match[0]} asks for source {abs(position)} of arguments, but {given}")
     return Placeholder(position - 1 if position > 0 else position, match["operation"])
 
 
