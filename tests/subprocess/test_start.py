@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +52,26 @@ class TestLeaving:
             assert process.exit.rusage is not None
             assert is_gone(member)
             assert children() == []
+
+        run(main)
+
+    def test_the_rest_of_a_group(self, run: Callable) -> None:
+        """When the leader has ended by itself, its pipes closed, the others still get their TERM and the grace."""
+        script = "(trap 'echo bye >$0; exit' TERM; echo up >$0; while :; do sleep 0.02; done) </dev/null >&0 2>&0 &"
+
+        async def main() -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                said = Path(folder, "said")
+                os.mkfifo(said)
+                words = os.open(said, os.O_RDWR)
+                try:
+                    async with start("sh", "-c", script, str(said), stdout=PIPE, grace=60) as process:
+                        assert await asyncio.to_thread(os.read, words, 9) == b"up\n"
+                        await process.wait()
+                        assert await process.stdout.read() == b""
+                    assert os.read(words, 9) == b"bye\n"
+                finally:
+                    os.close(words)
 
         run(main)
 

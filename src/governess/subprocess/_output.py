@@ -10,9 +10,14 @@ import select
 import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from governess.children._child import Child
+from governess.children._exit import Exit
 from governess.subprocess._lines import LineIterator, Listener, check_encoding, without_end
+
+if TYPE_CHECKING:
+    from governess.transports._transport import ChildTransport
 
 __all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "text_of"]
 
@@ -65,20 +70,14 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     def connection_made(self, transport: Any) -> None:
         """Make the streams, as asyncio's class does, but with readers of our own."""
         self._transport = transport
-        if (pipe := transport.get_pipe_transport(0)) is not None:
-            self.stdin = asyncio.StreamWriter(pipe, self, None, self._reader_loop)
+        if 0 in transport.pipes:
+            self.stdin = asyncio.StreamWriter(transport.get_pipe_transport(0), self, None, self._reader_loop)
         for fd in (1, 2):
-            if (pipe := transport.get_pipe_transport(fd)) is not None:
-                self._readers[fd] = Reader(self._reader_limit, self._reader_loop, pipe, fd, self.order)
+            if fd in transport.pipes:
+                self._readers[fd] = Reader(self._reader_limit, self._reader_loop, transport, fd, self.order)
                 self._pipe_fds.append(fd)
         self.stdout = self._readers.get(1)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.stderr = self._readers.get(2)  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def process_exited(self) -> None:
-        """Note the exit: from now on the lines of the outputs end within a bounded time."""
-        for reader in self._readers.values():
-            reader._note_exit()
-        super().process_exited()
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Pass the data to the reader and to the listeners."""
@@ -130,13 +129,15 @@ class Reader(asyncio.StreamReader):
     """`asyncio.StreamReader` of a child's output, and more."""
 
     def __init__(
-        self, limit: int, loop: asyncio.AbstractEventLoop, pipe: asyncio.ReadTransport, fd: int, order: OutputOrder
+        self, limit: int, loop: asyncio.AbstractEventLoop, transport: ChildTransport, fd: int, order: OutputOrder
     ) -> None:
-        """Read from the transport of a pipe; `limit` bytes are buffered before the child has to wait."""
+        """Read the pipe from the child's descriptor `fd`; `limit` bytes are buffered before the child has to wait."""
         super().__init__(limit=limit, loop=loop)
+        pipe: Any = transport.get_pipe_transport(fd)
+        self._pipe: asyncio.ReadTransport = pipe
         self.set_transport(pipe)
         self._home = loop
-        self._pipe = pipe
+        self._child = transport.child
         self._fd = fd
         self._order = order
         self._drain = math.inf
@@ -215,11 +216,15 @@ class Reader(asyncio.StreamReader):
     def _limit_drain(self, drain: float) -> None:
         """End the output `drain` seconds after the exit, for those who read its lines."""
         self._drain = drain
-        self._plan_cut()
+        if self._exited_at is None:
+            self._child.subscribe(self._note_exit)
+        else:
+            self._plan_cut()
 
-    def _note_exit(self) -> None:
-        self._exited_at = self._home.time()
-        self._plan_cut()
+    def _note_exit(self, child: Child, exit: Exit) -> None:
+        """Have the loop take note of the exit; any thread may call this, and more than once."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._home.call_soon_threadsafe(self._plan_cut)
 
     def _takes(self, size: int) -> bool:
         """Return whether data is for those who read: it came before the output was cut."""
@@ -228,7 +233,9 @@ class Reader(asyncio.StreamReader):
         return not self._is_cut
 
     def _plan_cut(self) -> None:
-        if self._exited_at is not None and self._drain != math.inf:
+        if self._exited_at is None:
+            self._exited_at = self._home.time()
+        if self._drain != math.inf:
             self._home.call_at(self._exited_at + self._drain, self._cut)
 
     def _cut(self) -> None:

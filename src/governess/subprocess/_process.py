@@ -232,7 +232,7 @@ class Process(asyncio.subprocess.Process):
         await self.wait()
         return outputs[0], outputs[1]
 
-    def _feed(self, input: Buffer | None) -> None:
+    def _feed(self, input: Buffer | None = None) -> None:
         """Have all of the input written, and then the child's standard input closed, while the caller goes on."""
         if self.stdin is not None and not self.stdin.is_closing():
             if input:
@@ -283,18 +283,22 @@ class Process(asyncio.subprocess.Process):
         return await self._end(EndBounds(grace, kill_timeout, drain))
 
     async def _end(self, bounds: EndBounds) -> Exit | None:
-        if not is_over(self):
-            try:
-                await end_process(self, bounds)
-            finally:
-                if not self._home.is_closed():
-                    self._connection.abort_pipes()
-                self._kill_now()
+        if is_over(self):
+            if self._group is not None:
+                self._group.close()
+            return self._child.exit
+        try:
+            await end_process(self, bounds)
+        finally:
+            if not self._home.is_closed():
+                self._connection.abort_pipes()
+            self._kill_now()
         return self._child.exit
 
     def _kill_now(self) -> None:
         """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
         self._connection.close()
+        self._connection.kill_group()
         if self._child.exit is None:
             reap_later(self._child)
 

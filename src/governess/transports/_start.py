@@ -71,6 +71,7 @@ async def start_child(
     except BaseException:  # KeyboardInterrupt, too, at whichever line
         if transport is not None:
             transport.close()
+            transport.kill_group()
         if spawned is not None:
             spawned.discard()
             reap_later(spawned.child)  # the loop may end before it

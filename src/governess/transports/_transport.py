@@ -46,6 +46,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         child: the child.
         group: the group that it leads, likewise.
         has_exited: set when its exit is known, whoever else may hold its pipes (cpython#119710).
+        pipes: what passes the events of each of its pipes on, by the child's descriptor.
         finished: whether its exit is known and its pipes are closed.
     """
 
@@ -72,7 +73,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         self._args = args
         self.child = spawned.child
         self.group = spawned.group
-        self._pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
+        self.pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
         self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
         self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
@@ -84,7 +85,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         state = "running" if self._returncode is None else f"returncode={self._returncode}"
         words = ["ChildTransport", "closed" if self._closed else "", f"pid={self.child.pid}", state]
         names = {0: "stdin", 1: "stdout", 2: "stderr"}
-        words += [f"{names[number]}={pipe.transport}" for number, pipe in self._pipes.items() if pipe]
+        words += [f"{names[number]}={pipe.transport}" for number, pipe in self.pipes.items() if pipe]
         return f"<{' '.join(filter(None, words))}>"
 
     def __del__(self) -> None:
@@ -95,7 +96,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
         for number, end in self._ends.items():
-            pipe = self._pipes[number] = _PipeProtocol(self, number)
+            pipe = self.pipes[number] = _PipeProtocol(self, number)
             if not self._connect_here(number, pipe, end):
                 await self._connect_by_loop(number, pipe, end)
         try:
@@ -170,7 +171,7 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
         """Return the transport of the child's descriptor `fd`, if that is a pipe."""
-        pipe = self._pipes.get(fd)
+        pipe = self.pipes.get(fd)
         return None if pipe is None else pipe.transport
 
     def send_signal(self, signal: int) -> None:
@@ -199,25 +200,35 @@ class ChildTransport(asyncio.SubprocessTransport):
             self.child.kill()
 
     def close(self) -> None:
-        """Close the pipes, and kill the child if it lives; everyone in its group, if that is kept."""
+        """Close the pipes; kill the child if it lives, with its group, if that is kept."""
         if self._closed:
             return
-        if self.group is not None:
+        lives = self._returncode is None
+        if lives and self.group is not None:
             self.group.kill()
-        self.detach()
-        if self._returncode is None and self.child.reap() is None:
+        self._close_pipes()
+        if lives and self.child.reap() is None:
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
             with contextlib.suppress(PermissionError):  # the child runs setuid
                 self._popen_view.kill()
 
+    def kill_group(self) -> None:
+        """Kill the group, if that is kept, and release it; the child may have ended before."""
+        if self.group is not None:
+            self.group.kill()
+            self.group.close()
+
     def detach(self) -> None:
         """Close the pipes, and let the child live, and its group."""
-        self._closed = True
+        self._close_pipes()
         if self.group is not None:
             self.group.close()
+
+    def _close_pipes(self) -> None:
+        self._closed = True
         if not self._loop.is_closed():
-            for pipe in self._pipes.values():
+            for pipe in self.pipes.values():
                 if pipe is not None and pipe.transport is not None and not pipe.disconnected:
                     pipe.transport.close()
         for number, end in self._ends.items():
@@ -227,7 +238,7 @@ class ChildTransport(asyncio.SubprocessTransport):
     def abort_pipes(self) -> bool:
         """Close the pipes in the loop's next iteration, drop unwritten data; return whether there were any pipes."""
         connected = False
-        for number, pipe in self._pipes.items():
+        for number, pipe in self.pipes.items():
             if pipe is not None and pipe.transport is not None and not pipe.disconnected:
                 connected = True
                 (pipe.transport.close if number else pipe.transport.abort)()
@@ -266,8 +277,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         # PermissionError: the child runs setuid.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.child.kill()
-        if self.group is not None:
-            self.group.kill()
+        self.kill_group()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""
