@@ -19,7 +19,7 @@ import governess
 from fresh import run_fresh
 from governess import ThreadedEventLoopPolicy, limited, prioritized
 from governess.loops import ThreadedLoop
-from governess.loops._threaded import thread as host_module
+from governess.loops._threaded import thread as thread_module
 
 pytestmark = pytest.mark.windows
 
@@ -43,7 +43,7 @@ def loop(threaded: ThreadedEventLoopPolicy) -> AbstractEventLoop:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new loop waits for ever for somebody who runs it."""
-    monkeypatch.setattr(host_module, "START_DELAY", 1000)
+    monkeypatch.setattr(thread_module, "START_DELAY", 1000)
 
 
 async def where() -> threading.Thread:

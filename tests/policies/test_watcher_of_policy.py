@@ -100,7 +100,7 @@ def test_factory(loop_factory: Factory) -> None:
 @pytest.mark.parametrize("junk", [5, "pidfd", object()])
 def test_junk(junk: Any) -> None:
     """What is neither a watcher nor makes one is refused with a TypeError."""
-    with pytest.raises(TypeError, match="watcher must be a child watcher, or what makes one, not"):
+    with pytest.raises(TypeError, match="watcher must be a child watcher, or a callable that makes one, not"):
         DefaultEventLoopPolicy(watcher=junk)
 
 

@@ -1,4 +1,4 @@
-"""Loops that ask their policy for a watcher, and the transport that connects a child with its protocol."""
+"""Event loop classes: watched, prioritized, limited and threaded ones; and the choice of a loop by its name."""
 
 from governess.loops._choose import LoopChoice, LoopFactory, available_loops, choose_loop
 from governess.loops._limited.loop import LimitedLoop, limited, make_limited

@@ -1,4 +1,4 @@
-"""Which loop a name means: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``."""
+"""The loop that a name refers to: ``auto``, ``asyncio``, ``uvloop``, or ``module:factory``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 __all__ = ["LoopChoice", "LoopFactory", "available_loops", "choose_loop", "factory_of", "import_callable"]
 
-#: What makes a loop: a loop class, or any callable without arguments.
+#: A loop class, or any other callable that returns a loop when it is called without arguments.
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class LoopChoice(NamedTuple):
-    """A loop factory, and why it was taken.
+    """A loop factory, and why it was chosen.
 
     Attributes:
         name: ``asyncio``, ``uvloop``, or ``module:factory``.
-        factory: called without arguments, it makes a loop; a policy sees to its children.
-        reason: one sentence for people.
+        factory: makes a loop when it is called without arguments; a policy gives the loop its child watcher.
+        reason: why it was chosen, as text for the user.
     """
 
     name: str
@@ -29,10 +29,10 @@ class LoopChoice(NamedTuple):
 
 
 def choose_loop(name: str = "auto") -> LoopChoice:
-    """Return the loop factory of a name; `auto` takes the fastest that is installed.
+    """Return the loop factory of a name; `auto` is the fastest loop that is installed.
 
     Raises:
-        ValueError: there is no such loop, or it cannot be imported; the text says what there is.
+        ValueError: no loop has this name, or it cannot be imported; the text lists the names or gives the reason.
     """
     if name == "auto":
         return _fastest()
@@ -49,11 +49,11 @@ def choose_loop(name: str = "auto") -> LoopChoice:
 
 
 def factory_of(factory: LoopFactory | str | None) -> LoopFactory | None:
-    """Return the loop factory, which is given as a callable or by its name; None stays None.
+    """Return the loop factory that is given as a callable or by its name; None stays None.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: there is no loop of that name, or it cannot be imported.
+        TypeError: `factory` is neither.
+        ValueError: no loop has this name, or it cannot be imported.
     """
     if isinstance(factory, str):
         return choose_loop(factory).factory
@@ -66,8 +66,8 @@ def import_callable(kind: str, name: str) -> Any:
     """Import the callable that `name` (``module:attribute``) refers to.
 
     Args:
-        kind: what it is for, in the text of the error: ``loop``, ``policy``.
-        name: the attribute may have dots.
+        kind: what the callable makes (``loop``, ``policy``); the error message names it.
+        name: the attribute may contain dots.
 
     Raises:
         ValueError: it cannot be imported, or is not callable; the text says why.
@@ -85,8 +85,8 @@ def import_callable(kind: str, name: str) -> Any:
 
 
 def available_loops() -> list[tuple[str, str, bool]]:
-    """Return for each loop known by name: the name, its version or why it is missing, and whether it can be used."""
-    import importlib.metadata  # it takes `email` and `random` with it, which nothing else here needs
+    """Return for each named loop: its name, its version or why it is missing, and whether it can be used."""
+    import importlib.metadata  # which imports `email` and `random`, and nothing else here needs them
 
     obstacle = _uvloop_obstacle()
     version = obstacle or importlib.metadata.version("uvloop")

@@ -1,4 +1,4 @@
-"""Loop classes whose children are governess's: `watched` makes one of any class that has asyncio's public methods."""
+"""Loop classes that start and watch children by governess: `watched` derives one from any loop class."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
 
 class WatchedLoop(_Base):
-    """What a watched loop class has before the loop class itself: children, and knowing when it closes.
+    """The mixin of a watched loop class: it starts children, and calls close hooks.
 
     Attributes:
-        governess_policy: the policy that made the loop, whose watcher its children get; None for the current policy.
-        is_parents: whether this is a forked child, and the loop that of its parent.
+        governess_policy: the policy whose watcher watches the loop's children; None means the current policy.
+        is_parents: whether this process is a forked child, and the loop belongs to its parent.
     """
 
     governess_policy: AbstractEventLoopPolicy | None = None
@@ -42,25 +42,25 @@ class WatchedLoop(_Base):
     _is_closing = False
 
     def __del__(self) -> None:
-        # asyncio's loops close themselves here. A forked child shares its parent's epoll, and a loop takes its own
-        # descriptors out of that when it is closed: nothing would wake the parent's loop any more.
+        # asyncio's loops close themselves here. A forked child shares the epoll of its parent. A loop that is closed
+        # unregisters its descriptors from the epoll, and then nothing would wake the parent's loop.
         if not self.is_parents and (finalize := getattr(super(), "__del__", None)) is not None:
             finalize()
 
     def run_forever(self) -> None:
-        """Run until `stop` is called; the first time in the main thread, the policy's watcher attaches to the loop."""
+        """Run until `stop` is called. The first run in the main thread attaches the policy's watcher to the loop."""
         attach_watcher(self)
         super().run_forever()
 
     def close(self) -> None:
-        """Close the loop; its living children are passed on to a reaper, and their pipes are closed."""
+        """Close the loop and the pipes of its children; a reaper takes over the children that still run."""
         close_loop(self, super().close)
 
     def call_on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
-        """Call `callback` right before the loop is closed, when it does not run any more.
+        """Call `callback` right before the loop is closed, after it has stopped running.
 
         Returns:
-            What takes the request back.
+            A function that cancels this.
         """
         if self._on_close is None:
             self._on_close = {}
@@ -110,21 +110,21 @@ def _forget_callback(reference: weakref.ref[WatchedLoop], key: object) -> None:
 
 
 def attach_watcher(loop: WatchedLoop) -> None:
-    """Attach the watcher of its policy to a loop that is about to run, if this is the main thread."""
+    """Attach its policy's watcher to a loop that is about to run, if this is the main thread."""
     may_run = not loop._is_closing and not loop.is_closed() and running_loop() is None
     if not may_run or threading.current_thread() is not threading.main_thread():
         return
     watcher = watcher_of(loop)
-    # Ours may have been with another loop meanwhile.
+    # A SigchldChildWatcher may have been attached to another loop meanwhile.
     if not loop._has_run or isinstance(watcher, SigchldChildWatcher):
         watcher.attach_loop(loop)
     loop._has_run = True
 
 
 def close_loop(loop: WatchedLoop, close: Callable[[], object]) -> None:
-    """Call the close hooks of a loop, and then close it by `close`, its own method."""
+    """Call the close hooks of a loop, and then `close`, its own method."""
     if loop.is_running():
-        close()  # which is an error
+        close()  # which raises RuntimeError
         return
     loop._is_closing = True
     callbacks, loop._on_close = loop._on_close or {}, None
@@ -139,7 +139,7 @@ def watched(loop_class: type[LoopT]) -> type[LoopT]:
     """Return a subclass of the loop class whose children are started and watched by governess.
 
     Args:
-        loop_class: any class with asyncio's public methods; a watched one is returned as it is.
+        loop_class: any class with asyncio's public methods; a watched class is returned unchanged.
     """
     return loop_class if issubclass(loop_class, WatchedLoop) else _watched(loop_class)  # type: ignore[arg-type]
 
@@ -147,7 +147,7 @@ def watched(loop_class: type[LoopT]) -> type[LoopT]:
 def make_watched(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     """Change the class of an existing loop to its `watched` class; return the loop.
 
-    A loop whose class cannot be changed (it is written in C and closed to this) stays as it is.
+    A loop whose class cannot be changed, such as one of a class written in C, stays as it is.
     """
     if not isinstance(loop, WatchedLoop):
         with contextlib.suppress(TypeError):

@@ -1,4 +1,4 @@
-"""Which loop a context gets."""
+"""Event loop policies: each decides which loop a thread, a process or a context gets."""
 
 import sys
 

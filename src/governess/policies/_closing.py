@@ -1,4 +1,4 @@
-"""Closing a loop: its tasks are cancelled, its generators and executor shut down."""
+"""Closing the loops of a policy, also those that run in other threads."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class _Closable(Protocol):
 
 
 def shutdown(loops: Sequence[ThreadedLoop], deadline: float) -> None:
-    """Cancel every task of the loops, and end their async generators and their executors, all loops at once.
+    """Cancel all tasks of the loops, and shut down their async generators and executors; all loops at the same time.
 
-    What has not ended at the deadline (of `time.monotonic()`) is left as it is.
+    What has not ended at the deadline (by `time.monotonic()`) is left running.
     """
     ends: list[LoopFuture[None]] = []
     for loop in loops:
-        with contextlib.suppress(RuntimeError):  # somebody else has closed it
+        with contextlib.suppress(RuntimeError):  # another thread has closed it
             ends.append(loop.submit(_end_all()))
     concurrent.futures.wait(ends, deadline - time.monotonic())
     for end in ends:
@@ -38,7 +38,7 @@ def shutdown(loops: Sequence[ThreadedLoop], deadline: float) -> None:
 
 
 def close_at_exit(policy: _Closable) -> None:
-    """Close the policy, if it is still there, when the interpreter ends: its threads do not keep that from ending."""
+    """Close the policy, if it still exists, when the interpreter exits; its threads do not delay that."""
     _policies.add(policy)
     _register()
 
@@ -71,19 +71,20 @@ async def _end_all() -> None:
     await loop.shutdown_default_executor()
 
 
-STEP = 0.001
+# Seconds between two looks at whether a loop has stopped.
+POLL_INTERVAL = 0.001
 
 
 def close_loops(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
-    """Close the loops; those that run in another thread are stopped first.
+    """Close the loops; a loop that runs in another thread is stopped first.
 
-    The tasks of those that run by themselves are cancelled before that: nobody else would do it.
+    If the loop runs continuously, its tasks are cancelled before that, because no caller would do it.
 
     Raises:
-        RuntimeError: one does not stop, and only the others are closed.
+        RuntimeError: a loop does not stop; the others are closed.
     """
     deadline = time.monotonic() + JOIN_TIMEOUT
-    shutdown([loop for loop in loops if _runs_by_itself(loop)], deadline)
+    shutdown([loop for loop in loops if _runs_continuously(loop)], deadline)
     for loop in loops:
         _ask_to_stop(loop)
     with contextlib.ExitStack() as each_even_if_one_fails:
@@ -92,10 +93,10 @@ def close_loops(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
 
 
 def refuse_inside(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
-    """Check that none of the loops runs here, where it cannot be closed.
+    """Check that none of the loops runs in this thread, where it cannot be closed.
 
     Raises:
-        RuntimeError: one does.
+        RuntimeError: one of them runs in this thread.
     """
     for loop in loops:
         if running_loop() is loop:
@@ -103,58 +104,58 @@ def refuse_inside(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-    with _taken_from_others(loop):
+    with _closable_here_only(loop):
         while not loop.is_closed():
             _ask_to_stop(loop)
             _wait_until_stopped(loop, deadline)
             try:
                 type(loop).close(loop)
             except Exception:
-                # Another thread may have begun to start or to close it before it was taken.
+                # Another thread may have started or closed it just before.
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(STEP)
+                time.sleep(POLL_INTERVAL)
 
 
 @contextlib.contextmanager
-def _taken_from_others(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let nobody else start or close the loop meanwhile.
+def _closable_here_only(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Keep other threads from starting or closing the loop meanwhile.
 
-    asyncio.Runner, in its thread, does both to clean up. A proactor loop that starts in the middle of its `close` stays
-    half closed for ever.
+    asyncio.Runner, in its thread, does both to clean up. A proactor loop that starts during its `close` stays half
+    closed for ever.
     """
 
     def start() -> None:
         raise RuntimeError(f"{loop!r} is being closed by its policy")
 
     def close() -> None:
-        """We do."""
+        """Do nothing: this thread closes the loop."""
 
-    theirs: Any = loop
+    attributes: Any = loop
     try:
-        theirs.run_forever, theirs.close = start, close
-    except AttributeError:  # an object without attributes of its own
+        attributes.run_forever, attributes.close = start, close
+    except AttributeError:  # the loop has slots alone
         yield
         return
     try:
         yield
     finally:
         for name in ("run_forever", "close"):
-            vars(theirs).pop(name, None)  # gone, if another thread has closed the loop too
+            vars(attributes).pop(name, None)  # absent if another thread has closed the loop too
 
 
 def _ask_to_stop(loop: asyncio.AbstractEventLoop) -> None:
-    if loop.is_running() and not _runs_by_itself(loop):  # which its `close` can stop
-        with contextlib.suppress(RuntimeError):  # it has closed itself meanwhile
+    if loop.is_running() and not _runs_continuously(loop):  # whose `close` stops it
+        with contextlib.suppress(RuntimeError):  # it has been closed meanwhile
             loop.call_soon_threadsafe(loop.stop)
 
 
 def _wait_until_stopped(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-    while loop.is_running() and not _runs_by_itself(loop):
+    while loop.is_running() and not _runs_continuously(loop):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{loop!r} runs in another thread and has not stopped within {JOIN_TIMEOUT:g} s")
-        time.sleep(STEP)
+        time.sleep(POLL_INTERVAL)
 
 
-def _runs_by_itself(loop: asyncio.AbstractEventLoop) -> TypeGuard[ThreadedLoop]:
+def _runs_continuously(loop: asyncio.AbstractEventLoop) -> TypeGuard[ThreadedLoop]:
     return isinstance(loop, ThreadedLoop) and loop.runs_continuously

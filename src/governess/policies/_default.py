@@ -1,4 +1,4 @@
-"""The default policy, and the pieces of which every other one is made: loop factory, scope, watcher."""
+"""The default policy, which every other policy extends: it combines a loop factory, a scope and a watcher."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ else:
 
 
 class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
-    """Gives each thread its own loop, and its loops the best watcher that works here.
+    """Gives each thread its own loop, and its loops the best child watcher that works here.
 
-    Each of its three choices can be another one; any method can be overridden in a subclass.
+    Loop factory, scope and watcher can be replaced by arguments; a subclass can override any method.
     """
 
-    # What a subclass may set instead of passing it, as was done with asyncio's policies.
+    # A subclass may set this instead of passing a factory, as with asyncio's policies.
     if sys.platform == "win32":
         _loop_factory: type[asyncio.AbstractEventLoop] = asyncio.ProactorEventLoop
     else:
@@ -54,18 +54,18 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         scope: Scope | None = None,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
-        """Combine the three choices; None is the default of each.
+        """Combine loop factory, scope and watcher; None means the default of each.
 
         Args:
-            loop_factory: makes a loop: a loop class, any callable without arguments, or a name: ``auto``, ``asyncio``,
-                ``uvloop``, or ``module:factory``. By default asyncio's SelectorEventLoop, on Windows its
-                ProactorEventLoop.
-            scope: who shares a loop; by default a thread (`ThreadScope`).
-            watcher: a watcher, or what makes one on the first need; by default what `choose_watcher` says.
+            loop_factory: a loop class, any callable that returns a loop, or a name: ``auto``, ``asyncio``, ``uvloop``,
+                or ``module:factory``. The default is asyncio's SelectorEventLoop, on Windows its ProactorEventLoop.
+            scope: decides which code shares a current loop; by default the code of one thread (`ThreadScope`).
+            watcher: a child watcher, or a callable that makes one when it is first needed; by default the choice of
+                `choose_watcher`.
 
         Raises:
-            TypeError: an argument is not of its kind.
-            ValueError: there is no loop of that name, or it cannot be imported.
+            TypeError: an argument has the wrong type.
+            ValueError: no loop has this name, or it cannot be imported.
         """
         self._scope = ThreadScope() if scope is None else scope
         self._watcher: AbstractChildWatcher | None = None
@@ -81,12 +81,12 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             self._watcher = watcher
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that runs here, else the current one of this context; never None.
+        """Return the running loop of this thread, else the current loop of this scope; never None.
 
-        In the main thread, if none was ever set, a new loop is made and set, with a DeprecationWarning.
+        In the main thread, if no loop was ever set, a new loop is made and set, with a DeprecationWarning.
 
         Raises:
-            RuntimeError: the context has no loop.
+            RuntimeError: there is no current loop.
         """
         if (running := running_loop()) is not None:
             return running
@@ -99,7 +99,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
         return loop
 
     def set_event_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Make `loop` the current one of this context; the watcher follows the loop of the main thread.
+        """Make `loop` the current loop of this scope. In the main thread, the watcher is attached to it too.
 
         Raises:
             TypeError: `loop` is neither a loop nor None.
@@ -111,16 +111,16 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             self._watcher.attach_loop(loop)
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop, which asks this policy for its watcher.
+        """Return a new loop, which uses the watcher of this policy.
 
         Raises:
-            TypeError: the loop factory has made something else.
+            TypeError: the loop factory does not return an event loop.
         """
         factory = self._factory or self._loop_factory
         loop = factory()
         if not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
-        if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which has children itself
+        if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which starts children itself
             loop = make_watched(loop)
             if isinstance(loop, WatchedLoop):
                 loop.governess_policy = self
@@ -130,20 +130,20 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
 
     @property
     def loop_factory(self) -> LoopFactory:
-        """What makes this policy's loops, to be given to `asyncio.Runner`, anyio, uvicorn or pytest-asyncio."""
+        """A factory of this policy's loops, to be passed to `asyncio.Runner`, anyio, uvicorn or pytest-asyncio."""
         return self.new_event_loop
 
     def set_factory(self, factory: LoopFactory | str | None) -> None:
-        """Let `factory` make the loops from here on, given as to the constructor; None goes back to the default.
+        """Use `factory` for new loops, in the forms that the constructor accepts; None restores the default.
 
         Raises:
             TypeError: `factory` is neither a callable nor a name.
-            ValueError: there is no loop of that name, or it cannot be imported.
+            ValueError: no loop has this name, or it cannot be imported.
         """
         self._factory = factory_of(factory)
 
     def get_child_watcher(self) -> AbstractChildWatcher:
-        """Return the watcher of this policy's loops; the first call may make it.
+        """Return the watcher of this policy's loops; the first call makes it if none was given.
 
         Raises:
             NotImplementedError: on Windows, where children need no watcher.
@@ -161,9 +161,9 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             return self._watcher
 
     def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
-        """Let `watcher` watch the children that this policy's loops start from here on; None goes back to the default.
+        """Use `watcher` for the children that this policy's loops start from now on; None restores the default.
 
-        The watcher before it goes on with the children that it has; closing it is left to its owner.
+        The previous watcher goes on watching its children; its owner closes it.
 
         Raises:
             TypeError: `watcher` is neither a child watcher nor None.
@@ -179,12 +179,12 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             self._watcher = watcher
 
     def close(self) -> None:
-        """Close every loop that this policy has made and that is still open, and the watcher that it has made.
+        """Close all open loops that this policy has made, and the watcher that it has made.
 
-        A loop that runs in another thread is stopped first, and given a few seconds for that.
+        A loop that runs in another thread is stopped first; it has a few seconds to stop.
 
         Raises:
-            RuntimeError: called inside one of these loops, or one of them does not stop.
+            RuntimeError: this method is called inside one of these loops, or one of them does not stop.
         """
         with self._lock:
             loops = list(self._loops)
@@ -222,7 +222,7 @@ if sys.platform == "win32":
         _loop_factory = asyncio.SelectorEventLoop
 
     class WindowsProactorEventLoopPolicy(DefaultEventLoopPolicy):
-        """Makes proactor loops, which have child processes and no `add_reader`."""
+        """Makes proactor loops, which start child processes themselves and have no `add_reader`."""
 
         _loop_factory = asyncio.ProactorEventLoop
 
@@ -231,7 +231,7 @@ else:
     class MacOSEventLoopPolicy(DefaultEventLoopPolicy):
         """The default policy with a kqueue watcher.
 
-        Its authors have no Mac: it is tested against a fake kqueue.
+        It is tested with a simulated kqueue only, because its authors have no Mac.
         """
 
         def __init__(
@@ -241,7 +241,7 @@ else:
             scope: Scope | None = None,
             watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = KqueueChildWatcher,
         ) -> None:
-            """Combine the three choices, as `DefaultEventLoopPolicy` does."""
+            """Combine loop factory, scope and watcher, as `DefaultEventLoopPolicy` does."""
             super().__init__(loop_factory, scope=scope, watcher=watcher)
 
 
@@ -250,11 +250,11 @@ _parents_loops: list[asyncio.AbstractEventLoop] = []
 
 
 def _start_anew() -> None:
-    """Free, in a forked child, what threads had locked that are not there; and let go no loop of the parent's."""
+    """In a forked child, replace locks that threads of the parent may hold, and keep the parent's loops alive."""
     for policy in list(_policies):
         policy._lock, policy._closing = threading.RLock(), threading.RLock()
         for loop in policy._loops:
-            with contextlib.suppress(AttributeError):  # it takes no attributes
+            with contextlib.suppress(AttributeError):  # the loop has slots alone
                 loop.is_parents = True  # type: ignore[attr-defined]
             _parents_loops.append(loop)
         policy._loops = weakref.WeakSet()
@@ -266,7 +266,7 @@ def _watcher_factory(
     if watcher is None or isinstance(watcher, AbstractChildWatcher):
         return _default_watcher
     if not callable(watcher):
-        raise TypeError(f"watcher must be a child watcher, or what makes one, not {watcher!r}")
+        raise TypeError(f"watcher must be a child watcher, or a callable that makes one, not {watcher!r}")
     return watcher
 
 
@@ -277,13 +277,13 @@ def _default_watcher() -> AbstractChildWatcher:
 
 
 def _callers_level() -> int:
-    """The stacklevel, seen from our caller, of the line that is neither ours nor asyncio's."""
+    """Return the stacklevel, for the caller, of the nearest line outside of governess and asyncio."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _HOUSE:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN_PACKAGES:
         level, frame = level + 1, frame.f_back
     return level
 
 
-_HOUSE = ("governess", "asyncio")
+_OWN_PACKAGES = ("governess", "asyncio")
 
 set_default_factory(DefaultEventLoopPolicy)

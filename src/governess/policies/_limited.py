@@ -1,4 +1,4 @@
-"""Policies whose loops limit their tasks, or run callbacks by priority."""
+"""Policies whose loops schedule in another way: they limit the tasks in progress, or run callbacks by priority."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LimitedEventLoopPolicy", "PriorityEventLoopPolicy"]
 
 
 class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
-    """Its loops have a limited number of tasks in progress at a time; the others start when slots become free."""
+    """Its loops have a limited number of tasks in progress; the other tasks start when slots become free."""
 
     def __init__(
         self,
@@ -27,17 +27,17 @@ class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
         max_tasks: SupportsIndex = DEFAULT,
     ) -> None:
-        """Combine the three choices, as `DefaultEventLoopPolicy` does.
+        """Combine loop factory, scope and watcher, as `DefaultEventLoopPolicy` does, with a limit.
 
         Args:
-            loop_factory: see there.
-            scope: see there.
-            watcher: see there.
+            loop_factory: see `DefaultEventLoopPolicy`.
+            scope: see `DefaultEventLoopPolicy`.
+            watcher: see `DefaultEventLoopPolicy`.
             max_tasks: how many tasks of one loop may be in progress at a time.
 
         Raises:
-            TypeError: an argument is not of its kind.
-            ValueError: `max_tasks` is less than 1, or there is no loop of that name.
+            TypeError: an argument has the wrong type.
+            ValueError: `max_tasks` is less than 1, or no loop has this name.
         """
         self._max_tasks = checked_limit(max_tasks)
         super().__init__(loop_factory, scope=scope, watcher=watcher)
@@ -46,7 +46,7 @@ class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
         """Return a new loop with this policy's limit.
 
         Raises:
-            TypeError: the loop factory has made something else, or a loop of a class that nothing can be added to.
+            TypeError: the loop factory does not return an event loop, or the class of the loop cannot be changed.
         """
         return make_limited(super().new_event_loop(), self._max_tasks)
 
@@ -55,9 +55,9 @@ class PriorityEventLoopPolicy(DefaultEventLoopPolicy):
     """Its loops run callbacks by the priority of their context, as `governess.priority` sets it."""
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop that heeds priorities.
+        """Return a new loop that runs callbacks by priority.
 
         Raises:
-            TypeError: the loop factory has made something else, or a loop of a class that nothing can be added to.
+            TypeError: the loop factory does not return an event loop, or the class of the loop cannot be changed.
         """
         return make_prioritized(super().new_event_loop())

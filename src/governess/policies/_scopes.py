@@ -1,4 +1,4 @@
-"""Who shares a current loop."""
+"""Scopes: which code shares a current loop."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ __all__ = ["ContextScope", "ProcessScope", "Scope", "ThreadScope"]
 
 
 class Scope(Protocol):
-    """Where a policy keeps the current loop: one for each context, whatever a context is here."""
+    """Stores the current loops of a policy: one loop for each thread, process or context."""
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of the current context, if it has one."""
+        """Return the current loop; None if there is none."""
         ...
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Give the current context a loop, or take it away."""
+        """Set the current loop; None removes it."""
         ...
 
     def may_create(self) -> bool:
-        """Return whether the current context gets a loop made when it asks for the first time."""
+        """Return whether the policy may make a loop when the current loop is asked for and there is none."""
         ...
 
     def describe(self) -> str:
-        """Name the current context, for an error message."""
+        """Return a name of the current thread, process or context, for error messages."""
         ...
 
 
 class ThreadScope:
-    """Each thread has its own loop; only the main thread gets one made, if none was ever set there."""
+    """Each thread has its own loop; only the main thread may get a new one, if none was ever set there."""
 
     def __init__(self) -> None:
         """Start with no loop in any thread."""
         self._local = _Local()
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this thread, if it has one."""
+        """Return the loop of this thread; None if there is none."""
         return self._here().loop
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Give this thread a loop, or take it away."""
+        """Set the loop of this thread; None removes it."""
         here = self._here()
         here.loop = loop
         here.was_set = True
 
     def may_create(self) -> bool:
-        """Return whether this is the main thread, and no loop was ever set in it."""
+        """Return whether this is the main thread and no loop was ever set in it."""
         return not self._here().was_set and threading.current_thread() is threading.main_thread()
 
     def describe(self) -> str:
@@ -58,25 +58,25 @@ class ThreadScope:
 
     def _here(self) -> _Local:
         if self._local.process != os.getpid():
-            self._local = _Local()  # a forked child sees no loop of its parent's
+            self._local = _Local()  # a forked child does not inherit the loop of its parent
         return self._local
 
 
 class ProcessScope:
-    """All threads share one loop, but for a thread that has set one of its own."""
+    """All threads share one loop, except threads that have set a loop of their own."""
 
     def __init__(self) -> None:
-        """Start with nothing to share, and no loop in any thread."""
+        """Start without a shared loop, and with no loop in any thread."""
         self._own = ThreadScope()
-        self._shared: _Kept = _Kept(None, os.getpid())
+        self._shared: _Setting = _Setting(None, os.getpid())
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return this thread's own loop, else the shared one, if there is one."""
+        """Return this thread's own loop, else the shared one; None if there is neither."""
         own = self.own
         return self.shared if own is None else own
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Give this thread a loop of its own; None goes back to the shared one."""
+        """Set this thread's own loop; None makes the thread use the shared loop again."""
         self._own.set(loop)
 
     @property
@@ -86,15 +86,15 @@ class ProcessScope:
 
     @property
     def shared(self) -> asyncio.AbstractEventLoop | None:
-        """The loop of all threads that have none of their own; a forked child does not see its parent's."""
+        """The loop of all threads that have none of their own; a forked child does not inherit it."""
         return self._shared.here()
 
     def share(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Let all threads share `loop`, or nothing."""
-        self._shared = _Kept(loop, os.getpid())
+        """Set the loop that all threads share; None removes it."""
+        self._shared = _Setting(loop, os.getpid())
 
     def may_create(self) -> bool:
-        """Return False: who shares a loop decides when there is one."""
+        """Return False: the policy makes the shared loop itself."""
         return False
 
     def describe(self) -> str:
@@ -105,35 +105,35 @@ class ProcessScope:
 class ContextScope:
     """Each `contextvars` context has its own loop: a task, what `asyncio.to_thread` calls, `Context.run`.
 
-    A context inherits the loop of the one that it is a copy of; what it sets itself, only its own copies see.
+    A copy of a context inherits its loop; what the copy sets is seen only in the copy and in copies made of it later.
     """
 
     def __init__(self) -> None:
         """Start with no loop in any context."""
-        self._kept: contextvars.ContextVar[_Kept] = contextvars.ContextVar("governess_event_loop")
+        self._setting: contextvars.ContextVar[_Setting] = contextvars.ContextVar("governess_event_loop")
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this context, if it has one."""
-        kept = self._kept.get(None)
-        return None if kept is None else kept.here()
+        """Return the loop of this context; None if there is none."""
+        setting = self._setting.get(None)
+        return None if setting is None else setting.here()
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Give this context a loop, or take it away."""
-        self._kept.set(_Kept(loop, os.getpid()))
+        """Set the loop of this context; None removes it."""
+        self._setting.set(_Setting(loop, os.getpid()))
 
     def may_create(self) -> bool:
-        """Return whether this is the main thread, and no loop was ever set in this context or those it comes from."""
-        kept = self._kept.get(None)
-        was_set = kept is not None and kept.process == os.getpid()
+        """Return whether this is the main thread and no loop was set in this context, nor in one that it is a copy of."""
+        setting = self._setting.get(None)
+        was_set = setting is not None and setting.process == os.getpid()
         return not was_set and threading.current_thread() is threading.main_thread()
 
     def describe(self) -> str:
-        """Name this context, as far as a context has a name."""
+        """Name the thread of this context, since contexts have no names."""
         return f"this context of thread {threading.current_thread().name!r}"
 
 
-class _Kept:
-    """A loop, and the process that it is the current one in."""
+class _Setting:
+    """A loop, and the process in which it was set."""
 
     __slots__ = ("loop", "process")
 
@@ -142,7 +142,7 @@ class _Kept:
         self.process = process
 
     def here(self) -> asyncio.AbstractEventLoop | None:
-        """The loop; a forked child sees no loop of its parent's."""
+        """Return the loop; None in a forked child, which does not inherit it."""
         return self.loop if self.process == os.getpid() else None
 
 

@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 class SharedEventLoopPolicy(DefaultEventLoopPolicy):
-    """One loop for every thread of the process, which runs in a thread of its own; any thread calls in.
+    """All threads of the process share one loop, which runs in a thread of its own; any thread may call into it.
 
-    `new_event_loop` makes ordinary loops beside it, for `asyncio.run` and others that close their own.
+    `new_event_loop` makes ordinary loops beside it, for callers that close their loop, such as `asyncio.run`.
     """
 
     def __init__(
@@ -36,34 +36,34 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
         *,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
-        """Combine the other two choices, as `DefaultEventLoopPolicy` does; the shared loop begins on the first need."""
+        """Combine loop factory and watcher, as `DefaultEventLoopPolicy` does; the first need starts the shared loop."""
         self._process_scope = ProcessScope()
         super().__init__(loop_factory, scope=self._process_scope, watcher=watcher)
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that runs here, else the one that was set in this thread, else the shared one; it runs."""
+        """Return the running loop of this thread, else the loop set in this thread, else the shared loop."""
         if (running := running_loop()) is not None:
             return running
         own = self._process_scope.own
         return self._shared_loop() if own is None else own
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the shared loop, wait for it, and return or raise what it does.
+        """Run a coroutine in the shared loop, wait for it, and return its result or raise its exception.
 
         It runs in a copy of the caller's context. If the caller is interrupted (KeyboardInterrupt), the coroutine is
         cancelled and has a few seconds to end.
 
         Raises:
             RuntimeError: this is the thread of the shared loop, which would wait for itself.
-            TypeError: this is no coroutine.
+            TypeError: the argument is not a coroutine.
         """
         return self._shared_loop().call(coroutine)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine in the shared loop; return its future, by which it can be cancelled too.
+        """Run a coroutine in the shared loop; return its future, which can also cancel it.
 
         Raises:
-            TypeError: this is no coroutine.
+            TypeError: the argument is not a coroutine.
         """
         return self._shared_loop().submit(coroutine)
 
@@ -81,7 +81,7 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
 
 
 class ContextEventLoopPolicy(DefaultEventLoopPolicy):
-    """The current loop belongs to the `contextvars` context, not to the thread."""
+    """Gives each `contextvars` context its own current loop; copies of a context inherit it."""
 
     def __init__(
         self,
@@ -89,5 +89,5 @@ class ContextEventLoopPolicy(DefaultEventLoopPolicy):
         *,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
-        """Combine the other two choices, as `DefaultEventLoopPolicy` does."""
+        """Combine loop factory and watcher, as `DefaultEventLoopPolicy` does."""
         super().__init__(loop_factory, scope=ContextScope(), watcher=watcher)

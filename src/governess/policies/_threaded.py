@@ -1,4 +1,4 @@
-"""The policy whose loops live each in a thread of its own, and its `map`, which spreads work over them."""
+"""The policy whose loops run each in a thread of its own; its `map` distributes work over several loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
-    """Each new loop lives and runs in a thread of its own, and can be used from any other as an ordinary loop."""
+    """Runs each new loop in a thread of its own; any other thread can use it like an ordinary loop."""
 
     def __init__(
         self,
@@ -36,19 +36,19 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         scope: Scope | None = None,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
-        """Combine the three choices, as `DefaultEventLoopPolicy` does.
+        """Combine loop factory, scope and watcher, as `DefaultEventLoopPolicy` does.
 
         Args:
-            loop_factory: a callable or a name, as there; its loops are of a class that can be subclassed: asyncio's,
-                uvloop's.
-            threads: over how many loops, each in its thread, `map` spreads work; None is one for each CPU that this
+            loop_factory: see `DefaultEventLoopPolicy`; it must be possible to subclass the class of its loops, as with
+                those of asyncio and uvloop.
+            threads: the number of loops, each in its thread, that `map` uses; None is one for each CPU that this
                 process may use.
-            scope: who shares a loop.
-            watcher: a watcher, or what makes one on the first need.
+            scope: see `DefaultEventLoopPolicy`.
+            watcher: see `DefaultEventLoopPolicy`.
 
         Raises:
-            ValueError: `threads` is less than 1; or there is no loop of that name.
-            TypeError: an argument is not of its kind.
+            ValueError: `threads` is less than 1, or no loop has this name.
+            TypeError: an argument has the wrong type.
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
@@ -57,10 +57,10 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         self._map_loops: list[ThreadedLoop] = []
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop, which lives in a thread of its own and asks this policy for its watcher.
+        """Return a new loop, which runs in a thread of its own and uses the watcher of this policy.
 
         Raises:
-            TypeError: the loop factory has made something else, or a loop whose class is closed to change.
+            TypeError: the loop factory does not return an event loop, or the class of the loop cannot be changed.
         """
         loop = super().new_event_loop()
         try:
@@ -70,15 +70,15 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
             raise
 
     def map(self, function: Callable[[Item], Awaitable[T]], items: Iterable[Item], *, at_once: int = 100) -> list[T]:
-        """Await ``function(item)`` for each item, spread over the policy's loops; return the results in order.
+        """Await ``function(item)`` for each item, distributed over the policy's loops; return the results in order.
 
-        A loop takes the next item when it has time for it. The first error cancels the rest and is raised; so does an
-        interrupt of the caller. Everything runs in copies of the caller's context.
+        Each loop takes the next item as soon as it is free. The first error cancels the other calls and is raised; an
+        interrupt of the caller cancels them too. The calls run in copies of the caller's context.
 
         Args:
-            function: an async function of one argument; or any function whose result can be awaited.
-            items: what it is called with, one after the other.
-            at_once: how many items one loop has in progress at the most.
+            function: an async function of one argument, or any function that returns an awaitable.
+            items: the arguments.
+            at_once: how many items one loop has in progress at most.
 
         Raises:
             RuntimeError: this is the thread of one of these loops, which would wait for itself.
@@ -102,16 +102,16 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
 def _map(
     function: Callable[[Item], Awaitable[T]], items: Iterable[Item], loops: Sequence[ThreadedLoop], at_once: int
 ) -> list[T]:
-    """Await ``function(item)`` for each item in one of the loops, `at_once` of them in each; return the results.
+    """Await ``function(item)`` for each item in one of the loops, at most `at_once` in each; return the results.
 
     Raises:
         RuntimeError: one of the loops runs in this thread.
     """
-    import queue  # nothing else that governess imports at first needs it
+    import queue  # which nothing else needs that `import governess` imports
 
     for loop in loops:
         if loop.in_loop_thread:
-            raise RuntimeError(f"this thread runs {loop!r}, over which the work is spread, and would wait for itself")
+            raise RuntimeError(f"this thread runs {loop!r}, which is to do the work, and would wait for itself")
     work = deque(enumerate(items))
     results: dict[int, T] = {}
     total = len(work)
@@ -120,7 +120,7 @@ def _map(
         while work:
             try:
                 index, item = work.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread has taken the last one
                 return
             results[index] = await function(item)
 
@@ -129,7 +129,7 @@ def _map(
             with contextlib.suppress(queue.Empty):
                 return ended.get(timeout=signal_poll_interval())
 
-    concurrency = min(at_once, -(-total // len(loops)))  # so that no loop takes all before another one has begun
+    concurrency = min(at_once, -(-total // len(loops)))  # so that the first loop does not take all items
     workers = [loop.prepare(_run_concurrently(take_items, concurrency)) for loop in loops[:total]]
     ended: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
     try:
@@ -156,7 +156,7 @@ async def _run_concurrently(work: Callable[[], Awaitable[None]], concurrency: in
 
 
 def _cancel(workers: Sequence[LoopFuture[Any]]) -> None:
-    """Cancel them, those too that were not started yet, and give them a few seconds."""
+    """Cancel the workers, even those not started yet, and wait a few seconds for their end."""
     for worker in workers:
         worker.cancel()
         with contextlib.suppress(RuntimeError):  # the loop is closed

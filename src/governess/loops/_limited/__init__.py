@@ -1,1 +1,1 @@
-"""Loops with a limit for their tasks."""
+"""Loops that limit how many of their tasks are in progress."""

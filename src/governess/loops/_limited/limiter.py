@@ -1,7 +1,7 @@
 """The capacity limiter of a limited loop, apart from loops and tasks.
 
-A task takes its first step when it has acquired a slot, and keeps the slot until it ends. Until it has one, it is
-queued. While a task waits, for whatever, it lends its slot to a queued task that it has made itself:
+A task takes its first step when it has acquired a slot, and keeps the slot until it ends. A task without a slot is
+queued. While a task waits for anything, it lends its slot to a queued task that it has created itself:
 
 - to the task that it awaits, if that is one of them;
 - else to the first of them, unless the slot is lent already.
@@ -9,8 +9,8 @@ queued. While a task waits, for whatever, it lends its slot to a queued task tha
 A borrower can lend the slot on. When the borrower ends, its lender may lend the slot anew; when the lender ends first,
 the borrower inherits the slot. A free slot goes to the first task in the queue. An exempt task runs without a slot.
 
-Hence no deadlock: if a task waits for tasks of its own, those cannot all be queued for ever. An awaited one starts at
-once. Else the first of them starts when its maker waits, and the next when that one has ended.
+There is no deadlock: if a task waits for tasks of its own, these cannot all stay queued. An awaited one starts at
+once. Otherwise the first of them starts when its maker waits, and the next one when the first has ended.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Slot", "SlotLimiter"]
 
 
 class Slot:
-    """The slot of one task, which the task may have to wait for.
+    """The slot of one task; the task may have to wait until it acquires the slot.
 
     Attributes:
-        admit: called when the task was queued and has got the slot.
+        admit: called when a queued task has acquired the slot.
         is_acquired: whether the task has the slot, as its own or borrowed.
-        is_exempt: whether the task needs none.
+        is_exempt: whether the task runs without a slot.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class Slot:
         self._maker = maker
         self._waits = False
         self._awaits: Hashable = None
-        self._queued: OrderedDict[Hashable, Slot] = OrderedDict()  # of those that it has made, by name
+        self._queued: OrderedDict[Hashable, Slot] = OrderedDict()  # those of the tasks that it has created, by name
         self._lender: Slot | None = None
         self._borrowers: OrderedDict[Slot, None] = OrderedDict()
 
@@ -60,7 +60,7 @@ class SlotLimiter:
     """The limiter of one loop.
 
     Attributes:
-        current: the slot of the task that takes a step now, which is the maker of what is made now.
+        current: the slot of the task that takes a step now; a task created now has it as its maker.
     """
 
     def __init__(self, number: int) -> None:
@@ -69,7 +69,7 @@ class SlotLimiter:
         self._queue: OrderedDict[Slot, None] = OrderedDict()
 
     def request(self, slot: Slot, name: Hashable) -> bool:
-        """Return whether the task can start now; else it is queued, where its maker may await it by `name`."""
+        """Return whether the task can start now. If not, it is queued; its maker may await it by `name`."""
         if slot.is_exempt:
             return True
         if self._free and not self._queue:
@@ -88,14 +88,14 @@ class SlotLimiter:
         slot._waits = False
 
     def suspend(self, slot: Slot, awaited: Hashable) -> None:
-        """Note that the task waits now; it lends its slot if the rule says so."""
+        """Note that the task waits now; it may lend its slot."""
         slot._waits = True
         slot._awaits = awaited
         if slot._queued:
             self._lend(slot)
 
     def release(self, slot: Slot) -> None:
-        """Note that the task has ended, whether or not it had started."""
+        """Note that the task has ended, whether it had started or not."""
         self._leave_queue(slot)
         self._give_up(slot)
         for orphan in slot._queued.values():
@@ -155,7 +155,7 @@ class SlotLimiter:
             self._admit_next()
 
     def _inherit(self, slot: Slot, lender: Slot | None) -> None:
-        """Let the first borrower have the slot; the others borrow from that one."""
+        """Give the slot to the first borrower; the others then borrow from that one."""
         heir, *others = slot._borrowers
         slot._borrowers.clear()
         heir._lender = lender

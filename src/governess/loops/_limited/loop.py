@@ -1,4 +1,4 @@
-"""Loop classes with a limit for their tasks: `limited` makes one of any class with asyncio's public methods."""
+"""Loop classes that limit how many tasks are in progress: `limited` derives one from any loop class."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ DEFAULT = 10
 
 
 class LimitedLoop(_Base):
-    """What a limited loop class has before the loop class itself: tasks that start when there is a slot for them.
+    """The mixin of a limited loop class: a task starts when it has acquired a slot.
 
     Attributes:
-        max_tasks: how many of its tasks are in progress at a time.
+        max_tasks: how many tasks of one loop may be in progress at a time.
     """
 
     max_tasks = DEFAULT
@@ -35,9 +35,9 @@ class LimitedLoop(_Base):
     _next_is_main = False
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        """Make a task that starts when there is a slot for it; arguments and errors are those of asyncio's loops."""
+        """Create a task that starts when it has acquired a slot; arguments and errors are those of asyncio's loops."""
         if not asyncio.iscoroutine(coro):
-            return super().create_task(coro, **options)  # which is an error, or its task factory's affair
+            return super().create_task(coro, **options)  # which raises, unless the task factory accepts it
         if self._limiter is None:
             self._limiter = SlotLimiter(self.max_tasks)
         wrapper = LimitedCoroutine(coro, self._limiter, self)
@@ -47,7 +47,7 @@ class LimitedLoop(_Base):
         return super().create_task(wrapper, **options)
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run until the future is done; if it is a coroutine or a task, that one needs no slot."""
+        """Run until the future is done; a coroutine or a task runs without a slot."""
         if not asyncio.isfuture(future):
             self._next_is_main = True
         elif (
@@ -65,16 +65,16 @@ class LimitedLoop(_Base):
 def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type[LoopT]:
     """Return a subclass of the loop class that has a limited number of tasks in progress at a time.
 
-    The others start in order, as slots come free. A task that waits lends its slot to those that it has made itself,
-    one at a time, so it never keeps them from starting. The one that `run_until_complete` runs needs no slot.
+    The other tasks start in order, when slots become free. A task that waits lends its slot to the tasks that it has
+    created itself, one at a time, so they can always start. The task that `run_until_complete` runs needs no slot.
 
     Args:
-        loop_class: any class with asyncio's public methods; a limited one gets another limit.
-        max_tasks: how many tasks, for each loop.
+        loop_class: any class with asyncio's public methods; a limited class gets the new limit.
+        max_tasks: how many tasks of one loop may be in progress at a time.
 
     Raises:
-        TypeError: `max_tasks` is no integer.
-        ValueError: it is less than 1.
+        TypeError: `max_tasks` is not an integer.
+        ValueError: `max_tasks` is less than 1.
     """
     return _limited(loop_class, checked_limit(max_tasks))  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ def make_limited(loop: LoopT, max_tasks: SupportsIndex = DEFAULT) -> LoopT:
     """Change the class of an existing loop, which has no tasks yet, to its `limited` class; return the loop.
 
     Raises:
-        TypeError: its class cannot be changed (it is written in C and closed to this).
+        TypeError: the class of the loop cannot be changed, as with some classes written in C.
     """
     loop.__class__ = limited(type(loop), max_tasks)
     return loop
@@ -108,10 +108,10 @@ def _limited(loop_class: type[Any], max_tasks: int) -> type[Any]:
 
 
 class LimitedCoroutine(Coroutine[Any, Any, Any]):
-    """Lets the coroutine take its first step when its task has a slot, and tells the limiter how it goes on.
+    """Wraps the coroutine of a task: its first step waits for a slot, and the limiter is told of every step.
 
-    It looks like the coroutine: name, frame, code and the like are the coroutine's. So is its state, in which anyio,
-    which cancels no task that has not begun, sees that a queued one has not.
+    Its attributes (name, frame, code) are those of the coroutine. So is its state: anyio, which does not cancel a task
+    that has not started, sees there that a queued task has not started.
     """
 
     __slots__ = ("__weakref__", "_coroutine", "_has_begun", "_limiter", "_loop", "_waiting", "slot")
@@ -127,20 +127,20 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         self._waiting: Generator[Any, None, None] | None = None
 
     def send(self, value: Any) -> Any:
-        """Take a step, of the coroutine or in the queue."""
+        """Run one step of the coroutine; or wait on in the queue."""
         if not self._has_begun and (waiter := self._queue()) is not None:
             return waiter
         return self._step(self._coroutine.send, value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise the error where the coroutine waits; queued, it ends with the error before it has begun."""
+        """Raise the error where the coroutine waits; a queued coroutine ends with the error without a step."""
         if not self._has_begun:
             self._skip_queue()
             return self._coroutine.throw(*error)
         return self._step(self._coroutine.throw, *error)
 
     def close(self) -> None:
-        """End the coroutine."""
+        """Close the coroutine and release its slot."""
         self._skip_queue()
         self._coroutine.close()
 
@@ -154,8 +154,8 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         return repr(self._coroutine)
 
     def _queue(self) -> Any:
-        """Return what to wait for before the first step; None if there is a slot."""
-        # It is queued by its task, which is what its maker may await.
+        """Return what the task has to wait for before its first step; None if it has a slot."""
+        # Its name in the queue is its task, because its maker may await the task.
         if self._waiting is None and not self._limiter.request(self.slot, asyncio.current_task(self._loop)):
             admitted = self._loop.create_future()
             self.slot.admit = functools.partial(set_unless_done, admitted, None)

@@ -1,4 +1,4 @@
-"""The handles that `call_soon` and `call_later` of a prioritized loop return, and what its underlying loop calls."""
+"""Handles of a prioritized loop, and the callbacks (trampolines) that it gives to its underlying loop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from governess.loops._priority import ReadyHandle
 __all__ = ["DebugHandle", "IOTrampoline", "TimerHandle", "TimerTrampoline"]
 
 
-# As many frames as asyncio keeps of where a handle was made.
+# How many frames asyncio stores of the place where a handle was created.
 DEPTH = 10
 
 
 class DebugHandle(ReadyHandle):
-    """A handle that knows where it was made."""
+    """A handle that stores where it was created, as in asyncio's debug mode."""
 
     __slots__ = ("_store", "source_traceback")
 
@@ -37,10 +37,10 @@ class DebugHandle(ReadyHandle):
 
 
 class TimerHandle(asyncio.TimerHandle):
-    """A callback that waits for its time, and then in the ready queue.
+    """The handle of a timer, which waits first in the underlying loop and then in the ready queue.
 
     Attributes:
-        waits_for: the handle of what it waits for now.
+        waits_for: the handle in the underlying loop, and later the one in the ready queue.
     """
 
     __slots__ = ("waits_for",)
@@ -48,20 +48,20 @@ class TimerHandle(asyncio.TimerHandle):
     waits_for: asyncio.Handle | None
 
     def cancel(self) -> None:
-        """Do not call it."""
-        # Not TimerHandle.cancel: that counts the cancelled ones among the loop's timers, where this one is not.
+        """Cancel the timer."""
+        # Not TimerHandle.cancel: it counts this handle as a cancelled timer of the loop, which does not have it.
         asyncio.Handle.cancel(self)
         waits_for, self.waits_for = self.waits_for, None
         if waits_for is not None:
             waits_for.cancel()
 
 
-# All kinds of loops: a call may come through several of them.
+# The package of all loop classes: a call may pass through several of them.
 _LOOPS = __name__.rpartition("._priority")[0]
 
 
 class TimerTrampoline:
-    """Takes a timer from the loop's clock to the queue."""
+    """Adds the callback of a timer to the ready queue when the underlying loop's timer fires."""
 
     __slots__ = ("_join", "_timer")
 
@@ -70,15 +70,15 @@ class TimerTrampoline:
         self._join = join
 
     def __call__(self) -> None:
-        """Let it join, now that its time has come."""
+        """Add the callback to the ready queue."""
         if not self._timer.cancelled():
             self._timer.waits_for = self._join()
 
 
 class IOTrampoline:
-    """Has a callback join the queue whenever a descriptor or a signal fires, but not while it is still there.
+    """Adds a callback to the ready queue when a descriptor or a signal fires, unless it is still queued.
 
-    A descriptor stays ready, and the loop below says so in every round, until the callback has had its turn.
+    Until the callback runs, the descriptor stays ready and the underlying loop reports it in every iteration.
     """
 
     __slots__ = ("_handle", "_join")
@@ -88,11 +88,11 @@ class IOTrampoline:
         self._handle: ReadyHandle | None = None
 
     def __call__(self) -> None:
-        """Let it join, if it is not there."""
+        """Add the callback to the ready queue, if it is not queued."""
         if self._handle is None or self._handle.due is None:
             self._handle = self._join()
 
     def cancel(self) -> None:
-        """Do not call it for what has fired before."""
+        """Cancel the queued callback."""
         if self._handle is not None:
             self._handle.cancel()

@@ -1,4 +1,4 @@
-"""Loop classes that run callbacks by priority: `prioritized` makes one of any class with asyncio's public methods."""
+"""Loop classes that run callbacks by priority: `prioritized` derives one from any loop class."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Ts = TypeVarTuple("Ts")
 
 
 class PrioritizedLoop(_Base):
-    """What a prioritized loop class has before the loop class itself: its own queue of callbacks that are ready.
+    """The mixin of a prioritized loop class: it has a ready queue of its own.
 
-    The loop below knows only turns. In one, as many callbacks are called as were queued when it began, so that
-    descriptors and timers are looked after as often as ever. In debug mode each callback has a turn of its own: the
-    loop, which measures them, then finds the slow ones.
+    The underlying loop sees only batches. A batch runs as many callbacks as were queued when it began, so the loop
+    polls descriptors and timers as often as without priorities. In debug mode each batch is one callback: the loop
+    measures the time of every batch, and so reports the slow callbacks.
     """
 
     _ready_queue: ReadyQueue
@@ -40,7 +40,7 @@ class PrioritizedLoop(_Base):
     _trampolines: dict[tuple[str, int], IOTrampoline]
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Make the loop below with these arguments."""
+        """Initialise the underlying loop with these arguments."""
         _begin(self)
         super().__init__(*args, **options)
 
@@ -63,23 +63,23 @@ class PrioritizedLoop(_Base):
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Have `callback` join those that are ready in `delay` seconds; arguments and errors are those of asyncio."""
+        """Add `callback` to the ready queue after `delay` seconds; arguments and errors are those of asyncio."""
         start = super().call_later
-        if isinstance(callback, TimerTrampoline):  # the call_at below leads here
+        if isinstance(callback, TimerTrampoline):  # call_at of the underlying loop calls this method
             return start(delay, callback)
         return self._new_timer(partial(start, delay), self.time() + delay, callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Have `callback` join those that are ready at the time `when`; arguments and errors are those of asyncio."""
+        """Add `callback` to the ready queue at the time `when`; arguments and errors are those of asyncio."""
         start = super().call_at
-        if isinstance(callback, TimerTrampoline):  # the call_later below leads here
+        if isinstance(callback, TimerTrampoline):  # call_later of the underlying loop calls this method
             return start(when, callback)
         return self._new_timer(partial(start, when), when, callback, args, context)
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Have `callback` join those that are ready when `fd` can be read; arguments and errors are asyncio's."""
+        """Add `callback` to the ready queue when `fd` is readable; arguments and errors are those of asyncio."""
         trampoline = self._new_trampoline(callback, args)
         super().add_reader(fd, trampoline)
         self._keep_trampoline("reader", fd, trampoline)
@@ -90,7 +90,7 @@ class PrioritizedLoop(_Base):
         return super().remove_reader(fd)
 
     def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Have `callback` join those that are ready when `fd` can be written; arguments and errors are asyncio's."""
+        """Add `callback` to the ready queue when `fd` is writable; arguments and errors are those of asyncio."""
         trampoline = self._new_trampoline(callback, args)
         super().add_writer(fd, trampoline)
         self._keep_trampoline("writer", fd, trampoline)
@@ -101,14 +101,14 @@ class PrioritizedLoop(_Base):
         return super().remove_writer(fd)
 
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Have `callback` join those that are ready when the signal comes; arguments and errors are asyncio's."""
+        """Add `callback` to the ready queue when the signal arrives; arguments and errors are those of asyncio."""
         _check(callback, "add_signal_handler")
         trampoline = self._new_trampoline(callback, args)
         super().add_signal_handler(sig, trampoline)
         self._keep_trampoline("signal", sig, trampoline)
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Take the handler away; a callback that is queued for it is not called."""
+        """Remove the handler; a callback that is queued for it is not called."""
         self._keep_trampoline("signal", sig, None)
         return super().remove_signal_handler(sig)
 
@@ -144,7 +144,7 @@ class PrioritizedLoop(_Base):
         return _DebugBatch(self) if self._ready_queue.handle_class is DebugHandle else self._ready_queue.run_batch
 
     def _report(self, handle: ReadyHandle, error: BaseException) -> None:
-        # What asyncio says of a callback, and its keys.
+        # The message and the keys are asyncio's.
         report = {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
         if handle.source_traceback is not None:
             report["source_traceback"] = handle.source_traceback
@@ -196,12 +196,12 @@ class _DebugBatch:
 def prioritized(loop_class: type[LoopT]) -> type[LoopT]:
     """Return a subclass of the loop class whose callbacks run by `governess.priority`.
 
-    Those that `call_soon` and `call_soon_threadsafe` are given are ordered by the priority of their context, and first
-    come first served inside one. Timers, descriptors and signals join them when they fire. What waits moves up: for
-    each hundred callbacks that have run meanwhile, as if it were one step more urgent.
+    Callbacks of `call_soon` and `call_soon_threadsafe` run in the order of the priority of their context; callbacks of
+    equal priority run in the order of their arrival. Callbacks of timers, descriptors and signals are added when these
+    fire. A waiting callback becomes more urgent by one level for each hundred callbacks that have run meanwhile.
 
     Args:
-        loop_class: any class with asyncio's public methods; a prioritized one is returned as it is.
+        loop_class: any class with asyncio's public methods; a prioritized class is returned unchanged.
     """
     return loop_class if issubclass(loop_class, PrioritizedLoop) else _prioritized(loop_class)  # type: ignore[arg-type]
 
@@ -210,7 +210,7 @@ def make_prioritized(loop: LoopT) -> LoopT:
     """Change the class of an existing loop, which has no callbacks yet, to its `prioritized` class; return the loop.
 
     Raises:
-        TypeError: its class cannot be changed (it is written in C and closed to this).
+        TypeError: the class of the loop cannot be changed, as with some classes written in C.
     """
     if not isinstance(loop, PrioritizedLoop):
         loop.__class__ = prioritized(type(loop))
@@ -235,7 +235,7 @@ def _begin(loop: Any) -> None:
 
 
 def _check(callback: Any, method: str) -> None:
-    """Refuse what asyncio refuses."""
+    """Raise the TypeErrors that asyncio's debug mode raises."""
     if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
         raise TypeError(f"coroutines cannot be used with {method}()")
     if not callable(callback):

@@ -17,10 +17,10 @@ from typing import Any, SupportsIndex, TypeVarTuple
 
 __all__ = ["AGING_STEP", "ReadyHandle", "ReadyQueue", "call_soon", "current_priority", "describe", "priority"]
 
-# Those of nice(1).
+# The limits of nice(1).
 MOST_URGENT, LEAST_URGENT = -20, 19
 
-# One step of priority is worth this many callbacks that have run meanwhile.
+# A waiting callback becomes more urgent by one level after this many callbacks have run.
 AGING_STEP = 100
 
 Ts = TypeVarTuple("Ts")
@@ -31,16 +31,17 @@ current_priority: ContextVar[int] = ContextVar("governess.priority", default=0)
 
 @contextlib.contextmanager
 def priority(level: SupportsIndex) -> Iterator[None]:
-    """Give a priority to callbacks and tasks made in the `with` block, and to this task until it leaves it.
+    """Set the priority of callbacks and tasks created in the `with` block, and of this task inside the block.
 
-    It belongs to the `contextvars` context, so tasks inherit it from who makes them. Only `prioritized` loops heed it.
+    The priority belongs to the `contextvars` context, so a task inherits it from its creator. Only `prioritized` loops
+    use it.
 
     Args:
-        level: from -20, the most urgent, to 19, as for nice(1); 0 is that of all who were given none.
+        level: from -20 (most urgent) to 19, as for nice(1). The default of every context is 0.
 
     Raises:
-        TypeError: `level` is no integer.
-        ValueError: it is not in this range.
+        TypeError: `level` is not an integer.
+        ValueError: `level` is not in this range.
     """
     token = current_priority.set(_checked(level))
     try:
@@ -61,7 +62,7 @@ def _checked(level: SupportsIndex) -> int:
 
 
 def call_soon(self: Any, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> ReadyHandle:
-    """Call `callback` when nothing that is ready is more urgent; arguments and errors are those of asyncio."""
+    """Call `callback` when no ready callback is more urgent; arguments and errors are those of asyncio."""
     # This becomes a method of the loop, and every step of every task calls it. For another class of handles, and for a
     # closed loop, `_schedule_batch` of the loop decides what to do.
     if context is None:
@@ -158,7 +159,7 @@ class ReadyQueue:
         level.append(handle)
 
     def take(self) -> ReadyHandle | None:
-        """Take the one that is next; None if none is left that is not cancelled."""
+        """Remove and return the next handle that is not cancelled; None if there is none."""
         while (level := self._next_level()) is not None:
             handle = level.popleft()
             handle.due = None
@@ -168,9 +169,9 @@ class ReadyQueue:
         return None
 
     def run(self, count: int, report: Callable[[ReadyHandle, BaseException], object]) -> ReadyHandle | None:
-        """Call so many of those that are queued, or what there is; return the last.
+        """Run at most `count` queued callbacks; return the handle of the last one, None if the queue became empty.
 
-        What one raises goes to `report`, but for SystemExit and KeyboardInterrupt.
+        `report` gets what a callback raises, except SystemExit and KeyboardInterrupt, which are raised.
         """
         handle, take = None, self.take
         for _ in range(count):
@@ -196,7 +197,7 @@ class ReadyQueue:
                 self.is_scheduled = True
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all handles."""
         for level in self._in_order():
             forgotten = list(level)
             level.clear()
@@ -215,7 +216,7 @@ class ReadyQueue:
             return levels[0] or None
         least, next_level = sys.maxsize, None
         for level in levels:
-            # Of two that are due together, the first here is the one that has waited longer.
+            # Of two that are due together, the less urgent one has waited longer, and comes first here.
             if level and (due := level[0].due) < least:  # type: ignore[operator]
                 least, next_level = due, level  # type: ignore[assignment]
         return next_level
@@ -234,7 +235,7 @@ def describe(handle: ReadyHandle) -> str:
 
 
 class _NotDebugging:
-    """The loop of a handle that lives for one `repr`, whose place of birth is of no interest."""
+    """The loop of a temporary asyncio.Handle, which then stores no traceback of its creation."""
 
     def get_debug(self) -> bool:
         return False

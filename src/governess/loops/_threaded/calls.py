@@ -1,4 +1,4 @@
-"""Calls into the thread of a loop, of coroutines and of functions, and waiting for their results."""
+"""Calls of coroutines and functions in the thread of a loop, and waiting for their results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ JOIN_TIMEOUT = 5.0
 
 
 class LoopFuture(concurrent.futures.Future[T]):
-    """The future of a coroutine in a loop of another thread; cancelled, it cancels the coroutine.
+    """The future of a coroutine in the loop of another thread; to cancel the future cancels the coroutine.
 
-    To wait for it in the thread of that loop would be to wait for ever, and is a RuntimeError.
+    `result` and `exception` raise RuntimeError in the thread of that loop, where they would wait for ever.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LoopFuture(concurrent.futures.Future[T]):
         coroutine: Coroutine[Any, Any, T],
         when_ended: Callable[[LoopFuture[T], BaseException | None], object],
     ) -> None:
-        """Prepare to hand over the coroutine; at its end, `when_ended` gets this object and the coroutine's error."""
+        """Store the coroutine; when it has ended, `when_ended` is called with this future and the coroutine's error."""
         super().__init__()
         self._loop = loop
         self._coroutine = coroutine
@@ -46,7 +46,7 @@ class LoopFuture(concurrent.futures.Future[T]):
         self._has_ended = threading.Event()
 
     def start(self) -> None:
-        """Have the loop start the coroutine; asked for again, nothing more happens.
+        """Have the loop start the coroutine; a second call does nothing.
 
         Raises:
             RuntimeError: the loop is closed.
@@ -58,7 +58,7 @@ class LoopFuture(concurrent.futures.Future[T]):
             raise
 
     def run(self) -> T:
-        """Submit the coroutine and return its result; if interrupted, cancel it and wait a few seconds for its end."""
+        """Start the coroutine and return its result. An interrupt cancels it, and waits a few seconds for its end."""
         try:
             self.start()
             while not self._has_ended.wait(signal_poll_interval()):
@@ -73,18 +73,18 @@ class LoopFuture(concurrent.futures.Future[T]):
             raise asyncio.CancelledError from None
 
     def wait_for_end(self, timeout: float) -> None:
-        """Wait until the coroutine, cancelled or not, has come to its end; at the most `timeout` seconds."""
+        """Wait at most `timeout` seconds until the coroutine, cancelled or not, has ended."""
         self._has_ended.wait(timeout)
 
     def fail_closed(self) -> None:
-        """End without an outcome, since the loop is closed."""
+        """Fail with RuntimeError, because the loop is closed."""
         if not self._has_ended.is_set():
             if self._task is None:
                 self._coroutine.close()
             self._end_with_error(RuntimeError(f"{self._loop!r} was closed before the coroutine had come to its end"))
 
     def cancel(self) -> bool:
-        """Cancel the coroutine; return whether it was not done before."""
+        """Cancel the coroutine; return False if it is done already."""
         was_cancelled = self.cancelled()
         if not super().cancel():
             return False
@@ -99,7 +99,7 @@ class LoopFuture(concurrent.futures.Future[T]):
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the coroutine raises, None if it returns."""
+        """Return the exception of the coroutine; None if it returns a result."""
         self._refuse_to_wait_here()
         return super().exception(timeout)
 
@@ -152,7 +152,7 @@ def deadlock_error(loop: ThreadedLoop) -> RuntimeError:
 
 
 class CallQueue:
-    """What is still to be called, in the order in which it was asked for."""
+    """Calls that wait to be run, in the order of their submission."""
 
     def __init__(self) -> None:
         self._pending: deque[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = deque()
@@ -164,7 +164,7 @@ class CallQueue:
         return outcome
 
     def run_pending(self) -> None:
-        """Call all of them, but those that were cancelled meanwhile."""
+        """Run all queued calls, except cancelled ones."""
         while self._pending:
             outcome, function = self._pending.popleft()
             if outcome.set_running_or_notify_cancel():
@@ -172,7 +172,7 @@ class CallQueue:
 
 
 def complete(outcome: concurrent.futures.Future[T], function: Callable[[], T]) -> None:
-    """Let the future be what the function returns or raises."""
+    """Call the function; set the future's result or exception."""
     try:
         result = function()
     except BaseException as error:
@@ -181,15 +181,14 @@ def complete(outcome: concurrent.futures.Future[T], function: Callable[[], T]) -
         outcome.set_result(result)
 
 
-# Python's signal handlers run in the main thread. Not every signal wakes that thread while it waits for a lock: one
-# that came just before the wait does not, nor one that another thread has received, as the thread that starts a child
-# does with SIGCHLD. On Windows none does. So the wait wakes up at intervals, shorter ones where SIGCHLD has a
-# handler.
+# Python's signal handlers run in the main thread. A signal does not wake that thread from waiting for a lock if it
+# arrived just before the wait, or if another thread received it, as the thread that starts a child receives SIGCHLD.
+# On Windows no signal does. So the wait is split into intervals, which are shorter if SIGCHLD has a handler.
 SLOW, FAST = 0.25, 0.02
 
 
 def signal_poll_interval() -> float | None:
-    """Return how many seconds this thread may wait for a lock at a time; None means without a limit."""
+    """Return for how many seconds this thread may wait for a lock at a time; None means no limit."""
     if threading.current_thread() is not threading.main_thread():
         return None
     if sys.platform != "win32" and callable(signal.getsignal(signal.SIGCHLD)):

@@ -1,4 +1,4 @@
-"""Loops that live and run each in a thread of its own, and can be used from any other: `threaded` makes their class."""
+"""Loop classes whose loops run each in a thread of its own: `threaded` derives one from any loop class."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
 
 class ThreadedLoop(_Base):
-    """What a threaded loop class has before the loop class itself: each call from outside goes to the loop's thread.
+    """The mixin of a threaded loop class: calls from other threads are passed to the loop's own thread.
 
-    A new loop that somebody runs (`run_until_complete`, `run_forever`) runs when somebody runs it, as every loop; only
-    where is another matter. A new loop that nobody runs begins to run by itself a tenth of a second after something was
-    handed to it, or when it is reported to `start`, and goes on until it is closed. Then `run_until_complete` and
-    `run_forever` only wait, as many of them as like to, and `stop` ends the waiting of `run_forever`.
+    The mode is fixed by whichever comes first. If a caller runs the loop by `run_until_complete` or `run_forever`, the
+    loop runs only during such calls. If `start` is called, or submitted work has waited 0.1 s, the loop runs
+    continuously until it is closed; then any number of callers may be in `run_until_complete` and `run_forever`, which
+    only wait, and `stop` makes `run_forever` return.
     """
 
     _loop_thread: LoopThread
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Make a loop without a thread yet; arguments are those of the loop class."""
+        """Make the loop; arguments are those of the loop class. The thread starts later, when it is needed."""
         self._loop_thread = LoopThread(self)
         super().__init__(*args, **options)
 
     def start(self) -> None:
-        """Let the loop run by itself from now on, until it is closed.
+        """Run the loop continuously from now on, until it is closed.
 
         Raises:
             RuntimeError: the loop is closed.
@@ -55,7 +55,7 @@ class ThreadedLoop(_Base):
 
     @property
     def runs_continuously(self) -> bool:
-        """Whether the loop runs without anybody running it, until it is closed."""
+        """Whether the loop runs continuously until it is closed, without a caller that runs it."""
         return self._loop_thread.runs_continuously
 
     @property
@@ -64,30 +64,30 @@ class ThreadedLoop(_Base):
         return self._loop_thread.is_here
 
     def prepare(self, coroutine: Coroutine[Any, Any, T]) -> LoopFuture[T]:
-        """Return what `submit` does, before the coroutine is handed over; interrupted then, the caller can cancel it.
+        """Return the future that `submit` returns, not started yet; a caller that is interrupted can cancel it.
 
         Raises:
-            TypeError: this is no coroutine.
+            TypeError: the argument is not a coroutine.
         """
         if not asyncio.iscoroutine(coroutine):
             raise TypeError(f"a coroutine is required, not {coroutine!r}")
-        submitted = LoopFuture(self, coroutine, self._loop_thread.remove_pending)
-        self._loop_thread.add_pending(submitted)
-        return submitted
+        future = LoopFuture(self, coroutine, self._loop_thread.remove_pending)
+        self._loop_thread.add_pending(future)
+        return future
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> LoopFuture[T]:
         """Run a coroutine in the loop, in a copy of the caller's context; return its `concurrent.futures.Future`.
 
         Raises:
-            TypeError: this is no coroutine.
+            TypeError: the argument is not a coroutine.
             RuntimeError: the loop is closed.
         """
-        submitted = self.prepare(coroutine)
-        submitted.start()
-        return submitted
+        future = self.prepare(coroutine)
+        future.start()
+        return future
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the loop, wait for it, and return or raise what it does.
+        """Run a coroutine in the loop, wait for it, and return its result or raise its exception.
 
         If the caller is interrupted, the coroutine is cancelled.
 
@@ -101,7 +101,7 @@ class ThreadedLoop(_Base):
         return self.prepare(coroutine).run()
 
     def run_forever(self) -> None:
-        """Run, or wait, until `stop` is called."""
+        """Run until `stop` is called; if the loop runs continuously, only wait for that."""
         if self._loop_thread.is_here:
             super().run_forever()
             return
@@ -112,7 +112,7 @@ class ThreadedLoop(_Base):
             self._loop_thread.wait_for_stop()
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run, or wait, until the future is done; return its result."""
+        """Run until the future is done and return its result; if the loop runs continuously, only wait for that."""
         if self._loop_thread.is_here:
             return super().run_until_complete(future)
         _attach_watcher(self)
@@ -130,7 +130,7 @@ class ThreadedLoop(_Base):
             self.call_soon_threadsafe(super().stop)
 
     def close(self) -> None:
-        """Close the loop and end its thread; one that runs by itself is stopped first."""
+        """Close the loop and end its thread; a loop that runs continuously is stopped first."""
         if self._loop_thread.is_here:
             super().close()
         else:
@@ -156,7 +156,7 @@ class ThreadedLoop(_Base):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Call the callback in the loop's thread at that time."""
+        """Call the callback in the loop's thread at the time `when`."""
         return self._do(functools.partial(super().call_at, when, callback, *args, context=context))
 
     def call_later(
@@ -168,7 +168,7 @@ class ThreadedLoop(_Base):
     def create_task(  # type: ignore[override]  # each version has another option more
         self, coroutine: Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
-        """Run the coroutine as a task in the loop's thread; a task made outside never starts eagerly."""
+        """Run the coroutine as a task in the loop's thread; a task created in another thread never starts eagerly."""
         if self._loop_thread.is_here:
             return super().create_task(coroutine, **options)
         options.pop("eager_start", None)
@@ -176,23 +176,23 @@ class ThreadedLoop(_Base):
         return cast("asyncio.Task[T]", self._do(make))
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Call the callback in the loop's thread when the descriptor can be read."""
+        """Call the callback in the loop's thread when the descriptor is readable."""
         self._do(functools.partial(super().add_reader, fd, callback, *args))
 
     def remove_reader(self, fd: FileDescriptorLike) -> bool:
-        """Do not wait for the descriptor to be readable any more."""
+        """Stop watching the descriptor for reading."""
         return self._do(functools.partial(super().remove_reader, fd))
 
     def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Call the callback in the loop's thread when the descriptor can be written to."""
+        """Call the callback in the loop's thread when the descriptor is writable."""
         self._do(functools.partial(super().add_writer, fd, callback, *args))
 
     def remove_writer(self, fd: FileDescriptorLike) -> bool:
-        """Do not wait for the descriptor to be writable any more."""
+        """Stop watching the descriptor for writing."""
         return self._do(functools.partial(super().remove_writer, fd))
 
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Refuse.
+        """Raise NotImplementedError: signal handlers run in the main thread.
 
         Raises:
             NotImplementedError: always.
@@ -214,7 +214,7 @@ def threaded(loop_class: type[LoopT]) -> type[LoopT]:
     """Return a subclass of the loop class; each of its loops runs in a thread of its own.
 
     Args:
-        loop_class: any class with asyncio's public methods; a threaded one is returned as it is.
+        loop_class: any class with asyncio's public methods; a threaded class is returned unchanged.
     """
     return loop_class if issubclass(loop_class, ThreadedLoop) else _threaded(loop_class)  # type: ignore[arg-type]
 
@@ -223,7 +223,7 @@ def make_threaded(loop: asyncio.AbstractEventLoop) -> ThreadedLoop:
     """Change the class of an existing loop to its `threaded` class; return the loop.
 
     Raises:
-        TypeError: the class of the loop cannot be changed (it is written in C and closed to this).
+        TypeError: the class of the loop cannot be changed, as with some classes written in C.
     """
     if not isinstance(loop, ThreadedLoop):
         loop.__class__ = threaded(type(loop))
@@ -239,7 +239,7 @@ def _threaded(loop_class: type[Any]) -> type[Any]:
 
 
 def _attach_watcher(loop: asyncio.AbstractEventLoop) -> None:
-    """Attach the policy's watcher, as a loop does that is run in the main thread."""
+    """Attach the policy's watcher, as an ordinary loop does when it is run in the main thread."""
     if sys.platform != "win32" and isinstance(loop, WatchedLoop):
         attach_watcher(loop)
 

@@ -34,12 +34,12 @@ class LoopThread:
     """Runs a loop in a thread of its own, in one of two modes: when a caller runs the loop, or continuously.
 
     The mode is fixed by whichever comes first: a caller runs the loop, or submitted work has waited `START_DELAY`
-    seconds. Between two runs by callers the loop stands still, as ordinary loops do: `asyncio.gather` and
-    `asyncio.Runner.close`, which combine futures outside of the loop, rely on it.
+    seconds. Between two runs by callers the loop does not run, as with ordinary loops: `asyncio.gather` and
+    `asyncio.Runner.close` use futures of the loop outside of it, and rely on that.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start without a thread, which begins on the first need."""
+        """Start without a thread; the first need starts it."""
         self._loop = weakref.ref(loop, self._loop_is_gone)
         self._process = os.getpid()
         self._change = threading.Condition()
@@ -69,7 +69,7 @@ class LoopThread:
         return self._runs_continuously and not self._is_over
 
     def note_work(self) -> None:
-        """Take note that work was submitted to the loop, which may be a new one."""
+        """Note that work was submitted to the loop; if the mode is not fixed yet, the thread starts and waits."""
         if self._is_decided or self._work_since is not None or self._is_elsewhere():
             return
         with self._change:
@@ -85,7 +85,7 @@ class LoopThread:
             self._wake()
 
     def set_on_demand(self) -> bool:
-        """Let callers decide when the loop runs; return False if it runs continuously already."""
+        """Fix the mode in which callers run the loop; return False if it runs continuously already."""
         with self._change:
             self._check()
             self._is_decided = True
@@ -113,7 +113,7 @@ class LoopThread:
         return outcome.result()
 
     def call_in_thread(self, function: Callable[[], T]) -> T:
-        """Call the function, which uses the loop, in the thread; return its result or raise its exception.
+        """Have the thread call the function, which uses the loop; return its result or raise its exception.
 
         Tasks must be created there: inside a loop, asyncio.all_tasks of 3.14 lists only tasks that its thread created.
         """
@@ -137,13 +137,13 @@ class LoopThread:
         self._pending.add(future)
 
     def remove_pending(self, future: LoopFuture[Any], error: BaseException | None) -> None:
-        """Forget a submitted coroutine, which has ended, perhaps with an error, and whose caller has been told."""
+        """Unregister the future of a submitted coroutine, which has ended, perhaps with an error."""
         self._pending.discard(future)
         if isinstance(error, _ENDS_A_LOOP):
             self._reported.append(error)
 
     def wait_for_stop(self) -> None:
-        """Wait until the loop, which runs continuously, is stopped, or has been since the last call."""
+        """Wait until somebody calls `stop` of the continuously running loop, or has called it since the last wait."""
         waiter = threading.Event()
         with self._change:
             if self._has_stopped or self._is_over:
@@ -157,7 +157,7 @@ class LoopThread:
             self._stop_waiters.discard(waiter)
 
     def absorb_stop(self) -> bool:
-        """Absorb a request to stop a loop that runs continuously: the waiting callers return, and the loop runs on."""
+        """Absorb a call of `stop` if the loop runs continuously: waiting callers return, and the loop goes on."""
         with self._change:
             if not self._is_busy or self._job is not None or self._is_over:
                 return False
@@ -169,7 +169,7 @@ class LoopThread:
         """Close the loop by `close`, its own method, and end the thread.
 
         Raises:
-            RuntimeError: somebody else runs the loop; or it runs by itself, in a callback that does not return.
+            RuntimeError: a caller runs the loop; or it runs continuously, and a callback does not return.
         """
         if self._is_elsewhere():
             close()
@@ -195,7 +195,7 @@ class LoopThread:
             self._thread.join(JOIN_TIMEOUT)
 
     def _interrupt(self, job: Callable[[], object]) -> bool:
-        """Stop the loop if it runs because of this job; return whether it does."""
+        """Stop the loop if it runs this job; return whether it does."""
         with self._change:
             loop = self._loop()
             if self._job is not job or loop is None:
@@ -209,7 +209,7 @@ class LoopThread:
     def _stop_continuous(self) -> None:
         loop = self._loop()
         if loop is not None:
-            with contextlib.suppress(RuntimeError):  # closed by what ran in it
+            with contextlib.suppress(RuntimeError):  # a callback has closed it
                 loop.call_soon_threadsafe(loop.stop)
         if not self._change.wait_for(lambda: not self._is_busy, JOIN_TIMEOUT):
             raise RuntimeError(f"{loop!r} runs in a thread of its own and has not stopped within {JOIN_TIMEOUT:g} s")
@@ -242,7 +242,7 @@ class LoopThread:
         for waiter in self._stop_waiters:
             waiter.set()
 
-    # What follows runs in the thread, which knows the loop only while it is with it: an idle loop can be garbage.
+    # The methods below run in the thread. It references the loop only while it uses it: an idle loop can be collected.
 
     def _main(self) -> None:
         while (work := self._next()) is not None:
@@ -279,8 +279,8 @@ class LoopThread:
         while (loop := self._loop()) is not None and not self._is_over:
             try:
                 loop.run_forever()
-            except _ENDS_A_LOOP as error:  # others use this loop
-                loop.call_soon(self._report, error)  # when who waits for the task, if it was a task, has been reported
+            except _ENDS_A_LOOP as error:  # they end the caller, but other callers use this loop
+                loop.call_soon(self._report, error)  # after the future of the task, if it was a task, is done
             finally:
                 del loop
 
@@ -295,6 +295,6 @@ _loop_threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
 
 def _unlock_all() -> None:
-    """Free, in a forked child, what threads had locked that are not there."""
-    for host in list(_loop_threads):
-        host._change = threading.Condition()
+    """In a forked child, replace locks that may be held by threads of the parent."""
+    for loop_thread in list(_loop_threads):
+        loop_thread._change = threading.Condition()
