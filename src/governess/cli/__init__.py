@@ -20,7 +20,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     Args:
-        args: The arguments after the program's name; None takes those of the process.
+        args: the arguments after the program's name; None takes those of the process.
 
     Returns:
         The exit status: for `governess run` 0, the number of failed commands (101 at most) or 128 and the

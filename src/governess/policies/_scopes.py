@@ -122,7 +122,7 @@ class ContextScope:
         self._setting.set(_Setting(loop, os.getpid()))
 
     def may_create(self) -> bool:
-        """Return whether this is the main thread and no loop was set in this context, nor in one that it is a copy of."""
+        """Return whether this is the main thread and no loop was set in this context or in its originals."""
         setting = self._setting.get(None)
         was_set = setting is not None and setting.process == os.getpid()
         return not was_set and threading.current_thread() is threading.main_thread()

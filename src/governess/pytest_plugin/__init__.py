@@ -1,6 +1,6 @@
-"""A pytest plugin: tests run under the policies and watchers of one's choice, and leave nothing behind.
+"""A pytest plugin: it runs tests under chosen policies and watchers, and cleans up after each test.
 
-It is off until it is asked for: by ``--governess-policies`` or ``--governess-watchers``, by the ini options of these
+It is off until it is enabled: by ``--governess-policies`` or ``--governess-watchers``, by the ini options of these
 names, by ``@pytest.mark.governess``, or by one of its two fixtures.
 """
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["anyio_backend_matrix", "event_loop_policy_matrix"]
 
-# Pytest hands a parameter to each of these fixtures.
+# Each of these fixtures gets a Combination as its parameter.
 POLICY_FIXTURE = "event_loop_policy_matrix"
 ANYIO_FIXTURE = "anyio_backend_matrix"
 
-# pytest-asyncio asks it, from 1.4 on, for the loop factories that a test is to be run with.
+# The hook by which pytest-asyncio, since 1.4, asks for the loop factories of a test.
 LOOP_FACTORIES_HOOK = "pytest_asyncio_loop_factories"
 
 LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
@@ -51,14 +51,14 @@ _before = pytest.StashKey[set[Child]]()
 
 @pytest.fixture
 def event_loop_policy_matrix(request: Param) -> Iterator[AbstractEventLoopPolicy]:
-    """Each chosen policy in turn, new for each test: it is the current one, and is closed at the end."""
+    """Each chosen policy in turn, new for each test; it is the current policy, and is closed after the test."""
     with request.param.new_policy() as policy, current_policy(policy):
         yield policy
 
 
 @pytest.fixture(scope="module")
 def anyio_backend_matrix(request: Param) -> tuple[str, dict[str, Any]]:
-    """Each chosen policy in turn, as a fixture ``anyio_backend`` returns it."""
+    """Each chosen policy in turn, as a value for anyio's fixture ``anyio_backend``."""
     return "asyncio", {"loop_factory": request.param}
 
 
@@ -74,13 +74,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close the policies whose loops could outlive a test."""
+    """Close the policies that were used by more than one test."""
     options.close(config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
-    """Give a test the combinations that were chosen for it."""
+    """Parametrize a test with the combinations chosen for it."""
     chosen = options.chosen_for(metafunc.definition)
     if chosen is not None and options.is_marked(metafunc.definition) and _is_plain(metafunc):
         metafunc.fixturenames.append(POLICY_FIXTURE)
@@ -93,12 +93,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
 
 def _loop_factories(metafunc: pytest.Metafunc, chosen: list[Combination] | None) -> LoopFactories | None:
     if POLICY_FIXTURE in metafunc.fixturenames:
-        return {"policy": new_event_loop}  # of the policy that the fixture makes the current one
+        return {"policy": new_event_loop}  # of the policy that the fixture makes current
     return None if chosen is None else {each.id: each for each in chosen}
 
 
 def _is_plain(metafunc: pytest.Metafunc) -> bool:
-    """Whether no plugin for asynchronous tests will see to the policy, and the test has not asked for it itself."""
+    """Return whether the test is synchronous and does not request one of the fixtures itself."""
     function = metafunc.function
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     return not is_async and not {POLICY_FIXTURE, ANYIO_FIXTURE} & set(metafunc.fixturenames)
@@ -111,7 +111,7 @@ def _parametrize(metafunc: pytest.Metafunc, fixture: str, chosen: list[Combinati
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Keep the policy of a test's loop current from its first fixture to its last one's end."""
+    """Keep the policy of a test's loop current from the set-up of its first fixture to the end of its last one."""
     if (combination := _combination_of(item)) is None or POLICY_FIXTURE in getattr(item, "fixturenames", ()):
         return (yield)
     with _loop_factories_offered(item.config, {combination.id: combination}), combination.kept_current():
@@ -120,7 +120,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
-    """Remember the children that are there before the test."""
+    """Record the children that run before the test."""
     of_fixtures = item.config.stash[_of_fixtures]
     of_fixtures.is_watching = options.is_on(item)
     if of_fixtures.is_watching:
@@ -130,7 +130,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Put back what the test changes."""
+    """Restore the global state that the test changes."""
     if not options.is_on(item):
         return (yield)
     with restored():
@@ -139,7 +139,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Fail the test if children are left running that are not those of a fixture still in use."""
+    """Fail the test if it leaves a child running, unless the child belongs to a fixture still in use."""
     yield
     if _before in item.stash and not options.may_leave_children(item):
         report_new(item.stash[_before] | item.config.stash[_of_fixtures].children())
@@ -147,15 +147,15 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Know which children belong to a fixture that serves more than one test."""
+    """Record which children belong to a fixture of a wider scope than one test."""
     if fixturedef.scope == "function":
         return (yield)
-    with request.config.stash[_of_fixtures].born_in(fixturedef):
+    with request.config.stash[_of_fixtures].started_in(fixturedef):
         return (yield)
 
 
 def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
-    """A fixture that has ended owns no child any more."""
+    """Forget the children of a fixture that has ended."""
     request.config.stash[_of_fixtures].ended(fixturedef)
 
 
@@ -167,10 +167,10 @@ def _combination_of(item: pytest.Item) -> Combination | None:
 
 @contextlib.contextmanager
 def _loop_factories_offered(config: pytest.Config, factories: LoopFactories | None) -> Iterator[None]:
-    """Let pytest-asyncio take these factories inside the block; None leaves it as it is.
+    """Offer these factories to pytest-asyncio inside the block; None offers nothing.
 
-    Whoever implements the hook has to answer it for every test. So it is implemented only while it is asked for a test
-    that has factories.
+    A plugin that implements the hook has to answer for every test. So the hook is implemented only while pytest-asyncio
+    asks about a test that has factories.
     """
     if factories is None or not hasattr(config.hook, LOOP_FACTORIES_HOOK):
         yield
@@ -187,6 +187,6 @@ class _Answer:
     def __init__(self, factories: LoopFactories) -> None:
         self._factories = factories
 
-    @pytest.hookimpl(trylast=True)  # the hook of a conftest.py comes first
+    @pytest.hookimpl(trylast=True)  # a conftest.py comes first
     def pytest_asyncio_loop_factories(self) -> LoopFactories:
         return self._factories

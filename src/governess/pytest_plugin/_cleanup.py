@@ -27,34 +27,34 @@ if sys.platform != "win32":
 
 __all__ = ["Child", "ChildrenOfFixtures", "current_policy", "living_children", "report_new", "restored"]
 
-# A child by its pid and its start, since a pid comes again.
+# The pid and the start time of a child, because pids are reused.
 Child = tuple[int, object]
 
-# How long a child that was just told to end may take for it, in seconds.
-PATIENCE = 1.0
-STEP = 0.01
+# Seconds that a child may take to end after the test, and between two looks.
+EXIT_TIMEOUT = 1.0
+POLL_INTERVAL = 0.01
 
-# What multiprocessing keeps for the life of the process.
-_PROCESS_LONG = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+# Helpers of multiprocessing that run until the process ends.
+_LASTING_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
 @contextlib.contextmanager
 def restored() -> Iterator[None]:
-    """Put everything back at the end of the block."""
+    """At the end of the block, restore the policy, its loop and watcher, asyncio's names and the SIGCHLD handler."""
     with _handler_of_sigchld(), _policy_of_asyncio(), _loop_and_watcher(), _policy(), _bridge():
         yield
 
 
 @contextlib.contextmanager
 def current_policy(policy: AbstractEventLoopPolicy) -> Iterator[None]:
-    """Let the policy be the current one inside the block."""
+    """Make the policy the current one inside the block."""
     with _policy():
         _current_policy.set_event_loop_policy(policy)
         yield
 
 
 def living_children() -> dict[Child, str]:
-    """Return the children that run, with their command lines: all of this process; without /proc, governess's alone."""
+    """Return the running children and their command lines: all children; without /proc, those of governess alone."""
     if sys.platform == "win32":
         return {}
     lists = list(Path("/proc/self/task").glob("*/children"))
@@ -65,50 +65,50 @@ def living_children() -> dict[Child, str]:
         with contextlib.suppress(OSError):  # the thread has ended
             pids.update(map(int, path.read_text().split()))
     found = [found for pid in pids for found in _look_at(pid)]
-    return {child: line for child, line in found if not any(word in line for word in _PROCESS_LONG)}
+    return {child: line for child, line in found if not any(word in line for word in _LASTING_HELPERS)}
 
 
 def report_new(known: Collection[Child]) -> None:
-    """Fail if a child runs that is not known; those that governess has started are killed."""
-    patience_ends = time.monotonic() + PATIENCE
+    """Fail the test if a child runs that is not in `known`; kill such children if governess has started them."""
+    deadline = time.monotonic() + EXIT_TIMEOUT
     while left := {child: line for child, line in living_children().items() if child not in known}:
-        if time.monotonic() > patience_ends:
+        if time.monotonic() > deadline:
             for pid, _ in left:
                 _kill(pid)
             names = ", ".join(f"child {pid} ({line})" for (pid, _), line in left.items())
             pytest.fail(f"the test left running: {names}", pytrace=False)
-        time.sleep(STEP)
+        time.sleep(POLL_INTERVAL)
 
 
 class ChildrenOfFixtures:
-    """The children that fixtures have started which serve more than one test.
+    """The children started by fixtures of a wider scope than one test.
 
     Attributes:
-        is_watching: whether it is worth looking now.
+        is_watching: whether the current test needs the record.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without children."""
         self.is_watching = False
-        self._born: dict[pytest.FixtureDef[Any], set[Child]] = {}
+        self._started: dict[pytest.FixtureDef[Any], set[Child]] = {}
 
     @contextlib.contextmanager
-    def born_in(self, fixture: pytest.FixtureDef[Any]) -> Iterator[None]:
-        """Count the children that are born in this block as the fixture's."""
+    def started_in(self, fixture: pytest.FixtureDef[Any]) -> Iterator[None]:
+        """Record the children started in this block as children of the fixture."""
         before = living_children() if self.is_watching else {}
         try:
             yield
         finally:
             if self.is_watching:
-                self._born.setdefault(fixture, set()).update(living_children().keys() - before.keys())
+                self._started.setdefault(fixture, set()).update(living_children().keys() - before.keys())
 
     def ended(self, fixture: pytest.FixtureDef[Any]) -> None:
-        """Check that the fixture, which has ended, has left no child."""
-        self._born.pop(fixture, None)
+        """Forget the children of the fixture, which has ended."""
+        self._started.pop(fixture, None)
 
     def children(self) -> set[Child]:
-        """Return the children of the fixtures that are in use."""
-        return set().union(*self._born.values())
+        """Return the children of all fixtures in use."""
+        return set().union(*self._started.values())
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def _bridge() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _policy() -> Iterator[None]:
-    before = _current_policy._store.get()  # `get_event_loop_policy` would make one
+    before = _current_policy._store.get()  # get_event_loop_policy() would make one
     try:
         yield
     finally:
@@ -138,13 +138,13 @@ def _loop_and_watcher() -> Iterator[None]:
     if not isinstance(policy, DefaultEventLoopPolicy):
         yield
         return
-    loop, watcher = policy._scope.get(), policy._watcher  # the methods would make them
+    loop, watcher = policy._scope.get(), policy._watcher  # the public methods would make them
     try:
         yield
     finally:
         if policy._scope.get() is not loop:
             policy._scope.set(loop)
-        # A watcher made on the first need is the policy's own business.
+        # A watcher that the policy has made itself stays.
         if policy._watcher is not watcher and policy._watcher not in policy._own_watchers:
             policy.set_child_watcher(watcher)
 
@@ -170,7 +170,8 @@ def _handler_of_sigchld() -> Iterator[None]:
         yield
     finally:
         now = signal.getsignal(number)
-        if now != before and before is not None and not _is_ours(now):  # None: Python has not set it, and cannot
+        # A handler that Python has not set (None) cannot be restored.
+        if now != before and before is not None and not _is_ours(now):
             signal.signal(number, before)
 
 
@@ -179,12 +180,12 @@ def _is_installed() -> bool:
 
 
 def _is_ours(handler: Any) -> bool:
-    """Whether the handler is that of a living watcher, which puts the one before back when its loop is closed."""
+    """Return whether the handler belongs to a watcher, which restores the previous handler when its loop is closed."""
     return getattr(handler, "__module__", None) == "governess.watchers._sweep"
 
 
 def _ask_asyncio(name: str, *args: Any) -> Any:
-    """Call asyncio's own function; it warns from 3.14 on, and is gone in 3.16, where there is nothing to put back."""
+    """Call asyncio's own function, which warns since 3.14; in 3.16 it is gone, and there is nothing to restore."""
     if _is_installed():
         return None
     with warnings.catch_warnings():
@@ -194,7 +195,7 @@ def _ask_asyncio(name: str, *args: Any) -> Any:
 
 
 def _look_at(pid: int) -> Iterator[tuple[Child, str]]:
-    """The child and its command line, if it runs."""
+    """Yield the child and its command line, if it runs."""
     with contextlib.suppress(OSError):
         stat = read_stat(pid)
         if stat is not None and stat.is_alive:

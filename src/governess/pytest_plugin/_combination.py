@@ -1,4 +1,4 @@
-"""The policies and watchers that tests run with: what their names mean, and one of each combined."""
+"""Combinations of a policy and a watcher that tests run with, by their names."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if sys.platform != "win32":
 __all__ = ["Combination", "UnknownName", "policy_maker", "policy_names", "watcher_class", "watcher_names"]
 
 
-# The policies that fit any loop and any watcher, in the order of the messages.
+# The policies that take any loop and any watcher, in the order in which error messages list them.
 _KINDS = ("default", "shared", "threaded", "context", "limited", "priority")
 _LOOPS = ("uvloop",)
 
 
 class UnknownName(ValueError):
-    """Nothing has this name, whatever is installed; the text lists what there is."""
+    """No policy, loop or watcher has this name; the text lists the names."""
 
 
 def policy_names() -> list[str]:
-    """Return the names that work here, but for ``kind+loop`` and ``module:factory``."""
+    """Return the names of the policies that work here, without ``kind+loop`` and ``module:factory``."""
     kinds = [kind for kind in _KINDS if _policy_class(kind) is not None]
     return kinds + [loop for loop, _, works in available_loops() if works and loop in _LOOPS]
 
 
 def policy_maker(name: str) -> Callable[..., Any]:
-    """Return what makes the policy of that name; it takes the argument `watcher`.
+    """Return the factory of the policy with this name; the factory takes the argument `watcher`.
 
     Raises:
-        UnknownName: nothing has this name.
-        ValueError: it cannot be had here; the text says why.
+        UnknownName: no policy has this name.
+        ValueError: the policy cannot be used here; the text says why.
     """
     if ":" in name and "+" not in name:
         try:
@@ -67,11 +67,11 @@ def watcher_names() -> list[str]:
 
 
 def watcher_class(name: str) -> type[AbstractChildWatcher]:
-    """Return the watcher class of that name.
+    """Return the watcher class with this name.
 
     Raises:
-        UnknownName: nothing has this name.
-        ValueError: it cannot work here; the text says why.
+        UnknownName: no watcher has this name.
+        ValueError: the watcher cannot work here; the text says why.
     """
     if sys.platform == "win32":
         raise ValueError("Windows has no child watchers")
@@ -86,18 +86,18 @@ def _policy_class(kind: str) -> Callable[..., Any] | None:
 
 
 class Combination:
-    """A policy and a watcher by their names; called, it makes a loop, as a loop factory does.
+    """A policy and a watcher by their names. It is a loop factory: to call it makes a loop.
 
     Attributes:
-        id: how a test's name tells it: ``uvloop-pidfd``.
-        obstacle: why it cannot be had here; None where it can.
+        id: its name in the names of tests, such as ``uvloop-pidfd``.
+        obstacle: why it cannot be used here; None if it can.
     """
 
     def __init__(self, policy: str, watcher: str | None) -> None:
-        """Look both names up.
+        """Look up both names.
 
         Raises:
-            UnknownName: nothing has this name.
+            UnknownName: no policy or no watcher has this name.
         """
         self.id = policy if watcher is None else f"{policy}-{watcher}"
         self.obstacle: str | None = None
@@ -117,14 +117,14 @@ class Combination:
         return self.id
 
     def __call__(self) -> asyncio.AbstractEventLoop:
-        """Make a loop of the one policy that stays until the end of the session, since a loop may outlive a test."""
+        """Make a loop of the policy that stays open until the end of the session, because a loop may outlive a test."""
         return self._lasting_policy().new_event_loop()
 
     def new_policy(self) -> contextlib.AbstractContextManager[AbstractEventLoopPolicy]:
-        """Make a policy, which is closed at the end of the block.
+        """Make a new policy, which is closed at the end of the block.
 
         Raises:
-            pytest.skip.Exception: it cannot be had here.
+            pytest.skip.Exception: it cannot be used here.
         """
         if self.obstacle is not None:
             pytest.skip(self.obstacle)
@@ -133,7 +133,7 @@ class Combination:
 
     @contextlib.contextmanager
     def kept_current(self) -> Iterator[None]:
-        """Let the policy that makes the loops be the current one."""
+        """Make the policy that makes the loops the current one."""
         if self.obstacle is not None:
             yield
             return
@@ -141,11 +141,11 @@ class Combination:
             yield
 
     def marks(self) -> Sequence[pytest.MarkDecorator]:
-        """Return the marks of a test that runs with it."""
+        """Return the marks for tests that run with it: a skip if it cannot be used here."""
         return [] if self.obstacle is None else [pytest.mark.skip(reason=self.obstacle)]
 
     def close(self) -> None:
-        """Close the policy that made loops."""
+        """Close the policy that makes the loops."""
         self._end.close()
 
     def _lasting_policy(self) -> AbstractEventLoopPolicy:

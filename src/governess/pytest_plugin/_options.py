@@ -1,4 +1,4 @@
-"""Which combinations were chosen: by a test's mark, else on the command line, else in ini."""
+"""The combinations chosen for a test: by its mark, else on the command line, else in the ini file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _made = pytest.StashKey[dict[tuple[str, str | None], Combination]]()
 
 
 def add(parser: pytest.Parser) -> None:
-    """Add the options and their ini counterparts."""
+    """Add the command line options and the ini options."""
     group = parser.getgroup("governess", "event loop policies and child watchers")
     for what, examples in (("policies", "default,uvloop"), ("watchers", "pidfd,threaded")):
         text = f"run the tests under each of these {what}: names such as {examples}, or all"
@@ -33,7 +33,7 @@ def configure(config: pytest.Config) -> None:
     """Read the options.
 
     Raises:
-        pytest.UsageError: a name means nothing, or what it means cannot be had here.
+        pytest.UsageError: a name is unknown, or what it names cannot be used here.
     """
     config.addinivalue_line(
         "markers",
@@ -52,13 +52,13 @@ def configure(config: pytest.Config) -> None:
 
 
 def close(config: pytest.Config) -> None:
-    """Close what the combinations have opened."""
+    """Close the policies that the combinations have made."""
     for combination in config.stash.get(_made, {}).values():
         combination.close()
 
 
 def chosen_for(item: pytest.Item) -> list[Combination] | None:
-    """Return the combinations chosen for a test; None if nobody has chosen any."""
+    """Return the combinations chosen for a test; None if none were chosen."""
     if not is_marked(item):
         return default(item.config) if _is_on_everywhere(item.config) else None
     try:
@@ -68,18 +68,18 @@ def chosen_for(item: pytest.Item) -> list[Combination] | None:
 
 
 def default(config: pytest.Config) -> list[Combination]:
-    """Return the combinations of a test that chooses none itself."""
+    """Return the combinations of a test without a mark."""
     return _combinations(config, {})
 
 
 def is_marked(item: pytest.Item) -> bool:
-    """Return whether a mark asks for combinations: any does, but one that only lets children live on."""
+    """Return whether a mark asks for combinations; a mark with `may_leave_children` alone does not."""
     marks = list(item.iter_markers(MARK))
     return any(mark.kwargs.keys() != {"may_leave_children"} for mark in marks)
 
 
 def is_on(item: pytest.Item) -> bool:
-    """Return whether the plugin was asked for, for this test."""
+    """Return whether the plugin is enabled for this test."""
     return (
         _is_on_everywhere(item.config)
         or item.get_closest_marker(MARK) is not None
@@ -88,7 +88,7 @@ def is_on(item: pytest.Item) -> bool:
 
 
 def may_leave_children(item: pytest.Item) -> bool:
-    """Return whether a mark lets the children of a test live on."""
+    """Return whether a mark allows the test to leave children running."""
     return bool(_mark(item).get("may_leave_children"))
 
 
@@ -97,18 +97,18 @@ def _is_on_everywhere(config: pytest.Config) -> bool:
 
 
 def _mark(item: pytest.Item) -> dict[str, Any]:
-    """What the marks of a test say together, the nearest one first of all."""
-    said: dict[str, Any] = {}
+    """Return the arguments of all marks of a test; a nearer mark takes precedence."""
+    arguments: dict[str, Any] = {}
     for mark in item.iter_markers(MARK):
         if mark.args or not set(_MARK_OPTIONS).issuperset(mark.kwargs):
             pytest.fail(f"{item.nodeid}: mark.{MARK} takes {', '.join(_MARK_OPTIONS)}, each by its name", pytrace=False)
-        said = {**mark.kwargs, **said}
-    return said
+        arguments = {**mark.kwargs, **arguments}
+    return arguments
 
 
-def _combinations(config: pytest.Config, said: dict[str, Any]) -> list[Combination]:
-    policies = _words(said.get("policies", ())) or config.stash[_policies] or ["default"]
-    watchers: list[Any] = _words(said.get("watchers", ())) or config.stash[_watchers] or [None]
+def _combinations(config: pytest.Config, arguments: dict[str, Any]) -> list[Combination]:
+    policies = _words(arguments.get("policies", ())) or config.stash[_policies] or ["default"]
+    watchers: list[Any] = _words(arguments.get("watchers", ())) or config.stash[_watchers] or [None]
     if policies == ["all"]:
         policies = policy_names()
     if watchers == ["all"]:
@@ -117,7 +117,7 @@ def _combinations(config: pytest.Config, said: dict[str, Any]) -> list[Combinati
 
 
 def _combination(config: pytest.Config, policy: str, watcher: str | None) -> Combination:
-    """The same one for the same names, so that a loop of a wider scope can serve all its tests."""
+    """Return the same combination for the same names, so that tests can share a loop of a wider scope."""
     made = config.stash[_made]
     if (policy, watcher) not in made:
         made[policy, watcher] = Combination(policy, watcher)
@@ -125,6 +125,6 @@ def _combination(config: pytest.Config, policy: str, watcher: str | None) -> Com
 
 
 def _words(names: str | Iterable[str]) -> list[str]:
-    """The names in a text, or in several, parted by commas or blanks; each once."""
+    """Return the names in one or more texts, separated by commas or spaces; each name once."""
     text = names if isinstance(names, str) else " ".join(names)
     return list(dict.fromkeys(text.replace(",", " ").split()))

@@ -86,8 +86,8 @@ def shown(command: Command, width: int | None = None) -> str:
     """Write a command on one line of printable characters, its middle left out where it is too wide.
 
     Args:
-        command: An argv, which is quoted as a shell would read it, or a shell's line.
-        width: How many characters there may be at most; None for any number.
+        command: an argv, which is quoted as a shell would read it, or a shell's line.
+        width: how many characters there may be at most; None for any number.
     """
     text = command if isinstance(command, str) else shlex.join(command)
     if width is not None and len(text) > 4 * width:

@@ -59,7 +59,7 @@ class Block:
         """Append bytes.
 
         Raises:
-            OSError: They are too many for the memory, and no file takes them.
+            OSError: they are too many for the memory, and no file takes them.
         """
         if self._spill is not None:
             self._spill.append(data)
@@ -95,7 +95,7 @@ class Writer:
     """Writes blocks to standard output and standard error, none torn by another, below them a bar.
 
     Args:
-        on_broken: Called in the writing thread, once, when standard output cannot be written any more.
+        on_broken: called in the writing thread, once, when standard output cannot be written any more.
     """
 
     MANY = 64
@@ -227,9 +227,9 @@ class Delivery:
     """Hands output to the writer.
 
     Args:
-        writer: Writes it.
-        on_trouble: Called when what has to wait cannot be kept.
-        keep_order: Whether it is written in the order of the commands' numbers.
+        writer: writes it.
+        on_trouble: called when what has to wait cannot be kept.
+        keep_order: whether it is written in the order of the commands' numbers.
     """
 
     def __init__(self, writer: Writer, on_trouble: Callable[[OSError], None], *, keep_order: bool) -> None:

@@ -41,12 +41,12 @@ class Plan:
         """Understand the words of the command line.
 
         Args:
-            words: The words after the options.
-            read: Gives a file's lines (`-` is standard input).
-            is_command: Whether a single word is a command and no file of commands, as after `--`.
+            words: the words after the options.
+            read: gives a file's lines (`-` is standard input).
+            is_command: whether a single word is a command and no file of commands, as after `--`.
 
         Raises:
-            SourceError: There is nothing to run, or a file cannot be read.
+            SourceError: there is nothing to run, or a file cannot be read.
         """
         if not words:
             raise SourceError("nothing to run: give a command and its arguments, a file of commands, or - (see --help)")
@@ -65,7 +65,7 @@ def read_lines(path: str) -> list[str]:
     """Read a file's lines, undecodable bytes kept as surrogates; `-` is standard input.
 
     Raises:
-        SourceError: The file cannot be read.
+        SourceError: the file cannot be read.
     """
     try:
         if path == "-":
@@ -172,11 +172,11 @@ class Template:
         """Find the replacement strings; where there are none, the arguments are appended.
 
         Args:
-            words: The command's words, the program first.
-            sources: How many sources of arguments there are, which bounds `{1}`, `{2}` …
+            words: the command's words, the program first.
+            sources: how many sources of arguments there are, which bounds `{1}`, `{2}` …
 
         Raises:
-            SourceError: A position that no source fills.
+            SourceError: a position that no source fills.
         """
         parsed = tuple(_parse_word(word, sources) for word in words)
         if all(isinstance(word, str) for word in parsed):
@@ -187,9 +187,9 @@ class Template:
         """Give the argv of one job.
 
         Args:
-            arguments: One argument of each source.
-            number: The job's number, from 1: `{#}`.
-            slot: The job slot's number, from 1: `{%}`.
+            arguments: one argument of each source.
+            number: the job's number, from 1: `{#}`.
+            slot: the job slot's number, from 1: `{%}`.
         """
         argv: list[str] = []
         for word in self.words:
