@@ -24,10 +24,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: for `governess run` 0, the number of failed commands (101 at most) or 128 and the
-        number of the signal that ended it; for `governess python` 0; 2 for a wrong call.
+        number of the signal that interrupted it; for `governess python` 0; 2 for a usage error.
 
     Raises:
-        BaseException: what the program of `governess python` raises.
+        BaseException: any exception that the program of `governess python` raises.
     """
     words = sys.argv[1:] if args is None else list(args)
     if words[:1] == ["python"] and words[1:] != ["--help"]:
@@ -51,10 +51,10 @@ WATCHER_HELP = "How exits are noticed: auto, pidfd, threaded, multiloop, safe, f
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes the loop of that name.
+    """Return the loop factory with this name.
 
     Raises:
-        ValueError: there is no such loop; the text says what there is.
+        ValueError: no loop has this name, or it cannot be used; the text says why.
     """
     from governess.loops._choose import choose_loop
 
@@ -62,10 +62,10 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
-    """Return what makes the watcher of that name; None for `auto`, the default.
+    """Return the watcher class with this name; None for `auto`, the default.
 
     Raises:
-        ValueError: there is no such watcher here; the text says what there is.
+        ValueError: no watcher has this name, or it cannot be used here; the text says why.
     """
     if name == "auto":
         return None
@@ -78,7 +78,7 @@ def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
 
 
 def _open_standard_descriptors() -> None:
-    """Give a closed standard descriptor (`>&-`) to the null device, lest the loop's own descriptors land there."""
+    """Open the null device on closed standard descriptors (`>&-`), so that the loop's descriptors do not use them."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""The commands of the command line, by click."""
+"""The click group of all commands, and the exit status of errors."""
 
 import importlib
 import os
@@ -20,7 +20,7 @@ _MODULES = {
 
 
 class _Commands(click.Group):
-    """Imports a command where it is used."""
+    """Imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_MODULES)
@@ -51,7 +51,7 @@ def app() -> None:
 
 
 def invoke(args: list[str]) -> int:
-    """Run the command line and give the exit status; a wrong call, and a failure of our own, is told in one line."""
+    """Run the command line and return the exit status; report a usage error or a failure of governess in one line."""
     try:
         status: Any = app.main(args or ["--help"], prog_name="governess", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -61,7 +61,7 @@ def invoke(args: list[str]) -> int:
         return _refuse(name, " ".join(error.format_message().split()), 2)
     except click.Abort:
         return 130
-    except BrokenPipeError:  # the reader of our standard output has seen enough
+    except BrokenPipeError:  # the reader of standard output has closed it
         return _give_up_output(128 + 13)
     except OSError as error:
         return _give_up_output(_refuse("governess", error.strerror or str(error), OWN_FAILURE))
@@ -81,7 +81,7 @@ def _refuse(name: str, text: str, status: int) -> int:
 
 
 def _give_up_output(status: int) -> int:
-    """Let the interpreter, which flushes standard output at its end, find nothing wrong with it."""
+    """Redirect standard output to the null device, so that the flush at the exit of the interpreter cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status
 

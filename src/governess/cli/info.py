@@ -1,4 +1,4 @@
-"""`governess info`: what governess finds here, and what it chooses."""
+"""`governess info`: the loops, watchers and spawners that work here, and the choices of governess."""
 
 import platform
 import sys
@@ -28,7 +28,7 @@ def _facts() -> Iterator[tuple[str, str]]:
 
 
 def _platform() -> str:
-    if sys.platform == "win32":  # where platform.platform() asks WMI, which takes seconds or, in Wine, forever
+    if sys.platform == "win32":  # platform.platform() asks WMI, which takes seconds, or hangs under Wine
         return "Windows {0.major}.{0.minor}.{0.build}".format(sys.getwindowsversion())
     return platform.platform()
 

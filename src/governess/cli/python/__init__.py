@@ -1,1 +1,1 @@
-"""`governess python`: a program under a policy, a loop and a watcher of one's choice."""
+"""`governess python`: run a Python program with a chosen loop and watcher."""

@@ -1,4 +1,4 @@
-"""`governess python` as the command line's help knows it; what it does is in program.py."""
+"""The click command of `governess python`, for its help text; program.py runs the program."""
 
 import click
 
@@ -15,12 +15,12 @@ HELP = """Run a Python program that uses asyncio's policies and child watchers.
   governess python [OPTIONS] -c CODE [ARGS]...     code
   governess python [OPTIONS] - [ARGS]...           code from standard input
 
-The program has every name of a policy or a watcher that asyncio had from 3.8
-to 3.13, on a Python that has removed them too, and its children are started
-and watched by governess. All else is as `python` gives it: arguments, imports,
-__main__, tracebacks, signals, exit status.
+The program finds all names of policies and watchers that asyncio had from 3.8
+to 3.13, even on a Python that has removed them. governess starts and watches
+its children. Everything else is as with `python`: arguments, imports, __main__,
+tracebacks, signals, exit status.
 
-What comes after the program belongs to the program.
+All arguments after PROGRAM are passed to the program.
 """
 
 EPILOG = """\b
@@ -29,16 +29,16 @@ Examples:
   governess python --loop uvloop -m package
   governess python --watcher threaded -c 'import asyncio; ...'
 
-A policy, a loop or a watcher that the program sets itself is the one it gets.
-Options of python itself go to python: python -X dev -m governess python ...
+A policy, a loop or a watcher that the program sets itself takes precedence.
+Pass options of python itself to python: python -X dev -m governess python ...
 
-Exit status: that of the program; 2 for a wrong call or a file that cannot be
+Exit status: that of the program; 2 for a usage error or a file that cannot be
 opened.
 """
 
 
 class _Python(click.Command):
-    """Leaves all words but a call for help to `launch`, which reads them as `python` reads its own."""
+    """Passes all words to `launch`, which parses them as `python` does; click handles `--help` only."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args in (["--help"], ["-h"]):
@@ -59,7 +59,7 @@ class _Python(click.Command):
 @click.option("--watcher", metavar="W", help=f"{WATCHER_HELP} Default: auto.")
 @click.argument("words", nargs=-1, metavar="PROGRAM [ARGS]...")
 def command(words: tuple[str, ...]) -> int:
-    """Run the program, and give the exit status."""
+    """Run the program and return the exit status."""
     from governess.cli.python.program import launch
 
     return launch(words)

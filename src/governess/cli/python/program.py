@@ -1,4 +1,4 @@
-"""`governess python` from its words to the exit status, without click: a program starts quickly, and sees no click."""
+"""Running a Python program as `python` does. It does not import click, so that the program starts quickly."""
 
 import builtins
 import linecache
@@ -25,13 +25,16 @@ _NAMES_OF_A_MAIN_MODULE = frozenset(vars(sys.modules["__main__"]))
 
 
 def launch(words: Sequence[str]) -> int:
-    """Run a program under the bridge.
+    """Install the bridge and run a program.
+
+    Args:
+        words: the arguments after `governess python`.
 
     Returns:
-        The exit status of a program that comes to its end: 0; 2 for a wrong call.
+        The exit status: 0 if the program returns; 2 for a usage error.
 
     Raises:
-        BaseException: whatever the program raises, SystemExit too; the interpreter deals with it as always.
+        BaseException: any exception of the program, SystemExit too; the interpreter handles it as usual.
     """
     try:
         call = Call.of(words)
@@ -68,7 +71,7 @@ def _refuse(error: Exception) -> int:
 
 
 class Kind(Enum):
-    """Where the program stands."""
+    """Where the code of the program is."""
 
     SCRIPT = "a file, or a folder or zip file with a __main__.py"
     MODULE = "-m"
@@ -77,26 +80,29 @@ class Kind(Enum):
 
 
 class WrongCall(ValueError):
-    """Words that mean nothing; its text is one line for the user."""
+    """A usage error; its text is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A program, its arguments, and the choices for its bridge."""
+    """A program, its arguments, and the loop and watcher chosen for it."""
 
     kind: Kind
     program: str
-    """A path, a module's name, or code."""
+    """A path, the name of a module, or code; by `kind`."""
     args: list[str]
     loop: str = "asyncio"
     watcher: str = "auto"
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "Call | None":
-        """Read the words; what comes after the program is the program's. None stands for `--help`.
+        """Parse the words; return None for `--help`. The words after the program are its arguments.
+
+        Args:
+            words: the arguments after `governess python`.
 
         Raises:
-            WrongCall: there is no program, or an option that does not exist.
+            WrongCall: the program is missing, or an option is unknown.
         """
         rest = list(words)
         options: dict[str, str] = {}
@@ -129,14 +135,14 @@ def _value(option: str, rest: list[str]) -> str:
 
 
 class NoProgram(Exception):
-    """The file cannot be opened; its text is what `python` says."""
+    """The file cannot be opened; the text is the error message of `python`."""
 
 
 def prepare(call: Call) -> Program:
-    """Set sys.argv, sys.path and `__main__` for a program, and return what runs it.
+    """Set sys.argv, sys.path and `__main__` for a program; return the function that runs it.
 
     Raises:
-        NoProgram: there is none.
+        NoProgram: the file cannot be opened.
     """
     main = _new_main_module()
     match call.kind:
@@ -158,7 +164,7 @@ def prepare(call: Call) -> Program:
 
 
 def _new_main_module() -> ModuleType:
-    """Put a `__main__` with the attributes of a new interpreter's in the place of governess's own."""
+    """Replace `__main__` by a module with the attributes that it has in a new interpreter."""
     main = ModuleType("__main__")
     vars(main).update(__builtins__=builtins, __loader__=BuiltinImporter)
     if "__annotations__" in _NAMES_OF_A_MAIN_MODULE:
@@ -197,7 +203,7 @@ def _set_file(main: ModuleType, path: str, loader: object) -> None:
 
 
 def _set_first_path(path: str, *, even_if_safe: bool = False) -> None:
-    """Put a path where `python` has put the folder of governess; with `-P` it has put none there, and wants none."""
+    """Replace the first entry of sys.path, which `python` has added for governess; with `-P` there is no such entry."""
     if not sys.flags.safe_path:
         sys.path[0] = path
     elif even_if_safe:
@@ -205,7 +211,7 @@ def _set_first_path(path: str, *, even_if_safe: bool = False) -> None:
 
 
 def _absolute(script: str) -> str:
-    """Make the path absolute as `python` does, which leaves `..` and links in it as they are."""
+    """Make the path absolute as `python` does, which does not resolve `..` and links."""
     if sys.platform == "win32":
         return os.path.abspath(script)
     return os.path.join(_working_folder(), script)
@@ -214,7 +220,7 @@ def _absolute(script: str) -> str:
 def _working_folder() -> str:
     try:
         return os.getcwd()
-    except OSError:  # it is gone
+    except OSError:  # it was removed
         return ""
 
 
@@ -242,7 +248,7 @@ def _run_source(main: ModuleType, source: bytes, path: str) -> None:
 
 
 def _run_code(main: ModuleType, source: str) -> None:
-    if sys.version_info >= (3, 14):  # from which on `python -c` allows all lines to be indented
+    if sys.version_info >= (3, 14):  # `python -c` accepts indented code since then
         source = textwrap.dedent(source)
     code = compile(source, "<string>", "exec", dont_inherit=True)
     _let_tracebacks_show(code, source)
@@ -250,31 +256,31 @@ def _run_code(main: ModuleType, source: str) -> None:
 
 
 def _let_tracebacks_show(code: CodeType, source: str) -> None:
-    """Give the lines of `-c` to linecache, where `python` does so."""
+    """Register the code of `-c` in linecache, if this version of `python` does so."""
     register = vars(linecache).get("_register_code")
     if register is not None:
         register(code if hasattr(linecache, "_interactive_cache") else "<string>", source, "<string>")
 
 
 def without_own_frames(program: Callable[[], object]) -> None:
-    """Run a program; an exception goes on to the interpreter, which shows it as if the program had been alone."""
+    """Run a program; the interpreter shows its exceptions without the frames of governess."""
     try:
         program()
     except SystemExit:
         raise
     except BaseException as error:
-        _show_only(_programs_part(error.__traceback__))
+        _show_only(_program_frames(error.__traceback__))
         raise
 
 
-def _programs_part(traceback: TracebackType | None) -> TracebackType | None:
+def _program_frames(traceback: TracebackType | None) -> TracebackType | None:
     while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("governess.cli."):
         traceback = traceback.tb_next
     return traceback
 
 
 def _show_only(traceback: TracebackType | None) -> None:
-    """Let sys.excepthook, the program's own too, be called with this traceback, and be itself again."""
+    """Have sys.excepthook, even one of the program, called with this traceback; restore it then."""
     hook = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:

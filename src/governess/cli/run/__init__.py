@@ -1,1 +1,1 @@
-"""`governess run`: many commands at once."""
+"""`governess run`: run many commands at once."""

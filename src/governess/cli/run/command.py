@@ -1,4 +1,4 @@
-"""`governess run`: many commands at once."""
+"""The click command of `governess run`: its options and help."""
 
 import asyncio
 import math
@@ -23,8 +23,8 @@ HELP = """Run many commands at once.
   governess run [OPTIONS] ::: CMD1 CMD2      each argument is a command
   ... | governess run [OPTIONS] CMD {}       one for each line of standard input
 
-Arguments never meet a shell; the lines of a FILE are run by `sh -c`. What a
-command writes is never torn by another's: it comes out when the command ends.
+Arguments are not passed through a shell; `sh -c` runs the lines of a FILE. The
+outputs of commands are not mixed: each is written when its command has ended.
 
 \b
 In CMD, with A = dir/name.txt:
@@ -47,13 +47,13 @@ Examples:
   governess run -k echo {1}-{2} ::: a b ::: 1 2
   governess run -j 200% --halt soon commands.txt
 
-Exit status: 0 if all went well, else the number of commands that failed (101
-at most); 2 for a wrong call; 130 after Ctrl-C.
+Exit status: 0 if all commands succeeded, else the number of failed commands
+(101 at most); 2 for a usage error; 130 after Ctrl-C.
 """
 
 
 class _Run(click.Command):
-    """Knows whether `--` stood before the words: then a single word is a command and no file."""
+    """Notes whether `--` precedes the words: then a single word is a command, not a file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
@@ -110,7 +110,7 @@ class _Slots(_ParamType):
     type=_Slots(),
     metavar="N",
     default="100%",
-    help=("So many at once: a number, a percentage of the processors, or 0 for all. Default: as many as processors."),
+    help="How many commands run at once: a number, a percentage of the processors, or 0 for all. Default: 100%.",
 )
 @click.option("-k", "--keep-order", is_flag=True, help="Write the output in the order of the commands.")
 @click.option("--timeout", type=_Seconds(), metavar="S", help="End a command after S seconds; it counts as failed.")
@@ -119,13 +119,13 @@ class _Slots(_ParamType):
     type=_Seconds(),
     metavar="S",
     default=5.0,
-    help=("Seconds between TERM and KILL for a command that is ended. Default: 5."),
+    help="Seconds between TERM and KILL when a command is ended. Default: 5.",
 )
 @click.option(
     "--halt",
     type=click.Choice([halt.value for halt in Halt]),
     default="never",
-    help=("After a failure: go on (never, the default), start no more (soon), or end the others too (now)."),
+    help="After a failure: go on (never, the default), start no more (soon), or end the others too (now).",
 )
 @click.option(
     "--watcher",
@@ -151,7 +151,7 @@ def command(
     watcher: str,
     loop: str,
 ) -> int:
-    """Run the commands, and give the exit status."""
+    """Run the commands and return the exit status."""
     from governess import DefaultEventLoopPolicy
     from governess.cli.run.execute import Settings, execute
 
@@ -177,6 +177,6 @@ def _runner(factory: Callable[[], asyncio.AbstractEventLoop], name: str) -> asyn
     runner = Runner(loop_factory=factory)
     try:
         runner.get_loop()
-    except Exception as error:  # a factory of the user's own may raise anything
+    except Exception as error:  # the user's own factory may raise anything
         raise click.UsageError(f"the loop {name!r} cannot be used: {error}") from None
     return runner

@@ -1,4 +1,4 @@
-"""How one command ended, and the words for it."""
+"""How one command ended, and how that is written for the user."""
 
 import re
 import shlex
@@ -25,18 +25,18 @@ class Outcome:
     """The exit status, the negative number of the signal, or 126 and 127 for a command that could not start."""
     wall: float = 0.0
     cpu: float | None = None
-    """Seconds of processor time, user and system; None where the system does not tell."""
+    """Seconds of processor time, user and system; None if the system does not report it."""
     peak: int | None = None
-    """The most memory that was in use at once, in bytes; None where the system does not tell."""
+    """The peak of the memory in use, in bytes; None if the system does not report it."""
     peak_is_bound: bool = False
-    """Whether it may have been less: on Linux a child begins with the peak of the process that started it."""
+    """Whether the peak may be lower: on Linux a child starts with the peak of the process that started it."""
     timed_out: bool = False
     remark: str = ""
-    """What is to be said of it beside the code, such as `lost`."""
+    """A word to show beside the code, such as `lost`."""
 
     @classmethod
     def of(cls, number: int, command: Command, code: int, wall: float, timed_out: bool) -> "Outcome":
-        """Make the outcome of a returncode; a `governess.Exit` carries more than the number."""
+        """Return the outcome for a returncode; a `governess.Exit` holds more than the number."""
         lost, dumped = getattr(code, "lost", False), getattr(code, "core_dumped", False)
         remark = "lost" if lost else "core" if dumped else ""
         usage: Any = getattr(code, "rusage", None)
@@ -59,12 +59,12 @@ class Outcome:
             return "lost"
         if self.code < 0:
             return _signal_name(-self.code) + (f" ({self.remark})" if self.remark else "")
-        text = str(self.code) if self.code < 0x8000_0000 else f"{self.code:#x}"  # as Windows writes an exception
+        text = str(self.code) if self.code < 0x8000_0000 else f"{self.code:#x}"  # as Windows shows exception codes
         return f"{text} ({self.remark})" if self.remark else text
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time for people: `0.04 s`, `2:05` minutes, `1:00:00` hours."""
+    """Format a duration: `0.04 s`, `2:05` minutes, `1:00:00` hours."""
     if seconds is None:
         return "-"
     if seconds < 60:
@@ -75,7 +75,7 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(size: int | None, *, at_most: bool = False) -> str:
-    """Write an amount of memory for people: `9.8 MiB`, or `≤ 9.8 MiB`."""
+    """Format an amount of memory: `9.8 MiB`, or `≤ 9.8 MiB`."""
     if size is None:
         return "-"
     text = f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
@@ -83,11 +83,11 @@ def memory(size: int | None, *, at_most: bool = False) -> str:
 
 
 def shown(command: Command, width: int | None = None) -> str:
-    """Write a command on one line of printable characters, its middle left out where it is too wide.
+    """Format a command as one line of printable characters; if it is too wide, its middle is left out.
 
     Args:
-        command: an argv, which is quoted as a shell would read it, or a shell's line.
-        width: how many characters there may be at most; None for any number.
+        command: an argv, which is quoted for a shell, or a line for a shell.
+        width: the maximum number of characters; None for no limit.
     """
     text = command if isinstance(command, str) else shlex.join(command)
     if width is not None and len(text) > 4 * width:
@@ -100,15 +100,15 @@ def shown(command: Command, width: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape unprintable characters, so that no file name, argument or message can control the terminal."""
+    """Escape unprintable characters, so that a file name, argument or message cannot control the terminal."""
     return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
 
 
 def _peak(usage: Any) -> tuple[int, bool]:
-    """Give the bytes of memory, and whether they may be but ours.
+    """Return the peak of memory in bytes, and whether it may be the peak of this process instead.
 
-    Linux counts what a process had mapped before it executed its program: with vfork, its parent's memory
-    (`exec_mmap()` in fs/exec.c takes the peak of the memory that it leaves).
+    Linux counts what a process had mapped before exec: with vfork, that is the memory of its parent (`exec_mmap()` in
+    fs/exec.c takes over the old peak).
     """
     if sys.platform == "darwin":
         return usage.ru_maxrss, False

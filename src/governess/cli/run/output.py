@@ -1,4 +1,4 @@
-"""What the children wrote: kept until it is written out, and written by one thread."""
+"""The output of the commands: stored until it is written, and written by one thread."""
 
 import contextlib
 import os
@@ -18,15 +18,15 @@ PIECE = 2**16
 
 
 class Spill:
-    """A file without a name that grows at its end and is read anywhere, by more than one thread."""
+    """An unnamed temporary file: several threads may append to it and read from any position."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object exists
         self._lock = threading.Lock()
         self._size = 0
 
     def append(self, data: bytes) -> int:
-        """Write at the end; give the place where these bytes start."""
+        """Append bytes; return the position at which they start."""
         view = memoryview(data)
         with self._lock:
             start = self._size
@@ -44,7 +44,7 @@ class Spill:
 
 
 class Block:
-    """What one child wrote to one of its pipes."""
+    """The output of one command to one of its pipes."""
 
     __slots__ = ("_memory", "_spill", "_start", "size")
 
@@ -59,7 +59,7 @@ class Block:
         """Append bytes.
 
         Raises:
-            OSError: they are too many for the memory, and no file takes them.
+            OSError: the block is too large for memory, and the temporary file cannot be written.
         """
         if self._spill is not None:
             self._spill.append(data)
@@ -71,17 +71,17 @@ class Block:
 
     @property
     def in_memory(self) -> int:
-        """How many bytes of memory it takes."""
+        """How many bytes it holds in memory."""
         return self.size if self._spill is None else 0
 
     def move_to(self, spill: Spill) -> None:
-        """Move all bytes to the end of a file, which finished blocks can share."""
+        """Move all bytes to the end of a file; several finished blocks may share the file."""
         starts = [spill.append(piece) for piece in self.pieces()]
         self._spill, self._start = spill, starts[0] if starts else 0
         self._memory = bytearray()
 
     def pieces(self) -> Iterator[bytes]:
-        """Give the bytes, in pieces of a bounded size."""
+        """Yield the bytes in pieces of a bounded size."""
         if self._spill is None:
             yield bytes(self._memory)
             return
@@ -92,14 +92,14 @@ class Block:
 
 
 class Writer:
-    """Writes blocks to standard output and standard error, none torn by another, below them a bar.
+    """Writes whole blocks to standard output and standard error, one after the other, and a bar below them.
 
     Args:
-        on_broken: called in the writing thread, once, when standard output cannot be written any more.
+        on_broken: called once, in the writing thread, when a write to standard output fails.
     """
 
     MANY = 64
-    """So many blocks may wait to be written before `is_behind` says so."""
+    """How many blocks may wait to be written before `is_behind` is true."""
 
     def __init__(self, on_broken: Callable[[OSError], None]) -> None:
         self._on_broken = on_broken
@@ -111,15 +111,15 @@ class Writer:
         self._bar = b""
 
     def write(self, descriptor: int, block: Block | bytes) -> None:
-        """Write a block to standard output (1) or standard error (2), after those before it."""
+        """Write a block to standard output (1) or standard error (2), after all earlier blocks."""
         self._put((descriptor, block))
 
     def say(self, text: str) -> None:
-        """Write whole lines of our own to standard error."""
+        """Write whole lines of governess itself to standard error."""
         self._put((_OWN_LINE, _encoded(text)))
 
     def show_bar(self, line: str) -> None:
-        """Draw a bar below everything, in place of the one before; an empty one takes it away."""
+        """Draw a bar below the output, instead of the previous bar; an empty line removes the bar."""
         self._put((_BAR, line.encode("utf-8", "replace")))
 
     @property
@@ -128,7 +128,7 @@ class Writer:
         return self._queue.qsize() > self.MANY
 
     def mark(self) -> threading.Event:
-        """Give an event that is set once everything until now is written."""
+        """Return an event that is set when all output so far is written."""
         event = threading.Event()
         if self._thread is None:
             event.set()
@@ -181,7 +181,7 @@ class Writer:
         self._send(2, bar)
 
     def _end_line(self) -> None:
-        """Go to a new line of standard error if a block left us within one."""
+        """Start a new line on standard error if the last block did not end with one."""
         if 2 in self._within_a_line:
             self._send(2, b"\n")
             self._within_a_line -= self._terminals | {2}
@@ -210,7 +210,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _wait_until_writable(descriptor: int) -> None:
-    # Somebody else made the file non-blocking, for all who share it.
+    # Another process has made the shared file non-blocking.
     import select
 
     with contextlib.suppress(OSError, ValueError):
@@ -218,18 +218,18 @@ def _wait_until_writable(descriptor: int) -> None:
 
 
 Blocks = list[Block | None]
-"""What a command wrote to standard output and to standard error."""
+"""The output of a command to standard output and to standard error."""
 
 HELD_IN_MEMORY = 2**25
 
 
 class Delivery:
-    """Hands output to the writer.
+    """Passes the output of ended commands to the writer.
 
     Args:
-        writer: writes it.
-        on_trouble: called when what has to wait cannot be kept.
-        keep_order: whether it is written in the order of the commands' numbers.
+        writer: writes the output.
+        on_trouble: called when output that has to wait cannot be stored.
+        keep_order: whether output is written in the order of the commands' numbers.
     """
 
     def __init__(self, writer: Writer, on_trouble: Callable[[OSError], None], *, keep_order: bool) -> None:
@@ -240,7 +240,7 @@ class Delivery:
         self._spill: Spill | None = None
 
     def put(self, number: int, blocks: Blocks) -> None:
-        """Write a command's output, or keep it until its turn."""
+        """Write the output of a command, or store it until its turn."""
         if self._order is None:
             self._write(blocks)
             return
@@ -257,7 +257,7 @@ class Delivery:
                 self._writer.write(descriptor, block)
 
     def _hold(self, blocks: Blocks) -> None:
-        """Bound the memory and the descriptors: what waits shares one file, once it is much."""
+        """Store waiting output: in memory up to a limit, then in one shared file, which bounds the descriptors too."""
         for block in filter(None, blocks):
             self._held += block.in_memory
             if block.in_memory and self._held <= HELD_IN_MEMORY:

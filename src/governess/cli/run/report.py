@@ -27,20 +27,20 @@ __all__ = [
 ]
 
 State = Callable[[], tuple[int, int, int]]
-"""Tells how many commands have finished, have failed, and run."""
+"""Returns how many commands have finished, have failed, and are running."""
 
 
 class Progress(Protocol):
-    """Tells how far the commands have come."""
+    """Shows how many commands have ended."""
 
     def finished(self, outcome: Outcome) -> None:
-        """Note one more command's end."""
+        """Note that one more command has ended."""
 
     def tick(self) -> None:
-        """Do what is due a few times a second."""
+        """Update the display; called a few times a second."""
 
     def close(self) -> None:
-        """Leave nothing half drawn."""
+        """Finish the display."""
 
 
 def stderr_is_terminal() -> bool:
@@ -49,7 +49,7 @@ def stderr_is_terminal() -> bool:
 
 
 class Lines:
-    """A line for each command that ends; where they are very many, one for a failure and one now and then."""
+    """Writes a line for each command that ends; with very many commands, for failures and for every tenth part."""
 
     MANY = 100
     FAILURES = 20
@@ -77,14 +77,14 @@ class Lines:
         """Do nothing: lines are written when a command ends."""
 
     def close(self) -> None:
-        """Do nothing: no line is half written."""
+        """Do nothing: each line is complete."""
 
 
 class Bar:
-    """One line at the bottom of the terminal, redrawn while commands run."""
+    """Redraws one line at the bottom of the terminal while commands run."""
 
-    PATIENCE = 0.15
-    """Seconds before it is drawn at all."""
+    DELAY = 0.15
+    """How many seconds after the start the bar is first drawn."""
 
     def __init__(self, writer: Writer, total: int, state: State) -> None:
         self._writer = writer
@@ -98,14 +98,14 @@ class Bar:
         """Do nothing: the next tick shows it."""
 
     def tick(self) -> None:
-        """Draw the bar as things stand."""
+        """Draw the bar if it has changed."""
         elapsed = time.monotonic() - self._started
-        if elapsed >= self.PATIENCE and (line := self._line(elapsed)) != self._last:
+        if elapsed >= self.DELAY and (line := self._line(elapsed)) != self._last:
             self._last = line
             self._writer.show_bar(line)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._last:
             self._last = ""
             self._writer.show_bar("")
@@ -121,7 +121,7 @@ class Bar:
         if failed:
             text.append(f"  {failed} failed", "bold red")
         text.append(f"  {running} running  {_clock(elapsed)}", "dim")
-        # The last column stays free: a terminal would go to the next line after it.
+        # The last column stays empty: after it a terminal would continue on the next line.
         width = min(40, console.width - 1 - text.cell_len)
         options = console.options.update(width=max(console.width - 1, 1), no_wrap=True, overflow="crop")
         with console.capture() as captured:
@@ -144,21 +144,21 @@ def _windows_can_redraw() -> bool:
 
 
 SHORT = 40
-"""The largest number of commands of which the table shows all."""
+"""The table shows all commands up to this number."""
 SLOWEST = 5
-"""So many of the slowest stand in the table of very many commands."""
+"""How many of the slowest commands the table shows if there are more."""
 
 
 class Tally:
-    """Counts the outcomes, and keeps those that the table shows."""
+    """Counts the outcomes, and stores those that the table shows."""
 
     def __init__(self) -> None:
         self.finished = 0
         """How many commands have ended."""
         self.failed = 0
-        """How many of them failed."""
+        """How many commands have failed."""
         self.cpu: float | None = None
-        """The seconds of processor time of all commands; None where no command's are known."""
+        """The processor time of all commands in seconds; None if the system reports none."""
         self._first: list[Outcome] = []
         self._failed: list[Outcome] = []
         self._slowest: list[tuple[float, int, Outcome]] = []
@@ -181,7 +181,7 @@ class Tally:
             heapq.heapreplace(self._slowest, entry)
 
     def shown(self) -> list[Outcome]:
-        """Give the outcomes that the table shows, by their numbers."""
+        """Return the outcomes that the table shows, ordered by their numbers."""
         if self.finished <= SHORT:
             return sorted(self._first, key=attrgetter("number"))
         chosen = {outcome.number: outcome for outcome in self._failed}
@@ -189,7 +189,7 @@ class Tally:
         return sorted(chosen.values(), key=attrgetter("number"))
 
     def left_out(self) -> str:
-        """Say what the table leaves out; an empty string if nothing."""
+        """Return a text about the commands that the table leaves out; an empty string if there are none."""
         rows = self.shown()
         failed = self.failed - sum(outcome.failed for outcome in rows)
         succeeded = self.finished - len(rows) - failed
@@ -198,7 +198,7 @@ class Tally:
 
 
 def summary(tally: Tally, not_started: int, wall: float) -> str:
-    """Sum everything up on one line."""
+    """Return the line with the totals."""
     parts = [
         f"{tally.finished} command{'' if tally.finished == 1 else 's'}",
         f"{tally.finished - tally.failed} succeeded",
@@ -210,7 +210,7 @@ def summary(tally: Tally, not_started: int, wall: float) -> str:
 
 
 def plain_table(tally: Tally, width: int) -> str:
-    """Write the table as plain text, at most `width` characters wide."""
+    """Return the table as plain text, at most `width` characters wide."""
     head, *rows = _rows(tally, width, len(_GAP))
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
@@ -224,7 +224,7 @@ def plain_table(tally: Tally, width: int) -> str:
 
 
 def rich_table(tally: Tally) -> str:
-    """Write the table for the terminal that standard error is."""
+    """Return the table formatted for the terminal on standard error."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -251,7 +251,7 @@ _LEAST = 10
 
 
 def _rows(tally: Tally, width: int, gap: int) -> list[tuple[str, ...]]:
-    """Give the head and the rows, the commands short enough for a table of this width."""
+    """Return the head and the rows; commands are shortened to fit the width."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for outcome in tally.shown():
         peak = memory(outcome.peak, at_most=outcome.peak_is_bound)

@@ -1,6 +1,6 @@
-"""Which job comes next, when to stop, and in which order output is written: all without I/O.
+"""Which job is next, when to stop, and in which order output is written; all without I/O.
 
-| halt  | a failure: jobs that wait | a failure: jobs that run |
+| halt  | failure: waiting jobs     | failure: running jobs    |
 |-------|---------------------------|--------------------------|
 | never | start                     | go on                    |
 | soon  | do not start              | go on                    |
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class Halt(StrEnum):
-    """What a failed job means for the others."""
+    """What happens to the other jobs after a failure."""
 
     NEVER = "never"
     SOON = "soon"
@@ -25,42 +25,45 @@ class Halt(StrEnum):
 
 
 class Schedule(Generic[Value]):
-    """Returns the jobs one by one, until there are none left or the run is stopped."""
+    """Returns the jobs one by one, until none are left or the run is stopped."""
 
     def __init__(self, jobs: Iterable[Value], total: int, halt: Halt = Halt.NEVER) -> None:
         self._jobs = iter(jobs)
         self._total = total
         self._halt = halt
         self.started = 0
-        """How many were handed out."""
+        """How many jobs `take` has returned."""
         self.finished = 0
-        """How many of these have come to their end."""
+        """How many of these have ended."""
         self.failed = 0
-        """How many of these ended badly."""
+        """How many of these have failed."""
         self.stopped = False
-        """Whether no further job is returned."""
+        """Whether `take` returns no more jobs."""
 
     @property
     def not_started(self) -> int:
-        """How many were never handed out."""
+        """How many jobs `take` has not returned."""
         return self._total - self.started
 
     def take(self) -> tuple[int, Value] | None:
-        """Hand out the next job and its number, from 1; None if there is none for you."""
+        """Return the number (from 1) and the arguments of the next job; None if there is none."""
         if self.stopped or self.started == self._total:
             return None
         self.started += 1
         return self.started, next(self._jobs)
 
     def give_back(self) -> None:
-        """Take a job back that could not be started before the others were stopped."""
+        """Take back a job that could not be started before the run was stopped."""
         self.started -= 1
 
     def finish(self, failed: bool) -> bool:
-        """Note a job's end.
+        """Note that a job has ended.
+
+        Args:
+            failed: whether it counts as failed.
 
         Returns:
-            Whether the jobs that run shall be ended now.
+            Whether the running jobs have to be ended now.
         """
         self.finished += 1
         if not failed:
@@ -72,23 +75,23 @@ class Schedule(Generic[Value]):
         return self._halt is Halt.NOW
 
     def stop(self) -> None:
-        """Return no further job."""
+        """Stop the run: `take` returns no more jobs."""
         self.stopped = True
 
 
 class InOrder(Generic[Value]):
-    """Puts numbered values, which come in any order, into the order of their numbers."""
+    """Puts numbered values, which arrive in any order, into the order of their numbers."""
 
     def __init__(self) -> None:
         self._next = 1
         self._waiting: dict[int, Value] = {}
 
     def is_next(self, number: int) -> bool:
-        """Tell whether a value of this number need not wait."""
+        """Return whether the value with this number is due."""
         return number == self._next
 
     def add(self, number: int, value: Value) -> Iterator[Value]:
-        """Give the values that are now due: none, this one, or this one and those that waited for it."""
+        """Add a value; yield the values that are due now: none, or this one and those that waited for it."""
         self._waiting[number] = value
         while self._next in self._waiting:
             yield self._waiting.pop(self._next)

@@ -1,8 +1,8 @@
-"""What is to be run: the words of the command line, made into a plan of numbered commands.
+"""The commands to run: a plan of numbered commands, made from the words of the command line.
 
 The words follow GNU parallel. Sources of arguments: `CMD ::: A B`, several `:::` (every combination), `:::+` (linked to
 the source before it), `::::` and `::::+` (arguments from files, one a line). Replacement strings: `{}`, `{.}`, `{/}`,
-`{//}`, `{/.}`, `{#}`, `{%}` and `{1}`, `{2/.}`, `{-1}`. Files are read by a function that the caller passes.
+`{//}`, `{/.}`, `{#}`, `{%}` and `{1}`, `{2/.}`, `{-1}`. The caller passes the function that reads files.
 """
 
 import itertools
@@ -18,32 +18,32 @@ __all__ = ["Command", "Plan", "SourceError", "Template", "read_lines"]
 Reader = Callable[[str], list[str]]
 
 Command = tuple[str, ...] | str
-"""An argv, which is executed as it stands; or a line, which a shell runs."""
+"""An argv, which is executed without a shell; or a line, which a shell runs."""
 
 
 class SourceError(ValueError):
-    """Nothing that could be run; its text is one line for the user."""
+    """The words or files name no command that can run; the text is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All commands of one call, made when they are needed."""
+    """All commands of one run; each is made when it is needed."""
 
     total: int
     """How many commands there are."""
     arguments: Iterable[tuple[str, ...]]
     """The arguments of each command."""
     command: Callable[[tuple[str, ...], int, int], Command]
-    """Makes the command of its arguments, its number (from 1) and its slot's number (from 1)."""
+    """Makes a command from its arguments, its number (from 1) and the number of its slot (from 1)."""
 
     @classmethod
     def of(cls, words: Sequence[str], read: Reader, *, is_command: bool = False) -> "Plan":
-        """Understand the words of the command line.
+        """Make the plan from the words of the command line.
 
         Args:
             words: the words after the options.
-            read: gives a file's lines (`-` is standard input).
-            is_command: whether a single word is a command and no file of commands, as after `--`.
+            read: returns the lines of a file (`-` is standard input).
+            is_command: whether a single word is a command (as after `--`), not a file of commands.
 
         Raises:
             SourceError: there is nothing to run, or a file cannot be read.
@@ -62,7 +62,10 @@ class Plan:
 
 
 def read_lines(path: str) -> list[str]:
-    """Read a file's lines, undecodable bytes kept as surrogates; `-` is standard input.
+    """Read the lines of a file (`-` is standard input); undecodable bytes become surrogates.
+
+    Args:
+        path: the file.
 
     Raises:
         SourceError: the file cannot be read.
@@ -115,7 +118,7 @@ def _itself(arguments: tuple[str, ...], number: int, slot: int) -> Command:
 
 
 def _split(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Split a whole command as a shell would, but run none."""
+    """Split a whole command into words as a shell does, without running a shell."""
     argv: list[str] = []
     for word in words:
         lexer = shlex.shlex(word, posix=True, punctuation_chars=False)
@@ -133,7 +136,7 @@ def _split(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sources(words: Sequence[str], read: Reader) -> list[Source]:
-    """Give the sources of arguments, those linked by `:::+` zipped into one."""
+    """Return the sources of arguments; sources linked by `:::+` are zipped into one."""
     sources: list[Source] = []
     for separator, values in _groups(words):
         if separator.startswith("::::"):
@@ -162,21 +165,21 @@ def _groups(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A command's words, with the replacement strings found in them."""
+    """The words of a command, and the replacement strings in them."""
 
     words: tuple["str | tuple[str | Placeholder, ...]", ...]
-    """Each word: a plain string, or its pieces where it holds a replacement string."""
+    """Each word: a plain string, or its pieces if it contains a replacement string."""
 
     @classmethod
     def parse(cls, words: Sequence[str], sources: int) -> "Template":
-        """Find the replacement strings; where there are none, the arguments are appended.
+        """Find the replacement strings; if there are none, the arguments are appended.
 
         Args:
-            words: the command's words, the program first.
-            sources: how many sources of arguments there are, which bounds `{1}`, `{2}` …
+            words: the words of the command, the program first.
+            sources: the number of sources of arguments, which limits `{1}`, `{2}` …
 
         Raises:
-            SourceError: a position that no source fills.
+            SourceError: a replacement string refers to a source that does not exist.
         """
         parsed = tuple(_parse_word(word, sources) for word in words)
         if all(isinstance(word, str) for word in parsed):
@@ -184,12 +187,12 @@ class Template:
         return cls(parsed)
 
     def fill(self, arguments: Sequence[str], number: int, slot: int) -> tuple[str, ...]:
-        """Give the argv of one job.
+        """Return the argv of one job.
 
         Args:
-            arguments: one argument of each source.
-            number: the job's number, from 1: `{#}`.
-            slot: the job slot's number, from 1: `{%}`.
+            arguments: one argument from each source.
+            number: the number of the job, from 1: `{#}`.
+            slot: the number of its slot, from 1: `{%}`.
         """
         argv: list[str] = []
         for word in self.words:
@@ -207,12 +210,12 @@ class Placeholder:
     """One replacement string."""
 
     position: int | None
-    """Which source's argument, from 0 (negative from the end); None for each of them."""
+    """The index of the source, from 0 (negative from the end); None for all sources."""
     operation: str
-    """What is done with it: `""`, `.`, `/`, `//`, `/.`; or `#` or `%`, which take no argument."""
+    """What is done with the argument: `""`, `.`, `/`, `//`, `/.`; or `#` or `%`, which take no argument."""
 
     def values(self, arguments: Sequence[str], number: int, slot: int) -> list[str]:
-        """Give what stands in its place: one string, or one for each source."""
+        """Return the strings that replace it: one, or one for each source."""
         if self.operation == "#":
             return [str(number)]
         if self.operation == "%":
@@ -221,7 +224,7 @@ class Placeholder:
         return [_operate(self.operation, argument) for argument in taken]
 
 
-_HOLE = re.compile(r"\{(?:(?P<counter>[#%])|(?P<position>-?[1-9][0-9]*)?(?P<operation>//|/\.|/|\.|))\}")
+_PLACEHOLDER = re.compile(r"\{(?:(?P<counter>[#%])|(?P<position>-?[1-9][0-9]*)?(?P<operation>//|/\.|/|\.|))\}")
 _PATH_SEPARATORS = r"/\\" if os.name == "nt" else "/"
 _UP_TO_BASENAME = re.compile(rf".*[{_PATH_SEPARATORS}]", re.DOTALL)
 _EXTENSION = re.compile(rf"\.[^.{_PATH_SEPARATORS}]*\Z")
@@ -230,10 +233,10 @@ _EXTENSION = re.compile(rf"\.[^.{_PATH_SEPARATORS}]*\Z")
 def _parse_word(word: str, sources: int) -> "str | tuple[str | Placeholder, ...]":
     pieces: list[str | Placeholder] = []
     end = 0
-    for match in _HOLE.finditer(word):
+    for match in _PLACEHOLDER.finditer(word):
         if match.start() > end:
             pieces.append(word[end : match.start()])
-        pieces.append(_hole(match, sources))
+        pieces.append(_placeholder(match, sources))
         end = match.end()
     if not pieces:
         return word
@@ -242,7 +245,7 @@ def _parse_word(word: str, sources: int) -> "str | tuple[str | Placeholder, ...]
     return tuple(pieces)
 
 
-def _hole(match: re.Match[str], sources: int) -> Placeholder:
+def _placeholder(match: re.Match[str], sources: int) -> Placeholder:
     if match["counter"]:
         return Placeholder(None, match["counter"])
     if not match["position"]:
@@ -273,7 +276,7 @@ def _operate(operation: str, argument: str) -> str:
 
 
 def _directory(argument: str) -> str:
-    """Give the directory as dirname(1) does: `.` for a bare name; slashes at the end do not count."""
+    """Return the directory as dirname(1) does: `.` for a bare name; trailing slashes are ignored."""
     stripped = argument.rstrip("/" + os.sep)
     if argument and not stripped:
         return argument[0]
