@@ -1,15 +1,23 @@
-"""A child process on Windows, for which a handle stands: its number cannot become another's while we hold that."""
+"""A child process on Windows, and the end of all that it has started.
+
+A handle stands for the child: its number cannot become another's while this process holds that.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import subprocess
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from governess.children._child import Child
 from governess.children._exit import Exit, State
+from governess.children._group import Group
 
-__all__ = ["WindowsChild"]
+__all__ = ["WindowsChild", "WindowsGroup"]
 
 
 class WindowsChild(Child):
@@ -53,3 +61,50 @@ class WindowsChild(Child):
     def _take_exit(self, pid: int, pidfd: int | None) -> Exit | None:
         returncode = self._process.poll()
         return None if returncode is None else Exit(returncode)
+
+
+class WindowsGroup(Group):
+    """A child and all that it has started: Windows ends them together, and has no signal for all of them.
+
+    Attributes:
+        leader: the child.
+        is_closed: whether `close` was called.
+    """
+
+    def __init__(self, leader: Child) -> None:
+        """Take the child and what it starts."""
+        self.leader = leader
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Release the group."""
+        self.is_closed = True
+
+    def signal(self, number: int) -> None:
+        """Send the signal to the child alone, as `Child.signal`; 0 only looks whether it lives."""
+        if self.leader.reap() is not None:
+            raise ProcessLookupError(f"process {self.leader.pid} has exited")
+        if number:
+            self.leader.signal(number)
+
+    def kill(self) -> None:
+        """End the child and all that it has started. A thread does that, since it takes the start of a program."""
+        if self.leader.reap() is None:
+            threading.Thread(target=_end_tree, args=(self.leader,), name="governess-taskkill", daemon=True).start()
+
+    async def end(self, *, grace: float) -> None:
+        """End the child and all that it has started, at once: Windows has no signal that asks them to end."""
+        if self.leader.reap() is None:
+            await asyncio.to_thread(_end_tree, self.leader)
+
+    async def emptied(self, timeout: float) -> bool:
+        """Return True: what the child has started was ended before it."""
+        return True
+
+
+def _end_tree(child: Child) -> None:
+    taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run([taskkill, "/T", "/F", "/PID", str(child.pid)], capture_output=True, timeout=10)
+    with contextlib.suppress(OSError):  # it has exited
+        child.kill()

@@ -1,10 +1,5 @@
 """Children as people need them, over any running loop: asyncio's names with their meaning, and more above them."""
 
-import sys
-
-if sys.platform == "win32":
-    raise ImportError("governess.subprocess needs process groups and signals, which Windows does not have")
-
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from governess.subprocess._limits import Limits, Usage, UsageWatch

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import signal as signals
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from governess.subprocess._together import results_of, run_both
 if TYPE_CHECKING:
     from governess.subprocess._process import Process
 
-__all__ = ["EndBounds", "end_process", "is_over", "output_ended"]
+__all__ = ["EndBounds", "end_process", "is_over", "output_ended", "terminate"]
 
 logger = logging.getLogger("governess")
 
@@ -41,7 +43,7 @@ def is_over(process: Process) -> bool:
 
 async def end_process(process: Process, bounds: EndBounds) -> None:
     """Take the steps of `Process.end`; cancelled, go on to the next step."""
-    await run_both(_terminate(process, bounds.grace), _await_last_words(process, bounds))
+    await run_both(terminate(process, bounds.grace), _await_last_words(process, bounds))
 
 
 async def output_ended(process: Process, timeout: float) -> bool:
@@ -60,16 +62,18 @@ async def output_ended(process: Process, timeout: float) -> bool:
     return True
 
 
-async def _terminate(process: Process, grace: float) -> None:
+async def terminate(process: Process, grace: float) -> None:
+    """Send TERM and CONT to the process and its group, and after the grace KILL; cancelled, send it at once."""
     if process._group is not None:
         await process._group.end(grace=grace)
         return
     try:
-        _signal(process, signals.SIGTERM)
-        _signal(process, signals.SIGCONT)  # a stopped process takes the TERM only when it continues
+        _try(process._child.terminate)
+        if sys.platform != "win32":
+            _try(process._child.signal, signals.SIGCONT)  # a stopped process takes the TERM only when it continues
         await _ended(process, grace)
     finally:
-        _signal(process, signals.SIGKILL)
+        _try(process._child.kill)
 
 
 async def _await_last_words(process: Process, bounds: EndBounds) -> None:
@@ -93,6 +97,6 @@ async def _ended(process: Process, timeout: float) -> bool:
     return process.exit is not None
 
 
-def _signal(process: Process, number: int) -> None:
+def _try(signal: Callable[..., None], *args: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        process._child.signal(number)
+        signal(*args)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from governess.children._procfs import process_numbers, read_stat
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = ["Limits", "Usage", "UsageWatch", "child_options", "usage_of"]
 
@@ -67,7 +70,10 @@ def child_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         TypeError: one of them is given in both ways, or `limits` is no `Limits`.
+        NotImplementedError: this is Windows, which has neither.
     """
+    if sys.platform == "win32" and (options.get("limits") is not None or options.get("die_with_parent")):
+        raise NotImplementedError("limits and die_with_parent do not exist on Windows")
     options = dict(options)
     limits = options.pop("limits", None)
     own: dict[str, Any] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -13,7 +12,7 @@ from typing import Any
 
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
-from governess.subprocess._end import EndBounds, output_ended
+from governess.subprocess._end import EndBounds, output_ended, terminate
 from governess.subprocess._output import LIMIT, Output, Reader, text_of
 from governess.subprocess._process import Process, create
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
@@ -24,6 +23,7 @@ from governess.transports._write_buffer import Buffer
 __all__ = ["Flow", "FlowStart", "run_pipeline"]
 
 
+_BY_SIGPIPE = -13  # on Windows, where no child ends in this way, there is no signal.SIGPIPE
 Stage = tuple[tuple[Program, ...], Mapping[str, Any]]
 
 
@@ -107,12 +107,8 @@ class Flow:
             while running and self._first_failure is None:
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 self._look_for_a_failure()
-            for number, kill_timeout in ((signal.SIGTERM, self._grace), (signal.SIGKILL, None)):
-                for task in running:
-                    _signal(tasks[task], number)
-                    _signal(tasks[task], signal.SIGCONT)  # a stopped process takes a TERM only when it continues
-                if running:
-                    _, running = await asyncio.wait(running, timeout=kill_timeout)
+            ends = [asyncio.ensure_future(terminate(tasks[task], self._grace)) for task in running]
+            await wait_for_all([*ends, *running])
         finally:
             cancel_all(running)
 
@@ -124,7 +120,7 @@ class Flow:
         exit = process.poll()
         if not exit:  # it runs, or has exited with 0
             return False
-        return exit != -signal.SIGPIPE or process is self.processes[-1]
+        return exit != _BY_SIGPIPE or process is self.processes[-1]
 
 
 class FlowStart:
@@ -191,11 +187,6 @@ async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:
     await wait_for_all(ends)
     for end in ends:
         end.result()
-
-
-def _signal(process: Process, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        process.signal_tree(number)
 
 
 async def run_pipeline(

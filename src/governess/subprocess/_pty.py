@@ -6,11 +6,14 @@ import contextlib
 import operator
 import os
 import subprocess
-import termios
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from governess.children._spawn.command import Command, Stdio
+
+if sys.platform != "win32":
+    import termios
 
 __all__ = ["WindowSize", "in_terminal", "set_window_size"]
 
@@ -36,7 +39,10 @@ def in_terminal(command: Command) -> Iterator[tuple[Command, dict[int, int]]]:
 
     Raises:
         ValueError: ``pty`` is neither a bool nor the size of a window.
+        NotImplementedError: this is Windows.
     """
+    if sys.platform == "win32":
+        raise NotImplementedError("pty=True gives a child a terminal of POSIX, which Windows does not have")
     options = dict(command.options)
     size = _window_size(options.pop("pty", False))
     ends: dict[int, int] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -77,15 +79,35 @@ def group_command(
     """
     if not argv:
         raise TypeError("there is no program to start")
+    return leading_group(command_of, argv, stdin, stdout, stderr, session, options)
+
+
+def leading_group(
+    make: Callable[..., Command],
+    words: Any,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+    session: bool,
+    options: Mapping[str, Any],
+) -> Command:
+    """Return what `make` makes of the words, of a child that leads a process group; errors as `group_command`."""
     if taken := sorted({"process_group", "start_new_session"} & options.keys()):
         raise TypeError(f"{', '.join(taken)}: the child leads a group of its own; session=True gives it a session")
     options = child_options(options) if options else {}
-    has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
-    own = {"start_new_session": True} if session or has_terminal else {"process_group": 0}
-    command = command_of(argv, stdin, stdout, stderr, options)
-    command.options = {**command.options, **own}
+    command = make(words, stdin, stdout, stderr, options)
+    command.options = {**command.options, **_of_its_own(session, options)}
     command.keep_group = True
     return command
+
+
+def _of_its_own(session: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+    if sys.platform == "win32":
+        if session:
+            raise NotImplementedError("session=True gives a child a session of POSIX, which Windows does not have")
+        return {"creationflags": options.get("creationflags", 0) | subprocess.CREATE_NEW_PROCESS_GROUP}
+    has_terminal = options.get("controlling_terminal") is not None or options.get("pty") not in (None, False)
+    return {"start_new_session": True} if session or has_terminal else {"process_group": 0}
 
 
 class Start:

@@ -13,8 +13,12 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from governess.children._child import Child
-from governess.children._group import Group
 from governess.children._reaper import reap_later
+
+if sys.platform == "win32":
+    from governess.children._windows import WindowsGroup as Group
+else:
+    from governess.children._group import Group
 
 __all__ = [
     "Command",
@@ -160,8 +164,10 @@ class Spawned:
             os.close(self.pipes.popitem()[1])
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.child.kill()
-        if sys.platform != "win32":
-            group = self.group or Group(self.child)
+        group = self.group
+        if group is None and sys.platform != "win32":
+            group = Group(self.child)
+        if group is not None:
             group.kill()
             group.close()
         reap_later(self.child)

@@ -8,7 +8,6 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from governess.cli.run.job import Job, is_shortage
 from governess.cli.run.outcome import Outcome, shown
@@ -108,13 +107,13 @@ class _Execution:
             await self._run(number, self._plan.command(arguments, number, slot))
 
     async def _run(self, number: int, command: Command) -> None:
-        job = Job(self._loop, number, command, self._keeping_failed)
+        job = Job(number, command, self._keeping_failed)
         error = await self._start(job)
         if error is None:
             self._running.add(job)
             if self._is_ending:
                 job.end(self._grace)
-            outcome = await job.done
+            outcome = await job.outcome(self._settings.timeout, self._settings.grace)
             self._running.discard(job)
         elif is_shortage(error) and self._schedule.stopped:
             self._schedule.give_back()
@@ -130,7 +129,7 @@ class _Execution:
         while True:
             self._starting += 1
             try:
-                await job.start(self._settings.timeout, self._settings.grace)
+                await job.start()
                 return None
             except (OSError, ValueError) as error:
                 others = self._starting > 1 or self._running
@@ -219,10 +218,11 @@ class _Execution:
 
     async def _end_what_is_left(self, workers: list[asyncio.Task[None]]) -> None:
         """Leave no child behind, should one of the workers have failed while others start or wait for theirs."""
-        left: list[asyncio.Future[Any]] = [job.done for job in self._running]
-        left += [worker for worker in workers if not worker.done()]
-        if left:
+        left = [worker for worker in workers if not worker.done()]
+        if left or self._running:
             self._end_all()
+            left += [job.ending for job in self._running if job.ending is not None]
+        if left:
             await asyncio.wait(left, timeout=self._settings.grace + 10)
 
     def _tell_broken(self, error: OSError) -> None:
