@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import ctypes
 import subprocess
-import threading
 from collections.abc import Sequence
 from typing import Any
 
+from governess.children._backoff import pauses
 from governess.children._child import Child
 from governess.children._exit import Exit, State
 from governess.children._group import Group
@@ -64,47 +64,91 @@ class WindowsChild(Child):
 
 
 class WindowsGroup(Group):
-    """A child and all that it has started: Windows ends them together, and has no signal for all of them.
+    """A child and all that it starts, in a job object: Windows ends them together, and has no signal for all of them.
+
+    What the child has started before this object is made is not in it.
 
     Attributes:
         leader: the child.
         is_closed: whether `close` was called.
     """
 
-    def __init__(self, leader: Child) -> None:
-        """Take the child and what it starts."""
+    def __init__(self, leader: WindowsChild) -> None:
+        """Take the child and what it starts from here on."""
         self.leader = leader
+        self._job: int | None = _kernel32.CreateJobObjectW(None, None)
         self.is_closed = False
+        if self._job:
+            _kernel32.AssignProcessToJobObject(self._job, int(leader._process._handle))  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        """Release the group."""
+        """Release the group; those in it live on."""
         self.is_closed = True
+        job, self._job = self._job, None
+        if job:
+            _kernel32.CloseHandle(job)
 
     def signal(self, number: int) -> None:
-        """Send the signal to the child alone, as `Child.signal`; 0 only looks whether it lives."""
-        if self.leader.reap() is not None:
-            raise ProcessLookupError(f"process {self.leader.pid} has exited")
+        """Send the signal to the child alone, as `Child.signal`; 0 only looks whether anybody of the group lives."""
+        if not self._lives():
+            raise ProcessLookupError(f"nobody of the group of process {self.leader.pid} lives")
         if number:
             self.leader.signal(number)
 
     def kill(self) -> None:
-        """End the child and all that it has started. A thread does that, since it takes the start of a program."""
-        if self.leader.reap() is None:
-            threading.Thread(target=_end_tree, args=(self.leader,), name="governess-taskkill", daemon=True).start()
+        """End all that are in the group."""
+        if self._job:
+            _kernel32.TerminateJobObject(self._job, 1)
+        with contextlib.suppress(OSError):  # it has exited
+            self.leader.kill()
 
     async def end(self, *, grace: float) -> None:
-        """End the child and all that it has started, at once: Windows has no signal that asks them to end."""
-        if self.leader.reap() is None:
-            await asyncio.to_thread(_end_tree, self.leader)
+        """End all that are in the group, at once: Windows has no signal that asks them to end."""
+        self.kill()
 
     async def emptied(self, timeout: float) -> bool:
-        """Return True: what the child has started was ended before it."""
-        return True
+        """Wait until all that were in the group have ended; return False if `timeout` seconds were not enough."""
+        for pause in pauses(0.002, 0.1, timeout):
+            if not self._lives():
+                return True
+            await asyncio.sleep(pause)
+        return not self._lives()
+
+    def _lives(self, since: float = 0.0) -> bool:
+        if self.leader.reap() is None:
+            return True
+        counts = _Counts()
+        if not self._job or not _kernel32.QueryInformationJobObject(
+            self._job, _BASIC_ACCOUNTING, ctypes.byref(counts), ctypes.sizeof(counts), None
+        ):
+            return False
+        return bool(counts.active)
 
 
-def _end_tree(child: Child) -> None:
-    taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run([taskkill, "/T", "/F", "/PID", str(child.pid)], capture_output=True, timeout=10)
-    with contextlib.suppress(OSError):  # it has exited
-        child.kill()
+# JOBOBJECT_BASIC_ACCOUNTING_INFORMATION of winnt.h
+_BASIC_ACCOUNTING = 1
+
+
+class _Counts(ctypes.Structure):
+    _fields_ = (
+        ("times", ctypes.c_int64 * 4),
+        ("page_faults", ctypes.c_uint32),
+        ("total", ctypes.c_uint32),
+        ("active", ctypes.c_uint32),
+        ("terminated", ctypes.c_uint32),
+    )
+
+
+def _functions() -> Any:
+    kernel32 = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined,unused-ignore]
+    handle = ctypes.c_void_p
+    kernel32.CreateJobObjectW.restype = handle
+    kernel32.CreateJobObjectW.argtypes = handle, ctypes.c_wchar_p
+    kernel32.AssignProcessToJobObject.argtypes = handle, handle
+    kernel32.TerminateJobObject.argtypes = handle, ctypes.c_uint
+    kernel32.QueryInformationJobObject.argtypes = handle, ctypes.c_int, handle, ctypes.c_uint32, handle
+    kernel32.CloseHandle.argtypes = (handle,)
+    return kernel32
+
+
+_kernel32 = _functions()

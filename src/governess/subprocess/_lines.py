@@ -124,7 +124,8 @@ class MergedLines:
             if not self._ready:
                 return None
             stream, line = self._ready.pop(0)
-            return Line(stream, line if encoding is None else line.decode(encoding, errors))
+            text: Any = line if encoding is None else line.decode(encoding, errors)
+            return Line(stream, text)
 
         return LineIterator(next_line)
 
