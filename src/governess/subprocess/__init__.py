@@ -3,7 +3,7 @@
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from governess.subprocess._limits import Limits, Usage, UsageWatch
-from governess.subprocess._lines import BinaryFile, Line
+from governess.subprocess._lines import BinaryFile, Line, LineIterator
 from governess.subprocess._orphans import reap_orphans
 from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
@@ -28,6 +28,7 @@ __all__ = [
     "FlowStart",
     "Limits",
     "Line",
+    "LineIterator",
     "Pipeline",
     "PoolExit",
     "Process",
