@@ -1,5 +1,6 @@
 """A child with a terminal of its own."""
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from governess.children._procfs import read_stat
 from governess.children._spawn import describe
 from governess.children._spawn.command import command_of
 from governess.subprocess import PIPE, create_subprocess_exec, run, start
@@ -39,6 +41,30 @@ class TestTerminal:
 
         run_in_loop(main)
         assert capfd.readouterr().out == "seen\r\n"
+
+    def test_end_of_an_interactive_shell(self, run_in_loop: Run, tmp_path: Path) -> None:
+        """A shell in its terminal ends at the hang-up, by its own trap; so do its jobs, also those that ignore it."""
+        trapped, jobs = tmp_path / "trapped", tmp_path / "jobs"
+        lines = (
+            f"trap 'echo >{trapped}' EXIT",
+            f"sleep 60 & echo $! >>{jobs}",
+            f"(trap '' HUP TERM; exec sleep 60) & echo $! >>{jobs}",
+            "sleep 60",
+        )
+
+        async def main() -> None:
+            async with start("bash", "--norc", "-i", pty=True, stdin=PIPE, stdout=PIPE, grace=3) as process:
+                assert process.stdin is not None
+                for line in lines:
+                    process.stdin.write(line.encode() + b"\n")
+                while not jobs.exists() or len(jobs.read_text().split()) < 2:
+                    await asyncio.sleep(0.01)
+            assert trapped.exists()
+            for pid in jobs.read_text().split():
+                stat = read_stat(int(pid))
+                assert stat is None or not stat.is_alive
+
+        run_in_loop(main)
 
     def test_the_usual_size(self, run_in_loop: Run) -> None:
         """A terminal has 24 rows of 80 columns, if nothing else is said."""

@@ -42,6 +42,8 @@ class Group:
         is_closed: whether `close` was called.
     """
 
+    #: What asks its processes to end; the CONT is for those that are stopped.
+    requests: tuple[int, ...] = (signal.SIGTERM, getattr(signal, "SIGCONT", 0))
     is_closed = True  # until the constructor has finished
     _pidfd: int | None = None
 
@@ -92,8 +94,8 @@ class Group:
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
-                self._try(signal.SIGTERM)
-                self._try(signal.SIGCONT)
+                for number in self.requests:
+                    self._try(number)
                 await self.emptied(grace)
             finally:
                 self.kill()

@@ -17,8 +17,10 @@ from governess.children._reaper import reap_later
 
 if sys.platform == "win32":
     from governess.children._windows import WindowsGroup as Group
+    from governess.children._windows import WindowsGroup as Session
 else:
     from governess.children._group import Group
+    from governess.children._session import Session
 
 __all__ = [
     "Command",
@@ -140,7 +142,8 @@ class Spawned:
         self.claimed = False
         self.group: Group | None = None
         if command.keep_group:
-            self.group = Group(child)
+            in_terminal = command.options.get("controlling_terminal") is not None
+            self.group = Session(child) if in_terminal else Group(child)
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""

@@ -1,0 +1,93 @@
+"""The session that a child leads in a terminal of its own, and ending all of it, the jobs of a shell included."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+from governess.children._child import Child
+from governess.children._exit import CAN_PEEK
+from governess.children._group import Group
+from governess.children._pidfd import open_pidfd, send_signal
+from governess.children._procfs import process_numbers, read_stat
+
+__all__ = ["Session"]
+
+_ROUNDS = 10  # looks for processes that were started while the others were killed
+
+
+class Session(Group):
+    """The session of a child: it is ended with all its process groups. Where there is no /proc, it is a `Group`.
+
+    Shells ignore TERM and give each job a group of its own. HUP is what a terminal that closes sends: then a shell
+    passes it to its jobs and ends. `systemd.kill(5)` sends both, too (``SendSIGHUP=``).
+    """
+
+    requests = (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
+
+    def __init__(self, leader: Child) -> None:
+        """Use the session of the child `leader`, which is not reaped before `close`: its number names the session."""
+        super().__init__(leader)
+        if self._pidfd is not None and CAN_PEEK:
+            self._hold.enter_context(leader.held())
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the group of the leader; 0 looks whether anybody of the session lives.
+
+        Raises:
+            ProcessLookupError: there is nobody, as far as is known.
+            PermissionError: no process in the group may be signalled.
+        """
+        if number or self.is_closed:
+            super().signal(number)
+        elif not self._lives(0.0):
+            raise ProcessLookupError(f"nobody of the session of process {self.leader.pid} lives")
+
+    def kill(self) -> None:
+        """Send KILL to everyone in the session."""
+        self._try(signal.SIGKILL)
+        with contextlib.suppress(OSError):  # no /proc
+            for _ in range(_ROUNDS):
+                if self.is_closed or not self._send(signal.SIGKILL):
+                    break
+
+    def _try(self, number: int) -> None:
+        if self.is_closed:
+            return
+        with contextlib.suppress(OSError):  # no /proc
+            self._send(number)
+            return
+        super()._try(number)
+
+    def _lives(self, since: float) -> bool:
+        with contextlib.suppress(OSError):  # no /proc
+            return any(True for _ in self._members())
+        return super()._lives(since)
+
+    def _send(self, number: int) -> bool:
+        """Send the signal to all; return whether there was anybody."""
+        members = list(self._members())
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                self._send_to(pid, number)
+        return bool(members)
+
+    def _send_to(self, pid: int, number: int) -> None:
+        descriptor = open_pidfd(pid)
+        try:
+            if not self._is_member(pid):  # it has ended, and the number is another process's now
+                return
+            if descriptor is None or not send_signal(descriptor, number):
+                os.kill(pid, number)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _members(self) -> Iterator[int]:
+        return filter(self._is_member, process_numbers())
+
+    def _is_member(self, pid: int) -> bool:
+        stat = read_stat(pid)
+        return stat is not None and stat.is_alive and stat.session == self.leader.pid
