@@ -1,9 +1,12 @@
 """Ctrl-C, SIGTERM and SIGHUP: nobody is left behind."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,39 @@ def test_signal(start: Start, roll: Roll, number: signal.Signals, status: int) -
     assert status == process.returncode
     assert stderr.count(b" SIGTERM ") == 4
     assert b"4 commands: 0 succeeded, 4 failed, 2 not started, in " in stderr
+
+
+def test_stop_and_continue(start: Start, roll: Roll) -> None:
+    """Ctrl-Z stops the commands and governess run, which says so in one line; SIGCONT continues both."""
+    process = start("run", "-j2", "sh", "-c", ANSWER + "while [ ! -e go ]; do sleep 0.02; done", ":::", *"12")
+    roll.wait_for(2)
+    process.send_signal(signal.SIGTSTP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    shells = children_of(process.pid)
+    assert len(shells) == 2
+    wait_until(lambda: {state_of(pid) for pid in shells} == {"T"})
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "T" not in {state_of(pid) for pid in shells})
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    roll.wait_until_all_are_gone()
+    assert process.returncode == 130
+    assert stderr.count(b"stopped, and its commands with it; fg continues them") == 1
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_stubborn_grandchildren(start: Start, roll: Roll) -> None:

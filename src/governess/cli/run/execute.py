@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import os
 import shutil
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +32,10 @@ __all__ = ["Settings", "execute"]
 MOST_FAILED = 101
 BROKEN_PIPE = 141
 TICK = 0.1
+# Seconds to write what is due before the process stops.
+_BEFORE_A_STOP = 0.2
+# Seconds for commands that are being started then, so that they are stopped, too.
+_FOR_STARTS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class _Execution:
         self._fd_waiters: deque[asyncio.Future[None]] = deque()
         self._complaints: set[str] = set()
         self._is_ending = False
+        self._may_start = True
+        self._stopping: asyncio.Task[None] | None = None
         self._grace = settings.grace
         self._status: int | None = None
         self._terminal = stderr_is_terminal()
@@ -98,7 +106,7 @@ class _Execution:
 
     async def _work(self, slot: int) -> None:
         while True:
-            while self._writer.is_behind and not self._schedule.stopped:
+            while (self._writer.is_behind or not self._may_start) and not self._schedule.stopped:
                 await asyncio.sleep(0.01)
             taken = self._schedule.take()
             if taken is None:
@@ -181,6 +189,9 @@ class _Execution:
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 self._catch_soon(number)
+        if sys.platform != "win32" and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            before[signal.SIGTSTP] = signal.SIG_DFL
+            self._loop.add_signal_handler(signal.SIGTSTP, self._stop_soon)
         try:
             yield
         finally:
@@ -198,6 +209,29 @@ class _Execution:
 
     def _catch(self, number: int, frame: object) -> None:
         self._loop.call_soon_threadsafe(self._interrupt, number)
+
+    def _stop_soon(self) -> None:
+        if self._stopping is None or self._stopping.done():
+            self._stopping = self._loop.create_task(self._stop())
+
+    async def _stop(self) -> None:
+        """Stop the commands and this process, as Ctrl-Z asks; continue the commands when this process continues."""
+        self._may_start = False
+        until = self._loop.time() + _FOR_STARTS
+        while self._starting and self._loop.time() < until:
+            await asyncio.sleep(0.002)
+        self._writer.show_bar("")
+        self._writer.say("governess run: stopped, and its commands with it; fg continues them\n")
+        self._writer.mark().wait(_BEFORE_A_STOP)
+        self._signal_all(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._signal_all(signal.SIGCONT)
+        self._may_start = True
+        self._progress.tick()
+
+    def _signal_all(self, number: int) -> None:
+        for job in self._running:
+            job.signal(number)
 
     def _interrupt(self, number: int) -> None:
         if self._status is None:

@@ -115,6 +115,12 @@ class Job:
         else:
             self.ending.cancel()  # it goes on to the KILL
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group, unless they have ended."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                self._process.signal_tree(number)
+
     def feed(self, fd: int, data: bytes) -> None:
         """Keep what it has written to its descriptor `fd`."""
         self._seen += len(data)
