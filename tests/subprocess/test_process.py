@@ -396,15 +396,3 @@ class TestBuffers:
                 assert int((await process.communicate(buffer))[0]) == 3 * size
 
         run(main)
-
-    def test_terminal(self, run: Callable) -> None:
-        """So it is with a terminal."""
-
-        async def main() -> bytes:
-            async with start("wc", "-c", pty=True, stdin=PIPE, stdout=PIPE) as process:
-                assert process.stdin is not None
-                process.stdin.write(memoryview(array.array("I", 10 * [0x0A787878])))
-                process.stdin.write_eof()
-                return (await process.stdout.read()).split()[-1]
-
-        assert run(main) == b"40"

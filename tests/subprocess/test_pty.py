@@ -1,5 +1,6 @@
 """A child with a terminal of its own."""
 
+import array
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
@@ -63,6 +64,19 @@ class TestTerminal:
             for pid in jobs.read_text().split():
                 stat = read_stat(int(pid))
                 assert stat is None or not stat.is_alive
+
+        run_in_loop(main)
+
+    def test_input_of_any_items(self, run_in_loop: Run) -> None:
+        """All bytes of a buffer are written, whatever the size of its items."""
+
+        async def main() -> None:
+            async with start("sh", "-c", "stty -echo; echo; wc -c", pty=True, stdin=PIPE, stdout=PIPE) as process:
+                assert process.stdin is not None
+                assert await process.stdout.readline() == b"\r\n"
+                process.stdin.write(memoryview(array.array("I", 10 * [0x0A787878])))
+                process.stdin.write_eof()
+                assert (await process.stdout.read()).split()[-1] == b"40"
 
         run_in_loop(main)
 
