@@ -320,6 +320,9 @@ def test_poll_without_yielding(run: Callable) -> None:
     run(main)
 
 
+PIPES = {"stdin": PIPE, "stdout": PIPE}
+
+
 class TestLinesAfterTheExit:
     @pytest.mark.parametrize("merged", [False, True])
     def test_timeout_around_a_line(self, run: Callable, merged: bool) -> None:
@@ -366,6 +369,24 @@ class TestLinesAfterTheExit:
                 await process.wait()
                 await asyncio.sleep(0.1)  # the time for the cut has come, and the reader is behind
                 assert [len(line) async for line in lines] == [60000, 4]
+
+        run(lambda: asyncio.wait_for(main(), 30))
+
+    def test_lines_asked_for_again_and_again(self, run: Callable) -> None:
+        """Each call of `lines` can change the bound, the last one holds, and no call costs anything that stays."""
+
+        async def main() -> None:
+            async with start("sh", "-c", "echo one; read x; (read y <&3; echo two) 3<&0 & exit", **PIPES) as process:
+                for _ in range(100):
+                    process.stdout.lines(drain=0.0)
+                assert len(process._child._subscribers) <= 2  # the watcher's and one of the reader
+                lines = process.stdout.lines(drain=math.inf)
+                assert await anext(lines) == b"one"
+                process.stdin.write(b"x\n")
+                await process.wait()
+                await asyncio.sleep(0.05)  # longer than the bounds of before
+                process.stdin.write(b"y\n")
+                assert await anext(lines) == b"two"
 
         run(lambda: asyncio.wait_for(main(), 30))
 

@@ -103,3 +103,17 @@ def test_cancel(run: Callable) -> None:
         assert told == []
 
     run(main)
+
+
+def test_coroutine_function(run: Callable) -> None:
+    """A coroutine function, which nobody would await, is refused."""
+
+    async def tell(usage: Any) -> None:
+        pass
+
+    async def main() -> None:
+        async with start("sleep", "60") as process:
+            with pytest.raises(TypeError, match="plain function"):
+                process.on_usage(tell, memory=1)
+
+    run(main)

@@ -43,7 +43,7 @@ class Group:
     """
 
     #: What asks its processes to end; the CONT is for those that are stopped.
-    requests: tuple[int, ...] = (signal.SIGTERM, getattr(signal, "SIGCONT", 0))
+    _requests: tuple[int, ...] = (signal.SIGTERM, getattr(signal, "SIGCONT", 0))
     is_closed = True  # until the constructor has finished
     _pidfd: int | None = None
 
@@ -94,7 +94,7 @@ class Group:
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
-                for number in self.requests:
+                for number in self._requests:
                     self._try(number)
                 await self.emptied(grace)
             finally:

@@ -15,7 +15,7 @@ from governess.children._procfs import process_numbers, read_stat
 
 __all__ = ["Session"]
 
-_ROUNDS = 10  # looks for processes that were started while the others were killed
+_ROUNDS = 10  # of a KILL: for processes that start others faster, there is no end
 
 
 class Session(Group):
@@ -25,7 +25,7 @@ class Session(Group):
     passes it to its jobs and ends. `systemd.kill(5)` sends both, too (``SendSIGHUP=``).
     """
 
-    requests = (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
+    _requests = (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
 
     def __init__(self, leader: Child) -> None:
         """Use the session of the child `leader`, which is not reaped before `close`: its number names the session."""
@@ -46,33 +46,33 @@ class Session(Group):
             raise ProcessLookupError(f"nobody of the session of process {self.leader.pid} lives")
 
     def kill(self) -> None:
-        """Send KILL to everyone in the session."""
+        """Send KILL to everyone in the session, also to those who are started meanwhile."""
         self._try(signal.SIGKILL)
-        with contextlib.suppress(OSError):  # no /proc
+        killed: set[int] = set()
+        with contextlib.suppress(OSError):  # as in `_try`
             for _ in range(_ROUNDS):
-                if self.is_closed or not self._send(signal.SIGKILL):
+                if self.is_closed or not (fresh := set(self._members()) - killed):
                     break
+                self._send(fresh, signal.SIGKILL)
+                killed |= fresh
 
     def _try(self, number: int) -> None:
         if self.is_closed:
             return
-        with contextlib.suppress(OSError):  # no /proc
-            self._send(number)
+        with contextlib.suppress(OSError):  # there is no /proc, or no descriptor is left to read it
+            self._send(set(self._members()), number)
             return
         super()._try(number)
 
     def _lives(self, since: float) -> bool:
-        with contextlib.suppress(OSError):  # no /proc
+        with contextlib.suppress(OSError):  # as above
             return any(True for _ in self._members())
         return super()._lives(since)
 
-    def _send(self, number: int) -> bool:
-        """Send the signal to all; return whether there was anybody."""
-        members = list(self._members())
+    def _send(self, members: set[int], number: int) -> None:
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 self._send_to(pid, number)
-        return bool(members)
 
     def _send_to(self, pid: int, number: int) -> None:
         descriptor = open_pidfd(pid)

@@ -5,14 +5,12 @@ A handle stands for the child: its number cannot become another's while this pro
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from governess.children._backoff import pauses
 from governess.children._child import Child
 from governess.children._exit import Exit, State
 from governess.children._group import Group
@@ -105,14 +103,6 @@ class WindowsGroup(Group):
     async def end(self, *, grace: float) -> None:
         """End all that are in the group, at once: Windows has no signal that asks them to end."""
         self.kill()
-
-    async def emptied(self, timeout: float) -> bool:
-        """Wait until all that were in the group have ended; return False if `timeout` seconds were not enough."""
-        for pause in pauses(0.002, 0.1, timeout):
-            if not self._lives():
-                return True
-            await asyncio.sleep(pause)
-        return not self._lives()
 
     def _lives(self, since: float = 0.0) -> bool:
         if self.leader.reap() is None:

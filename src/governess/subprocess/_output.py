@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import math
-import select
-import sys
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from governess.children._child import Child
-from governess.children._exit import Exit
+from governess.subprocess._drain import Drain
 from governess.subprocess._lines import LineIterator, Listener, check_encoding, without_end
 
 if TYPE_CHECKING:
@@ -83,7 +79,8 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         """Pass the data to the reader and to the listeners."""
         assert isinstance(data, bytes)
         if self._output is Output.READ:
-            if self._readers[fd]._takes(len(data)):
+            drain = self._readers[fd]._drain
+            if drain is None or drain.takes(len(data)):
                 self.order.note(fd, len(data))
                 super().pipe_data_received(fd, data)
         elif self._output is Output.KEEP:
@@ -121,8 +118,6 @@ def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:
 
 
 _CHUNK = 1 << 16
-_LARGEST_PIPE = 1 << 20  # bytes: pipe(7), /proc/sys/fs/pipe-max-size
-_RETRY = 0.05  # seconds
 
 
 class Reader(asyncio.StreamReader):
@@ -140,10 +135,7 @@ class Reader(asyncio.StreamReader):
         self._child = transport.child
         self._fd = fd
         self._order = order
-        self._drain = math.inf
-        self._exited_at: float | None = None
-        self._came_since_exit = 0
-        self._is_cut = False
+        self._drain: Drain | None = None
         self._ended = asyncio.Event()
         self._begun_line = bytearray()
         self._collected = bytearray()
@@ -213,46 +205,15 @@ class Reader(asyncio.StreamReader):
         self._order.stop()
         return await super().readuntil(separator)
 
-    def _limit_drain(self, drain: float) -> None:
-        """End the output `drain` seconds after the exit, for those who read its lines."""
-        self._drain = drain
-        if self._exited_at is None:
-            self._child.subscribe(self._note_exit)
-        else:
-            self._plan_cut()
+    def _limit_drain(self, seconds: float) -> None:
+        """End the output so many seconds after the exit, for those who read its lines."""
+        if self._drain is None:
+            self._drain = Drain(self._home, self._child, self._pipe, self._ended.is_set, self._end)
+        self._drain.limit(seconds)
 
-    def _note_exit(self, child: Child, exit: Exit) -> None:
-        """Have the loop take note of the exit; any thread may call this, and more than once."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._home.call_soon_threadsafe(self._plan_cut)
-
-    def _takes(self, size: int) -> bool:
-        """Return whether data is for those who read: it came before the output was cut."""
-        if self._exited_at is not None:
-            self._came_since_exit += size
-        return not self._is_cut
-
-    def _plan_cut(self) -> None:
-        if self._exited_at is None:
-            self._exited_at = self._home.time()
-        if self._drain != math.inf:
-            self._home.call_at(self._exited_at + self._drain, self._cut)
-
-    def _cut(self) -> None:
-        if self._ended.is_set() or self._is_cut:
-            return
-        if self._is_behind():
-            self._home.call_later(_RETRY, self._cut)
-            return
-        self._is_cut = True
+    def _end(self) -> None:
         self.feed_eof()
         self._order.note(self._fd, 0)
-
-    def _is_behind(self) -> bool:
-        """Return whether the pipe may still hold what the child wrote before its exit: a pipe keeps the order."""
-        if self._came_since_exit >= _LARGEST_PIPE:
-            return False
-        return not self._pipe.is_reading() or _is_readable(self._pipe)
 
     async def _take(self, count: int) -> bytes:
         """Return the next `count` bytes, which have arrived already; `MergedLines` calls this."""
@@ -283,14 +244,6 @@ class Reader(asyncio.StreamReader):
         line = bytes(self._begun_line)
         self._begun_line.clear()
         return without_end(line) if line else None
-
-
-def _is_readable(pipe: asyncio.ReadTransport) -> bool:
-    if sys.platform == "win32":  # where the loop has begun to read already
-        return False
-    poller = select.poll()
-    poller.register(pipe.get_extra_info("pipe").fileno(), select.POLLIN)
-    return bool(poller.poll(0))
 
 
 class OutputPiece(NamedTuple):

@@ -220,7 +220,8 @@ class Process(asyncio.subprocess.Process):
         """
         self._is_detached = True
         self._connection.detach()
-        reap_later(self._child)  # since a loop need not tell when it is closed
+        if self._child.exit is None:
+            reap_later(self._child)  # since a loop need not tell when it is closed
 
     async def communicate(self, input: Buffer | None = None) -> tuple[Any, Any]:
         """Write the input, read both outputs to their ends, and wait for the exit; return (stdout, stderr).

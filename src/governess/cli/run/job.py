@@ -84,7 +84,7 @@ class Job:
                     self._set_timer(None)
                 await process.wait()
         except TimeoutError:
-            if self.ending is None:
+            if self.ending is None and process.exit is None:  # it has not ended in this very instant
                 self.timed_out = True
                 self.end(grace)
         wall = asyncio.get_running_loop().time() - self._started
