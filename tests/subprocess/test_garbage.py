@@ -106,6 +106,10 @@ def test_loops_are_garbage(name: str, new_loop: Callable[[], Any], end: str, cou
                 del loop
         finally:
             governess.set_event_loop_policy(None)
+        # A thread that tells a loop of an exit references that loop until it has done so.
+        for thread in threading.enumerate():
+            if thread.name.startswith("governess-waitpid-"):
+                thread.join(30)
         gc.collect()
         alive = [loop() for loop in loops if loop() is not None]
     # Safe and Fast stay attached to the last one, as asyncio's.
