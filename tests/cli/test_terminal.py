@@ -16,6 +16,9 @@ import pty
 import struct
 import termios
 
+from tests.terminals import OnTerminal
+
+ASK = "printf 'password: ' >/dev/tty; read x </dev/tty; echo got $x {}"
 WAIT_FOR = "while [ ! -e {} ]; do sleep 0.02; done"
 
 
@@ -115,3 +118,74 @@ def test_dumb_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert b"[1/1] exit 0, " in seen
     assert b"\x1b" not in seen
+
+
+def governess_run(*words: str) -> OnTerminal:
+    return OnTerminal(sys.executable, "-m", "governess", "run", *words)
+
+
+def test_tty() -> None:
+    """With --tty each command has the terminal, one after the other."""
+    with governess_run("--tty", "--", "sh", "-c", ASK, ":::", "1", "2") as terminal:
+        for number in "12":
+            terminal.wait_for("password: ")
+            terminal.type("secret\n")
+            terminal.wait_for(f"got secret {number}\n")
+        terminal.wait_for("2 commands: 2 succeeded")
+        assert terminal.wait_for_end() == 0
+
+
+def test_tty_and_arguments_from_a_pipe() -> None:
+    """With --tty a command reads from the terminal, also when its arguments come from standard input."""
+    line = f"printf 'a\\nb\\n' | {sys.executable} -m governess run --tty sh -c 'read x; echo got $x {{}}'"
+    with OnTerminal("sh", "-c", line) as terminal:
+        terminal.type("1\n2\n")
+        terminal.wait_for("got 1 a\n")
+        terminal.wait_for("got 2 b\n")
+        assert terminal.wait_for_end() == 0
+
+
+def test_tty_and_interrupt() -> None:
+    """With --tty Ctrl-C ends the command that has the terminal, and the run."""
+    with governess_run("--tty", "--", "sh", "-c", "echo running; exec sleep 60 {}", ":::", "1", "2") as terminal:
+        terminal.wait_for("running")
+        terminal.wait_for_foreground()
+        terminal.type("\x03")
+        terminal.wait_for("1 failed, 1 not started")
+        assert terminal.wait_for_end() == 130
+
+
+def test_tty_and_stop(tmp_path: Path) -> None:
+    """With --tty Ctrl-Z stops the command and the run; fg continues both."""
+    (tmp_path / "ask").write_text(ASK.replace("{}", "$1"))
+    with OnTerminal("bash", "--norc", "--noprofile", "--noediting", "-i") as terminal:
+        terminal.type(f"PS1='ready> '; {sys.executable} -m governess run --tty -- sh {tmp_path}/ask ::: 1\n")
+        terminal.wait_for("password: ")
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped")
+        terminal.wait_for("ready> ")
+        terminal.type("fg\n")
+        terminal.wait_for("governess")
+        terminal.type("secret\n")
+        terminal.wait_for("got secret 1\n")
+        terminal.wait_for("1 command: 1 succeeded")
+
+
+def test_without_tty() -> None:
+    """A command that reads from the terminal fails without --tty, with one line that tells of it; nothing hangs."""
+    with governess_run("--", "sh", "-c", f"trap 'exit 0' TERM; {ASK}", ":::", "1") as terminal:
+        terminal.wait_for("governess run: sh -c ")
+        terminal.wait_for(": stopped by SIGTTIN, since it reads from the terminal, which another process group has; ")
+        terminal.wait_for("--tty gives each command the terminal, one after the other")
+        terminal.wait_for("no terminal")
+        terminal.wait_for("1 command: 0 succeeded, 1 failed")
+        assert terminal.wait_for_end() == 1
+
+
+def test_tty_and_jobs(tmp_path: Path) -> None:
+    """--tty with several jobs at once is refused."""
+    command = [sys.executable, "-m", "governess", "run", "--tty", "-j2", "true", ":::", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "--tty runs one command after the other: leave out --jobs, or give 1" in done.stderr

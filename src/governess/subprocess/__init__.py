@@ -11,7 +11,7 @@ from governess.subprocess._pipeline_run import Flow, FlowStart
 from governess.subprocess._pool import PoolExit, ProcessPool
 from governess.subprocess._process import Process, create_subprocess_exec, create_subprocess_shell
 from governess.subprocess._pty import WindowSize
-from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
+from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout, TerminalRequired
 from governess.subprocess._run import run
 from governess.subprocess._start import Start, start
 from governess.subprocess._watch import watch
@@ -37,6 +37,7 @@ __all__ = [
     "ProcessTimeout",
     "Reader",
     "Start",
+    "TerminalRequired",
     "Usage",
     "UsageWatch",
     "WindowSize",

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from governess.children._child import Child
 from governess.subprocess._drain import Drain
 from governess.subprocess._lines import LineIterator, Listener, check_encoding, without_end
+from governess.subprocess._results import joined, terminal_hint
 
 if TYPE_CHECKING:
     from governess.transports._transport import ChildTransport
 
-__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "text_of"]
+__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "ignore_stop", "text_of"]
+
+logger = logging.getLogger("governess")
 
 LIMIT = 1 << 16
 
@@ -38,12 +43,14 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
         order: in which order its two outputs have come.
         failure: done with the exception of a listener, if there is any.
         has_listeners: whether there are any.
+        on_stop: what handles that the terminal has stopped the child; None to log a warning.
     """
 
     stdin: asyncio.StreamWriter | None
     stdout: Reader | None
     stderr: Reader | None
     _pipe_fds: list[int]  # asyncio's: those that are not closed
+    on_stop: Callable[[Child, int], None] | None = None
 
     def __init__(
         self,
@@ -99,6 +106,14 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
             self._let_hear(fd, b"")
         reader._ended.set()
 
+    def stopped(self, child: Child, stop: int) -> None:
+        """Tell that the child has used the terminal without having it, and is stopped by the signal `stop`."""
+        on_stop, self.on_stop = self.on_stop, ignore_stop
+        if on_stop is not None:
+            on_stop(child, stop)
+        else:
+            logger.warning("%s", terminal_hint(joined(child.argv), stop))
+
     def _let_hear(self, fd: int, data: bytes) -> None:
         try:
             for listener in self._listeners:
@@ -108,6 +123,10 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
             self.failure.set_result(error)
             for reader in self._readers.values():
                 reader.set_exception(error)
+
+
+def ignore_stop(child: Child, stop: int) -> None:
+    """Do nothing: the stop was told, or is handled elsewhere."""
 
 
 def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:

@@ -9,11 +9,12 @@ from typing import Any, Literal, overload
 
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds
+from governess.subprocess._foreground import Foreground
 from governess.subprocess._output import Output
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
 from governess.subprocess._results import Completed, CompletedPipeline
 from governess.subprocess._run import input_bytes, run
-from governess.subprocess._start import Start, start
+from governess.subprocess._start import NO_INPUT, Start, foreground_of, start
 from governess.transports._write_buffer import Buffer
 
 __all__ = ["Cmd", "Pipeline", "cmd", "pipeline"]
@@ -68,9 +69,10 @@ class Pipeline:
     def start(
         self,
         *,
-        stdin: Stdio = DEVNULL,
+        stdin: Stdio = NO_INPUT,
         stdout: Stdio = None,
         stderr: Stdio = None,
+        foreground: bool = False,
         grace: float = 5.0,
         kill_timeout: float = 5.0,
         drain: float = 1.0,
@@ -81,15 +83,20 @@ class Pipeline:
             stdin: what the first program reads; as in `start`.
             stdout: where the last one writes.
             stderr: where each of them writes its standard error, unless its own options say it.
+            foreground: whether they get the controlling terminal of this process until all have ended, as in `start`;
+                then they are one process group.
             grace: seconds between TERM and KILL; as in `start`, so the others. All programs are ended at the same time.
             kill_timeout: seconds after KILL in which they are waited for.
             drain: seconds for what is left in the pipes, if somebody outside of the pipeline holds them.
 
         Raises:
             OSError: on entering the block, as `subprocess.Popen` raises it; what had started before is ended then.
+            ValueError: `foreground` is given, and one of the programs has a session or a terminal of its own.
         """
         bounds = EndBounds(grace, kill_timeout, drain)
-        return self._start(stdin, stdout, stderr, Output.READ, bounds)
+        if foreground and stdin is NO_INPUT:
+            stdin = None
+        return self._start(stdin, stdout, stderr, Output.READ, bounds, foreground)
 
     @overload
     async def run(
@@ -100,6 +107,7 @@ class Pipeline:
         encoding: None = None,
         errors: str = "strict",
         check: bool = False,
+        foreground: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
         kill_timeout: float = 5.0,
@@ -114,6 +122,7 @@ class Pipeline:
         encoding: str,
         errors: str = "strict",
         check: bool = False,
+        foreground: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
         kill_timeout: float = 5.0,
@@ -128,6 +137,7 @@ class Pipeline:
         encoding: str | None = None,
         errors: str = "strict",
         check: bool = False,
+        foreground: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
         kill_timeout: float = 5.0,
@@ -141,6 +151,7 @@ class Pipeline:
         encoding: str | None = None,
         errors: str = "strict",
         check: bool = False,
+        foreground: bool = False,
         timeout: float | None = None,
         grace: float = 5.0,
         kill_timeout: float = 5.0,
@@ -154,6 +165,7 @@ class Pipeline:
             encoding: makes text of that, and bytes of the input; None leaves bytes.
             errors: what is done with what cannot be decoded or encoded, as in `bytes.decode` and `str.encode`.
             check: whether it is an error if one of them fails.
+            foreground: whether they get the controlling terminal of this process, as in `start`.
             timeout: how many seconds it may take.
             grace: seconds between TERM and KILL; as in `start`, so the others.
             kill_timeout: seconds after KILL in which they are waited for.
@@ -162,6 +174,7 @@ class Pipeline:
         Raises:
             ProcessError: with `check`, the program that it tells of has failed.
             ProcessTimeout: it has not ended in its time.
+            TerminalRequired: one of them uses the terminal, and has it not; all were ended.
             OSError: as `subprocess.Popen` raises it; so its other errors.
             TypeError: the input is neither bytes nor text with an `encoding`.
             LookupError: there is no such encoding.
@@ -171,8 +184,9 @@ class Pipeline:
         place = PIPE if capture else None
         bounds = EndBounds(grace, kill_timeout, drain)
         output = Output.KEEP if capture else Output.DROP
+        stdin = PIPE if input is not None else None if foreground else DEVNULL
         return await run_pipeline(
-            self._start(DEVNULL if input is None else PIPE, place, place, output, bounds),
+            self._start(stdin, place, place, output, bounds, foreground),
             self._words(),
             input=data,
             capture=capture,
@@ -183,9 +197,15 @@ class Pipeline:
             drain=drain,
         )
 
-    def _start(self, stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds) -> FlowStart:
+    def _start(
+        self, stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds, foreground: bool
+    ) -> FlowStart:
         stages = [(command.argv, command.options) for command in self.commands]
-        return FlowStart(stages, stdin, stdout, stderr, output, bounds)
+        terminal: Foreground | None = None
+        if foreground:
+            for _, options in stages:
+                terminal = foreground_of(options.get("session", False), options)
+        return FlowStart(stages, stdin, stdout, stderr, output, bounds, terminal)
 
     def _words(self) -> tuple[Program, ...]:
         words = tuple(word for command in self.commands for word in ("|", *command.argv))
@@ -217,7 +237,7 @@ def pipeline(*commands: Cmd | Words) -> Pipeline:
     if not stages:
         raise TypeError("there is no command for the pipeline")
     for stage in stages:
-        if taken := sorted({"stdin", "stdout"} & stage.options.keys()):
+        if taken := sorted({"stdin", "stdout", "foreground"} & stage.options.keys()):
             raise TypeError(f"{', '.join(taken)} of {stage}: that is the business of the pipeline")
     return Pipeline(stages)
 

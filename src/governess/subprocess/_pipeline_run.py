@@ -10,12 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
+from governess.subprocess._foreground import Foreground
 from governess.subprocess._output import LIMIT, Output, Reader, text_of
 from governess.subprocess._process import Process, create
-from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout
+from governess.subprocess._results import (
+    Completed,
+    CompletedPipeline,
+    ProcessError,
+    ProcessTimeout,
+    TerminalRequired,
+)
 from governess.subprocess._start import group_command
 from governess.subprocess._together import cancel_all, run_both, wait_for_all
 from governess.transports._write_buffer import Buffer
@@ -127,14 +135,22 @@ class FlowStart:
     """What starts a pipeline for the length of a block, in ``async with``, whose value is the `Flow`."""
 
     def __init__(
-        self, stages: Sequence[Stage], stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds
+        self,
+        stages: Sequence[Stage],
+        stdin: Stdio,
+        stdout: Stdio,
+        stderr: Stdio,
+        output: Output,
+        bounds: EndBounds,
+        foreground: Foreground | None = None,
     ) -> None:
-        """Be ready to start; `bounds` are those of `Process.end`."""
+        """Be ready to start, with the terminal if `foreground` is given; `bounds` are those of `Process.end`."""
         self._stages = stages
         self._ends = stdin, stdout
         self._stderr = stderr
         self._output = output
         self._bounds = bounds
+        self._foreground = foreground
         self._flow: Flow | None = None
 
     async def __aenter__(self) -> Flow:
@@ -173,13 +189,22 @@ class FlowStart:
                 finally:
                     os.close(writing)
                 stdin = reading
+                if self._foreground is not None and len(processes) == 1:
+                    our_copies.enter_context(processes[0]._child.held())  # the others join its group
             processes.append(await self._start(self._stages[-1], stdin, stdout))
 
     async def _start(self, stage: Stage, stdin: Stdio, stdout: Stdio) -> Process:
         argv, options = stage
         own = {"stderr": self._stderr, "session": False, **options}
         command = group_command(argv, stdin, stdout, own.pop("stderr"), own.pop("session"), own)
-        return await create(command, LIMIT, self._output)
+        terminal = self._foreground
+        if terminal is not None and terminal.group:
+            command.options = {**command.options, "process_group": terminal.group}
+            command.keep_group = False
+        process = await create(command, LIMIT, self._output)
+        if terminal is not None:
+            terminal.add(process)
+        return process
 
 
 async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:
@@ -210,6 +235,8 @@ async def run_pipeline(
     except TimeoutError:
         if not timer.expired():
             raise
+        if (failure := execution.terminal_failure(capture, encoding)) is not None:
+            raise failure from None
         raise ProcessTimeout(tuple(words), timeout or 0, *execution.outcome(capture, encoding)) from None
     completed = execution.completed(capture, encoding, errors)
     if check and completed.exit != 0:
@@ -224,17 +251,38 @@ class _Execution:
         self._starting = starting
         self._input = input
         self._flow: Flow | None = None
+        self._timer: asyncio.Timeout | None = None
         self._duration = 0.0
+        self._stop: tuple[Child, int] | None = None
 
     async def run(self, timer: asyncio.Timeout, drain: float) -> None:
         started = time.monotonic()
         async with self._starting as self._flow:
+            self._timer = timer
             processes = self._flow.processes
+            for process in processes:
+                if process._foreground is None:
+                    process._streams.on_stop = self._give_up
             processes[0]._feed(self._input)
             await self._flow.wait()
             timer.reschedule(None)
             self._duration = time.monotonic() - started
             await asyncio.gather(*(output_ended(process, drain) for process in processes))
+
+    def _give_up(self, child: Child, stop: int) -> None:
+        """End all of it now: nobody can continue the child where it could use the terminal."""
+        with contextlib.suppress(RuntimeError):  # its time is over as well
+            assert self._timer is not None
+            self._timer.reschedule(0.0)
+            self._stop = child, stop
+
+    def terminal_failure(self, capture: bool, encoding: str | None) -> TerminalRequired | None:
+        """Return the error of a program that was stopped by the terminal, if there is one."""
+        if self._stop is None or self._flow is None:
+            return None
+        child, stop = self._stop
+        process = next(process for process in self._flow.processes if process._child is child)
+        return TerminalRequired(self._command(process, capture, encoding, "replace"), stop)
 
     def outcome(self, capture: bool, encoding: str | None) -> tuple[Any, Any, Any]:
         """Return the exit, the output, and everything written to standard error, as far as it has arrived."""
@@ -257,7 +305,7 @@ class _Execution:
         return CompletedPipeline(tuple(commands.values()), first_failure, self._duration)
 
     def _command(self, process: Process, capture: bool, encoding: str | None, errors: str) -> Completed[Any]:
-        assert process.exit is not None
+        exit = Exit.unknown() if process.exit is None else process.exit  # it was killed, and has not ended even so
         readers = (process.stdout, process.stderr) if capture else (None, None)
         stdout, stderr = (text_of(reader, encoding, errors) for reader in readers)
-        return Completed(process.argv, process.exit, stdout, stderr, self._duration)
+        return Completed(process.argv, exit, stdout, stderr, self._duration)

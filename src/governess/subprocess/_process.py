@@ -14,6 +14,7 @@ from governess.children._group import Group
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
 from governess.subprocess._end import EndBounds, end_process, is_over
+from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import Usage, UsageWatch, child_options, usage_of
 from governess.subprocess._lines import Line, LineIterator, Listener, MergedLines, refuse_coroutine_function
 from governess.subprocess._output import LIMIT, Output, Reader, Streams
@@ -100,6 +101,8 @@ class Process(asyncio.subprocess.Process):
     stdin: asyncio.StreamWriter | None
     stdout: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
     stderr: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
+    #: What has given it the terminal.
+    _foreground: Foreground | None = None
 
     def __init__(self, transport: ChildTransport, streams: Streams, loop: asyncio.AbstractEventLoop) -> None:
         """Use the child of the transport."""
@@ -138,6 +141,8 @@ class Process(asyncio.subprocess.Process):
     async def wait(self) -> Exit:
         """Wait until it has ended, whoever else holds its pipes; return how."""
         await self._connection.has_exited.wait()
+        if self._foreground is not None:
+            self._foreground.remove(self)
         assert self._child.exit is not None
         return self._child.exit
 
@@ -219,6 +224,7 @@ class Process(asyncio.subprocess.Process):
         It is reaped at its end all the same, for as long as this process lives.
         """
         self._is_detached = True
+        self._return_terminal()
         self._connection.detach()
         if self._child.exit is None:
             reap_later(self._child)  # since a loop need not tell when it is closed
@@ -300,8 +306,13 @@ class Process(asyncio.subprocess.Process):
         """Kill it, with its group, and close its pipes, without waiting for anything; the reaper will reap it."""
         self._connection.close()
         self._connection.kill_group()
+        self._return_terminal()
         if self._child.exit is None:
             reap_later(self._child)
+
+    def _return_terminal(self) -> None:
+        if self._foreground is not None:
+            self._foreground.remove(self)
 
     def _is_anybody_left(self) -> bool:
         if self._group is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,7 +14,15 @@ from governess.children._exit import Exit
 if TYPE_CHECKING:
     import resource
 
-__all__ = ["Completed", "CompletedPipeline", "ProcessError", "ProcessTimeout"]
+__all__ = [
+    "Completed",
+    "CompletedPipeline",
+    "ProcessError",
+    "ProcessTimeout",
+    "TerminalRequired",
+    "joined",
+    "terminal_hint",
+]
 
 
 OutputT = TypeVar("OutputT", bytes, str, None)
@@ -39,7 +49,7 @@ class Completed(Generic[OutputT]):
     def __repr__(self) -> str:
         outputs: dict[str, Any] = {"stdout": self.stdout, "stderr": self.stderr}
         sizes = [f", {len(text)} in {name}" for name, text in outputs.items() if text]
-        return f"<Completed {_words(self.args)!r}: {self.exit.describe()}{''.join(sizes)}>"
+        return f"<Completed {joined(self.args)!r}: {self.exit.describe()}{''.join(sizes)}>"
 
     @property
     def returncode(self) -> Exit:
@@ -79,7 +89,35 @@ class ProcessError(subprocess.CalledProcessError):
         self.duration = completed.duration
 
     def __str__(self) -> str:
-        return f"{_words(self.cmd)}: {self.exit.describe()}{_last_line(self.stderr)}"
+        return f"{joined(self.cmd)}: {self.exit.describe()}{_last_line(self.stderr)}"
+
+
+class TerminalRequired(ProcessError):
+    """A program used the terminal without having it, was stopped by the kernel for that, and was ended.
+
+    ``foreground=True`` gives a program the terminal.
+
+    Attributes:
+        stop: the signal that has stopped it, SIGTTIN or SIGTTOU.
+    """
+
+    def __init__(self, completed: Completed[Any], stop: int) -> None:
+        super().__init__(completed)
+        self.stop = stop
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.completed, self.stop)
+
+    def __str__(self) -> str:
+        return terminal_hint(joined(self.cmd), self.stop)
+
+
+def terminal_hint(command: str, stop: int, remedy: str = "foreground=True gives it the terminal") -> str:
+    """Return the sentence that names a command, why the terminal has stopped it, and what to do."""
+    reads = sys.platform != "win32" and stop == signal.SIGTTIN
+    use = "reads from the terminal" if reads else "writes to the terminal or changes its settings"
+    name = signal.Signals(stop).name
+    return f"{command}: stopped by {name}, since it {use}, which another process group has; {remedy}"
 
 
 class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
@@ -101,10 +139,11 @@ class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
         return type(self), (self.cmd, self.timeout, self.exit, self.stdout, self.stderr)
 
     def __str__(self) -> str:
-        return f"{_words(self.cmd)}: not done in {self.timeout:g} s{_last_line(self.stderr)}"
+        return f"{joined(self.cmd)}: not done in {self.timeout:g} s{_last_line(self.stderr)}"
 
 
-def _words(argv: tuple[Any, ...]) -> str:
+def joined(argv: tuple[Any, ...]) -> str:
+    """Return the words of a command as a shell would take them."""
     return shlex.join(word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in argv)
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import re
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
+from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._lines import BinaryFile, LineListener, copy_to_parents_output, listeners_of
 from governess.subprocess._output import LIMIT, Output, text_of
 from governess.subprocess._process import Process
-from governess.subprocess._results import Completed, ProcessError, ProcessTimeout
-from governess.subprocess._start import Start, group_command
+from governess.subprocess._results import Completed, ProcessError, ProcessTimeout, TerminalRequired
+from governess.subprocess._start import NO_INPUT, Start, foreground_of, group_command
 from governess.subprocess._together import cancel_all
 from governess.transports._write_buffer import Buffer, flat
 
@@ -65,10 +67,11 @@ async def run(
     grace: float = 5.0,
     kill_timeout: float = 5.0,
     drain: float = 1.0,
-    stdin: Stdio = DEVNULL,
+    stdin: Stdio = NO_INPUT,
     stdout: Stdio = None,
     stderr: Stdio = None,
     session: bool = False,
+    foreground: bool = False,
     tee: BinaryFile | None = None,
     on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None = None,
     **options: Any,
@@ -87,10 +90,13 @@ async def run(
         grace: seconds between TERM and KILL when it is ended.
         kill_timeout: seconds after KILL in which it is waited for.
         drain: seconds after the exit in which its output is read on, if somebody else still holds the pipes.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
+            DEVNULL; with `foreground` it is None.
         stdout: likewise; None for what `capture` says.
         stderr: likewise; STDOUT for the same place.
         session: whether it leads a session, too, which has no controlling terminal.
+        foreground: whether it gets the controlling terminal of this process until it has ended, as in `start`. What an
+            editor or a pager draws is for the terminal, and not for ``capture=True``.
         tee: a file, opened for bytes, that gets a copy of what it writes as it comes.
         on_line: called with each `Line` as it comes, or a mapping from patterns to what is called with lines that
             match. An exception that it raises ends the program, and is raised here.
@@ -99,9 +105,10 @@ async def run(
     Raises:
         ProcessError: with `check`, it has failed.
         ProcessTimeout: it has not ended in its time.
+        TerminalRequired: it uses the terminal, and has it not; it was ended.
         OSError: as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
-            pipe for `tee` or `on_line`.
+            pipe for `tee` or `on_line`; `foreground` is given with `session` or `pty`.
         TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function.
         LookupError: there is no such encoding.
         UnicodeError: what it wrote is not in that encoding, or the input cannot be encoded.
@@ -114,12 +121,17 @@ async def run(
         stdout, stderr = PIPE if stdout is None else stdout, PIPE if stderr is None else stderr
     if listens and PIPE not in (stdout, stderr):
         raise ValueError("tee and on_line take what comes from a pipe: let stdout or stderr be PIPE or None")
-    command = group_command(argv, stdin if input is None else PIPE, stdout, stderr, session, options)
+    terminal = foreground_of(session, options) if foreground else None
+    if input is not None:
+        stdin = PIPE
+    elif foreground and stdin is NO_INPUT:
+        stdin = None
+    command = group_command(argv, stdin, stdout, stderr, session, options)
     output = Output.KEEP if capture else Output.DROP
     listeners = listeners_of(tee, on_line, encoding, errors) if listens else []
     if not capture and stdout is None and options.get("pty"):
         listeners.append(copy_to_parents_output)
-    starting = Start(command, LIMIT, listeners, output, EndBounds(grace, kill_timeout, drain))
+    starting = Start(command, LIMIT, listeners, output, EndBounds(grace, kill_timeout, drain), terminal)
     execution = _Execution(starting, data)
     timer = asyncio.timeout(timeout)
     try:
@@ -129,12 +141,11 @@ async def run(
         if not timer.expired():
             raise
         texts = execution.outputs(capture, encoding, "replace")  # a character may be cut off
+        if execution.stop:
+            raise TerminalRequired(execution.completed(argv, *texts), execution.stop) from None
         raise ProcessTimeout(argv, timeout or 0, execution.exit, *texts) from None
-    exit = execution.exit
-    assert exit is not None
-    texts = execution.outputs(capture, encoding, errors)
-    completed: Completed[Any] = Completed(argv, exit, *texts, execution.duration)
-    if check and exit != 0:
+    completed = execution.completed(argv, *execution.outputs(capture, encoding, errors))
+    if check and completed.exit != 0:
         raise ProcessError(completed)
     return completed
 
@@ -167,7 +178,9 @@ class _Execution:
         self._starting = starting
         self._input = input
         self._process: Process | None = None
+        self._timer: asyncio.Timeout | None = None
         self.duration = 0.0
+        self.stop = 0
 
     @property
     def exit(self) -> Exit | None:
@@ -176,12 +189,26 @@ class _Execution:
     async def run(self, timer: asyncio.Timeout, drain: float) -> None:
         started = time.monotonic()
         async with self._starting as process:
-            self._process = process
+            self._process, self._timer = process, timer
+            if process._foreground is None:
+                process._streams.on_stop = self._give_up
             process._feed(self._input)
             await (_wait_unless_failed(process) if process._streams.has_listeners else process.wait())
+            process._streams.on_stop = None  # which leads back here
             timer.reschedule(None)
             self.duration = time.monotonic() - started
             await output_ended(process, drain)
+
+    def _give_up(self, child: Child, stop: int) -> None:
+        """End it now: nobody can continue it where it could use the terminal."""
+        with contextlib.suppress(RuntimeError):  # its time is over as well
+            assert self._timer is not None
+            self._timer.reschedule(0.0)
+            self.stop = stop
+
+    def completed(self, argv: tuple[Program, ...], stdout: Any, stderr: Any) -> Completed[Any]:
+        exit = Exit.unknown() if self.exit is None else self.exit  # it was killed, and has not ended even so
+        return Completed(argv, exit, stdout, stderr, self.duration)
 
     def outputs(self, capture: bool, encoding: str | None, errors: str) -> tuple[Any, Any]:
         process = self._process

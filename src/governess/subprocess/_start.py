@@ -8,24 +8,33 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from governess.children._spawn.command import Command, Program, Stdio, command_of
 from governess.subprocess._end import EndBounds
+from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import child_options
 from governess.subprocess._lines import BinaryFile, LineListener, Listener, listeners_of
 from governess.subprocess._output import LIMIT, Output
 from governess.subprocess._process import Process, create
 
-__all__ = ["Start", "start"]
+__all__ = ["NO_INPUT", "Start", "foreground_of", "group_command", "leading_group", "start"]
+
+
+class _NoInput(int):
+    """DEVNULL where the caller has not chosen it: with the terminal, a program gets the parent's input instead."""
+
+
+NO_INPUT: Final = _NoInput(DEVNULL)
 
 
 def start(
     *argv: Program,
-    stdin: Stdio = DEVNULL,
+    stdin: Stdio = NO_INPUT,
     stdout: Stdio = None,
     stderr: Stdio = None,
     session: bool = False,
+    foreground: bool = False,
     grace: float = 5.0,
     kill_timeout: float = 5.0,
     drain: float = 1.0,
@@ -42,11 +51,15 @@ def start(
 
     Args:
         *argv: the program and its arguments.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's: but a group in the
-            background of a terminal is stopped when it reads from that.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
+            DEVNULL; with `foreground` it is None.
         stdout: likewise.
         stderr: likewise, or STDOUT for the same place.
         session: whether it leads a session, too, which has no controlling terminal.
+        foreground: whether its group gets the controlling terminal of this process until it has ended, as a shell gives
+            it to a job: for an editor, a pager, or what asks for a password. Ctrl-C then reaches the program, and not
+            this process; Ctrl-Z stops both. Without it, the kernel stops a program that reads from the terminal, and a
+            warning says so. Nothing is different where this process has no terminal.
         grace: seconds between TERM and KILL.
         kill_timeout: seconds after KILL in which the child is waited for.
         drain: seconds for what is left in the pipes, if somebody outside of the group holds them.
@@ -59,13 +72,31 @@ def start(
 
     Raises:
         OSError: on entering the block, as `subprocess.Popen` raises it; so its other errors.
-        ValueError: an option would make the streams anything but bytes; there is no pipe for `tee` or `on_line`.
+        ValueError: an option would make the streams anything but bytes; there is no pipe for `tee` or `on_line`;
+            `foreground` is given with `session` or `pty`.
         TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`.
     """
     if (tee or on_line) is not None and PIPE not in (stdout, stderr):
         raise ValueError("tee and on_line take what comes from a pipe: give stdout=PIPE or stderr=PIPE")
+    terminal = foreground_of(session, options) if foreground else None
+    if foreground and stdin is NO_INPUT:
+        stdin = None
     command = group_command(argv, stdin, stdout, stderr, session, options)
-    return Start(command, limit, listeners_of(tee, on_line), Output.READ, EndBounds(grace, kill_timeout, drain))
+    bounds = EndBounds(grace, kill_timeout, drain)
+    return Start(command, limit, listeners_of(tee, on_line), Output.READ, bounds, terminal)
+
+
+def foreground_of(session: bool, options: Mapping[str, Any]) -> Foreground:
+    """Return what gives a child the terminal.
+
+    Raises:
+        ValueError: the child is to have a session, or a terminal of its own.
+        NotImplementedError: this is Windows.
+    """
+    if session or options.get("pty"):
+        other = "session=True gives it none" if session else "pty=True gives it one of its own"
+        raise ValueError(f"foreground=True gives the child the terminal of this process, and {other}")
+    return Foreground()
 
 
 def group_command(
@@ -114,21 +145,30 @@ class Start:
     """What `start` returns: ``async with`` starts the child, and ends it."""
 
     def __init__(
-        self, command: Command, limit: int, listeners: list[Listener], output: Output, bounds: EndBounds
+        self,
+        command: Command,
+        limit: int,
+        listeners: list[Listener],
+        output: Output,
+        bounds: EndBounds,
+        foreground: Foreground | None = None,
     ) -> None:
-        """Be ready to start the command; `bounds` are those of `Process.end`."""
+        """Be ready to start the command, with the terminal if `foreground` is given; `bounds` as of `Process.end`."""
         self._command = command
         self._limit = limit
         self._listeners = listeners
         self._output = output
         self._bounds = bounds
+        self._foreground = foreground
         self._process: Process | None = None
 
     async def __aenter__(self) -> Process:
         if self._process is not None:
             raise RuntimeError("each start() is good for one block")
-        self._process = await create(self._command, self._limit, self._output, self._listeners)
-        return self._process
+        self._process = process = await create(self._command, self._limit, self._output, self._listeners)
+        if self._foreground is not None:
+            self._foreground.add(process)
+        return process
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -19,6 +19,7 @@ from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
 from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
+from governess.transports._stops import StopWatch
 from governess.transports._transport import ChildTransport, tell_exit
 from governess.watchers._base import ChildWatcher
 from governess.watchers._choice import choose_watcher
@@ -125,6 +126,7 @@ class LoopChildren:
         self.living: set[ChildTransport] = set()
         self._transports: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
         self.watchers: Watchers = {}
+        self._stops = StopWatch(self.living)
         end = functools.partial(_release_all, weakref.ref(loop), self._transports, self.watchers, os.getpid())
         when_closed(loop, end)
 
@@ -135,6 +137,8 @@ class LoopChildren:
         self._transports.add(transport)
         self.watchers[child] = watcher, reference
         transport.siblings = self
+        if self._stops.is_idle:
+            self._stops.start(transport._loop)
         if child.exit is None:
             if isinstance(watcher, ChildWatcher) and type(watcher).add_child_handler is ChildWatcher.add_child_handler:
                 watcher._add_handler(child, tell_exit, reference)

@@ -109,10 +109,10 @@ class _Slots(_ParamType):
     "--jobs",
     type=_Slots(),
     metavar="N",
-    default="100%",
     help="How many commands run at once: a number, a percentage of the processors, or 0 for all. Default: 100%.",
 )
 @click.option("-k", "--keep-order", is_flag=True, help="Write the output in the order of the commands.")
+@click.option("--tty", is_flag=True, help="Give each command the terminal, one after the other: editors, passwords.")
 @click.option("--timeout", type=_Seconds(), metavar="S", help="End a command after S seconds; it counts as failed.")
 @click.option(
     "--grace",
@@ -143,8 +143,9 @@ class _Slots(_ParamType):
 def command(
     words: tuple[str, ...],
     is_command: bool,
-    jobs: int,
+    jobs: int | None,
     keep_order: bool,
+    tty: bool,
     timeout: float | None,
     grace: float,
     halt: str,
@@ -157,6 +158,11 @@ def command(
 
     if timeout == 0:
         raise click.UsageError("a timeout of 0 seconds lets nothing run")
+    if tty and jobs not in (None, 1):
+        raise click.UsageError("--tty runs one command after the other: leave out --jobs, or give 1")
+    if tty and sys.platform == "win32":
+        raise click.UsageError("--tty gives commands a terminal of POSIX, which Windows does not have")
+    slots = jobs or (1 if tty else usable_cpus())
     try:
         factory, make_watcher = loop_factory(loop), watcher_factory(watcher)
     except ValueError as error:
@@ -165,7 +171,7 @@ def command(
         plan = Plan.of(words, read_lines, is_command=is_command)
     except SourceError as error:
         raise click.UsageError(str(error)) from None
-    settings = Settings(jobs, timeout, grace, Halt(halt), keep_order)
+    settings = Settings(slots, timeout, grace, Halt(halt), keep_order, tty)
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
         return runner.run(execute(plan, settings))

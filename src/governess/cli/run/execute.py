@@ -26,6 +26,7 @@ from governess.cli.run.report import (
 )
 from governess.cli.run.schedule import Halt, Schedule
 from governess.cli.run.sources import Command, Plan
+from governess.subprocess._results import terminal_hint
 
 __all__ = ["Settings", "execute"]
 
@@ -43,14 +44,17 @@ class Settings:
     """How the commands are run."""
 
     slots: int
-    """So many at once."""
+    """How many commands run at once."""
     timeout: float | None = None
-    """Seconds for each."""
+    """How many seconds each command may run; None for no limit."""
     grace: float = 5.0
-    """Seconds between TERM and KILL."""
+    """Seconds between TERM and KILL, when a command is ended."""
     halt: Halt = Halt.NEVER
+    """What is done after a failure."""
     keep_order: bool = False
     """Whether output is written in the order of the commands."""
+    tty: bool = False
+    """Whether each command has the terminal, one after the other."""
 
 
 async def execute(plan: Plan, settings: Settings) -> int:
@@ -77,7 +81,8 @@ class _Execution:
         self._grace = settings.grace
         self._status: int | None = None
         self._terminal = stderr_is_terminal()
-        kind = Bar if self._terminal else Lines
+        self._has_bar = self._terminal and not settings.tty
+        kind = Bar if self._has_bar else Lines
         self._progress: Progress = kind(self._writer, plan.total, self._state)
 
     async def run(self) -> int:
@@ -85,7 +90,7 @@ class _Execution:
         with self._signals():
             slots = range(1, min(self._settings.slots, self._plan.total) + 1)
             workers = [self._loop.create_task(self._work(slot)) for slot in slots]
-            ticker = self._loop.create_task(self._tick()) if self._terminal else None
+            ticker = self._loop.create_task(self._tick()) if self._has_bar else None
             try:
                 await asyncio.gather(*workers)
             finally:
@@ -115,7 +120,7 @@ class _Execution:
             await self._run(number, self._plan.command(arguments, number, slot))
 
     async def _run(self, number: int, command: Command) -> None:
-        job = Job(number, command, self._keeping_failed)
+        job = Job(number, command, self._keeping_failed, self._terminal_missing, foreground=self._settings.tty)
         error = await self._start(job)
         if error is None:
             self._running.add(job)
@@ -123,6 +128,8 @@ class _Execution:
                 job.end(self._grace)
             outcome = await job.outcome(self._settings.timeout, self._settings.grace)
             self._running.discard(job)
+            if self._settings.tty and outcome.code == -signal.SIGINT:
+                self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
         elif is_shortage(error) and self._schedule.stopped:
             self._schedule.give_back()
             self._delivery.put(number, job.blocks)
@@ -180,6 +187,11 @@ class _Execution:
             self._complaints.add(complaint)
             self._writer.say(complaint)
 
+    def _terminal_missing(self, job: Job) -> None:
+        remedy = "--tty gives each command the terminal, one after the other"
+        self._writer.say(f"governess run: {terminal_hint(shown(job.command, 200), job.stop, remedy)}\n")
+        job.end(self._grace)
+
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """Catch the signals that end us, but for those that our parent made us ignore."""
@@ -189,7 +201,9 @@ class _Execution:
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
                 self._catch_soon(number)
-        if sys.platform != "win32" and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        # With --tty it stops us as it stops a program without handlers: Foreground does the rest.
+        is_caught = sys.platform != "win32" and not self._settings.tty
+        if is_caught and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
             before[signal.SIGTSTP] = signal.SIG_DFL
             self._loop.add_signal_handler(signal.SIGTSTP, self._stop_soon)
         try:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from governess.children._spawn.command import command_of, shell_command_of
+from governess.children._child import Child
+from governess.children._spawn.command import Stdio, command_of, shell_command_of
 from governess.cli.run.outcome import Outcome
 from governess.cli.run.output import Block
 from governess.cli.run.sources import Command
 from governess.subprocess import DEVNULL, PIPE, Process
 from governess.subprocess._end import output_ended
+from governess.subprocess._foreground import Foreground
 from governess.subprocess._output import LIMIT, Output
 from governess.subprocess._process import create
 from governess.subprocess._start import leading_group
+from governess.transports._stops import has_terminal
 
 __all__ = ["Job", "is_shortage"]
 
@@ -34,17 +39,38 @@ class Job:
     Attributes:
         number: its number among all commands, from 1.
         blocks: what it wrote to standard output and to standard error.
+        command: what is run.
         timed_out: whether it was ended because its time was over.
+        stop: the signal by which the terminal has stopped it, since it did not have that; 0 if that is not so.
         ending: the task that ends it, if there is one.
     """
 
-    def __init__(self, number: int, command: Command, on_trouble: Callable[[OSError], None]) -> None:
-        """Be ready to run the command; `on_trouble` is called when what it writes cannot be kept."""
+    def __init__(
+        self,
+        number: int,
+        command: Command,
+        on_trouble: Callable[[OSError], None],
+        on_stop: Callable[[Job], None],
+        *,
+        foreground: bool = False,
+    ) -> None:
+        """Be ready to run the command.
+
+        Args:
+            number: its number among all commands.
+            command: its words, or a line for the shell.
+            on_trouble: called when what it writes cannot be kept.
+            on_stop: called when it is stopped since it uses the terminal and does not have it.
+            foreground: whether it has the terminal, and writes there itself.
+        """
         self.number = number
+        self.command = command
+        self.stop = 0
         self.blocks: list[Block | None] = [None, None]
         self.timed_out = False
-        self._command = command
         self._on_trouble = on_trouble
+        self._on_stop = on_stop
+        self._foreground = Foreground() if foreground else None
         self._process: Process | None = None
         self._started = 0.0
         self._seen = 0
@@ -59,15 +85,22 @@ class Job:
             OSError: it cannot be started.
             ValueError: its words cannot be passed to a process.
         """
-        make, words = command_of, self._command
+        make, words = command_of, self.command
         if isinstance(words, str):
             if sys.platform == "win32":
                 make = shell_command_of
             else:
                 words = "/bin/sh", "-c", words
-        command = leading_group(make, words, DEVNULL, PIPE, PIPE, False, {})
+        streams: tuple[Stdio, Stdio, Stdio] = DEVNULL, PIPE, PIPE
+        if self._foreground is not None:
+            streams = _terminal_input(), None, None
+        command = leading_group(make, words, *streams, False, {})
         self._started = asyncio.get_running_loop().time()
         self._process = await create(command, LIMIT, Output.DROP, [self])
+        if self._foreground is not None:
+            self._foreground.add(self._process)
+        else:
+            self._process._streams.on_stop = self._stopped
 
     async def outcome(self, timeout: float | None, grace: float) -> Outcome:
         """Wait until the process has ended and its output is read; return what came of it.
@@ -94,13 +127,15 @@ class Job:
         else:
             await asyncio.wait((self.ending,))
         if process.exit is None:
-            return Outcome(self.number, self._command, 255, wall, remark="not ended")
-        return Outcome.of(self.number, self._command, process.exit, wall, self.timed_out)
+            return Outcome(self.number, self.command, 255, wall, remark="not ended")
+        return Outcome.of(
+            self.number, self.command, process.exit, wall, timed_out=self.timed_out, lacked_terminal=bool(self.stop)
+        )
 
     def could_not_start(self, error: OSError | ValueError) -> Outcome:
         """Return the outcome of a command that never ran: 127 if it does not exist, else 126."""
         missing = isinstance(error, FileNotFoundError)
-        return Outcome(self.number, self._command, 127 if missing else 126)
+        return Outcome(self.number, self.command, 127 if missing else 126)
 
     def end(self, grace: float) -> None:
         """End the process and its group: TERM, a grace, KILL. The second call does not wait for the grace."""
@@ -133,6 +168,10 @@ class Job:
         except OSError as error:
             self._on_trouble(error)
 
+    def _stopped(self, child: Child, stop: int) -> None:
+        self.stop = stop
+        self._on_stop(self)
+
     async def _end(self, process: Process) -> None:
         grace, self._grace = self._grace or 0.0, None
         if await process.end(grace=grace, kill_timeout=AFTER_KILL, drain=DRAIN) is None:
@@ -148,6 +187,13 @@ class Job:
             seen = self._seen
             if await output_ended(process, DRAIN) or self._seen == seen:
                 return
+
+
+def _terminal_input() -> Stdio:
+    """Return the terminal; our own input may be a pipe, from which the arguments come."""
+    if os.isatty(0):
+        return None
+    return Path("/dev/tty") if has_terminal() else DEVNULL
 
 
 def is_shortage(error: OSError | ValueError) -> bool:

@@ -31,30 +31,55 @@ class Outcome:
     peak_is_bound: bool = False
     """Whether the peak may be lower: on Linux a child starts with the peak of the process that started it."""
     timed_out: bool = False
+    lacked_terminal: bool = False
+    """Whether it was ended because it used the terminal, and did not have it."""
     remark: str = ""
     """A word to show beside the code, such as `lost`."""
 
     @classmethod
-    def of(cls, number: int, command: Command, code: int, wall: float, timed_out: bool) -> "Outcome":
+    def of(
+        cls,
+        number: int,
+        command: Command,
+        code: int,
+        wall: float,
+        *,
+        timed_out: bool = False,
+        lacked_terminal: bool = False,
+    ) -> "Outcome":
         """Return the outcome for a returncode; a `governess.Exit` holds more than the number."""
         lost, dumped = getattr(code, "lost", False), getattr(code, "core_dumped", False)
         remark = "lost" if lost else "core" if dumped else ""
         usage: Any = getattr(code, "rusage", None)
-        if usage is None:
-            return cls(number, command, int(code), wall, timed_out=timed_out, remark=remark)
-        cpu = usage.ru_utime + usage.ru_stime
-        return cls(number, command, int(code), wall, cpu, *_peak(usage), timed_out=timed_out, remark=remark)
+        cpu, peak, peak_is_bound = None, None, False
+        if usage is not None:
+            cpu = usage.ru_utime + usage.ru_stime
+            peak, peak_is_bound = _peak(usage)
+        return cls(
+            number,
+            command,
+            int(code),
+            wall,
+            cpu,
+            peak,
+            peak_is_bound,
+            timed_out=timed_out,
+            lacked_terminal=lacked_terminal,
+            remark=remark,
+        )
 
     @property
     def failed(self) -> bool:
         """Whether it counts as failed."""
-        return self.code != 0 or self.timed_out
+        return self.code != 0 or self.timed_out or self.lacked_terminal
 
     @property
     def status(self) -> str:
         """The exit status or the signal's name, in a few characters."""
         if self.timed_out:
             return "timed out"
+        if self.lacked_terminal:
+            return "no terminal"
         if self.remark == "lost":
             return "lost"
         if self.code < 0:

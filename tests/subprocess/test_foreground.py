@@ -1,0 +1,279 @@
+"""The terminal, given to a child and taken back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("needs a terminal of POSIX", allow_module_level=True)
+
+from tests.terminals import OnTerminal
+
+from governess.subprocess import cmd, start
+
+ASK = "printf 'password: ' >/dev/tty; read x </dev/tty; echo got $x"
+PRELUDE = """
+import asyncio, os, signal, sys
+if PURE:
+    os.environ["GOVERNESS_PURE"] = "1"
+from governess.subprocess import PIPE, ProcessTimeout, TerminalRequired, cmd, run, start
+
+def has_terminal():
+    return os.tcgetpgrp(0) == os.getpgrp()
+
+def complete(main):
+    if UVLOOP:
+        import uvloop
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if UVLOOP else None) as runner:
+        return runner.run(main)
+
+"""
+everywhere = pytest.mark.parametrize(
+    "where",
+    ["PURE = UVLOOP = False", "PURE, UVLOOP = True, False", "PURE, UVLOOP = False, True"],
+    ids=["native", "pure", "uvloop"],
+)
+needs_waitid = pytest.mark.skipif(not hasattr(os, "waitid"), reason="the stop of a child cannot be seen")
+
+
+def python(code: str, where: str = "PURE = UVLOOP = False") -> list[str]:
+    return [sys.executable, "-c", where + PRELUDE + code]
+
+
+def in_shell(code: str, folder: Path, where: str = "PURE = UVLOOP = False") -> OnTerminal:
+    """Run Python code as a job of an interactive shell."""
+    script = folder / "job.py"
+    script.write_text(where + PRELUDE + code)
+    shell = OnTerminal("bash", "--norc", "--noprofile", "--noediting", "-i")
+    shell.type(f"PS1='ready> '; {sys.executable} {script}\n")
+    return shell
+
+
+@everywhere
+def test_run_reads_the_answer(where: str) -> None:
+    """A program that asks at /dev/tty is answered there, and its output is captured as ever."""
+    code = f"print(complete(run('sh', '-c', {ASK!r}, foreground=True)).stdout, has_terminal())"
+    with OnTerminal(*python(code, where)) as terminal:
+        terminal.wait_for("password: ")
+        terminal.type("secret\n")
+        terminal.wait_for("b'got secret\\n' True")
+        assert terminal.wait_for_end() == 0
+
+
+def test_input_is_that_of_the_parent() -> None:
+    """A program in the foreground reads from the parent's standard input, if it is given no other."""
+    code = "print(complete(run('head', '-n1', foreground=True)).stdout)"
+    with OnTerminal(*python(code)) as terminal:
+        terminal.type("typed\n")
+        terminal.wait_for("b'typed\\n'")
+        assert terminal.wait_for_end() == 0
+
+
+def test_start_and_wait() -> None:
+    """As soon as wait() has returned, the parent has the terminal again, and can read from it."""
+    code = f"""
+async def main():
+    async with start('sh', '-c', {ASK!r}, foreground=True) as process:
+        await process.wait()
+        print('mine:', has_terminal(), input('next: '))
+complete(main())
+"""
+    with OnTerminal(*python(code)) as terminal:
+        terminal.wait_for("password: ")
+        terminal.type("secret\n")
+        terminal.wait_for("next: ")
+        terminal.type("more\n")
+        terminal.wait_for("mine: True more")
+        assert terminal.wait_for_end() == 0
+
+
+@everywhere
+def test_pipeline(where: str) -> None:
+    """The programs of a pipeline share the terminal: the first asks, and the last one does, too."""
+    last = "cat; printf 'sure? ' >/dev/tty; read x </dev/tty; echo last $x"
+    code = f"""
+flow = cmd('sh', '-c', {ASK!r}) | cmd('sh', '-c', {last!r})
+print(complete(flow.run(foreground=True)).stdout, has_terminal())
+"""
+    with OnTerminal(*python(code, where)) as terminal:
+        terminal.wait_for("password: ")
+        terminal.type("secret\n")
+        terminal.wait_for("sure? ")
+        terminal.type("yes\n")
+        terminal.wait_for("b'got secret\\nlast yes\\n' True")
+        assert terminal.wait_for_end() == 0
+
+
+def test_interrupt() -> None:
+    """Ctrl-C ends the program alone: all of a pipeline, and not the parent."""
+    code = """
+flow = cmd('sh', '-c', 'echo running >/dev/tty; exec sleep 60') | cmd('sleep', '61')
+print([exit.describe() for exit in complete(flow.run(foreground=True)).exits], has_terminal())
+"""
+    with OnTerminal(*python(code)) as terminal:
+        terminal.wait_for("running")
+        terminal.wait_for_foreground()
+        terminal.type("\x03")
+        terminal.wait_for("['SIGINT', 'SIGINT'] True")
+        assert terminal.wait_for_end() == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("kill -SEGV $$", "SIGSEGV"),
+        ("exit 3", "exit 3"),
+    ],
+)
+def test_crash(end: str, said: str) -> None:
+    """After a crash the terminal has the modes that it had before; what a program has set and left stays."""
+    code = f"""
+done = complete(run('sh', '-c', 'stty -echo </dev/tty; {end}', foreground=True))
+print(done.exit.describe(), has_terminal())
+sys.stdin.readline()
+"""
+    with OnTerminal(*python(code)) as terminal:
+        terminal.wait_for(f"{said} True")
+        assert terminal.echoes() == (said == "SIGSEGV")
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel", "detach"])
+def test_cut_off(how: str) -> None:
+    """After a timeout, a cancellation and a detach the parent has the terminal."""
+    code = f"""
+SCRIPT = 'echo running >/dev/tty; exec sleep 60'
+async def main():
+    if {how!r} == 'timeout':
+        try:
+            await run('sh', '-c', SCRIPT, foreground=True, timeout=0.3, grace=1)
+        except ProcessTimeout:
+            print('over', has_terminal())
+    elif {how!r} == 'cancel':
+        task = asyncio.create_task(run('sh', '-c', SCRIPT, foreground=True))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.wait([task])
+        print('over', has_terminal())
+    else:
+        async with start('sh', '-c', SCRIPT, foreground=True) as process:
+            process.detach()
+            print('over', has_terminal())
+complete(main())
+"""
+    with OnTerminal(*python(code)) as terminal:
+        terminal.wait_for("over True")
+        assert terminal.wait_for_end() == 0
+
+
+STOPPABLE = """
+async def main():
+    done = await run('sh', '-c', 'echo running >/dev/tty; read x </dev/tty; echo got $x', foreground=True)
+    print(done.stdout, has_terminal())
+complete(main())
+"""
+
+
+@needs_waitid
+@everywhere
+def test_stop_and_continue(where: str, tmp_path: Path) -> None:
+    """Ctrl-Z stops the program and the parent, whose shell goes on; fg continues both, and the program has it again."""
+    with in_shell(STOPPABLE, tmp_path, where) as terminal:
+        terminal.wait_for("running")
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped")
+        terminal.wait_for("ready> ")
+        terminal.type("echo shell $((1 + 1))\n")
+        terminal.wait_for("shell 2")
+        terminal.type("fg\n")
+        terminal.wait_for("job.py")
+        terminal.type("secret\n")
+        terminal.wait_for("b'got secret\\n' True")
+
+
+@needs_waitid
+def test_started_in_the_background(tmp_path: Path) -> None:
+    """A job in the background takes no terminal: it is stopped when its program reads, until fg continues it."""
+    with in_shell(STOPPABLE, tmp_path) as terminal:
+        terminal.wait_for("running")
+        terminal.type("\x1a")
+        terminal.wait_for("Stopped")
+        terminal.type("bg\n")
+        terminal.wait_for("ready> ")
+        terminal.type("wait %1; echo waited\n")
+        terminal.wait_for("waited")
+        terminal.type("fg\n")
+        terminal.wait_for("job.py")
+        terminal.type("secret\n")
+        terminal.wait_for("b'got secret\\n' True")
+
+
+@needs_waitid
+def test_stop_without_a_shell() -> None:
+    """Where no shell could continue the parent, Ctrl-Z changes nothing."""
+    with OnTerminal(*python(STOPPABLE)) as terminal:
+        terminal.wait_for("running")
+        terminal.wait_for_foreground()
+        terminal.type("\x1a")
+        terminal.type("secret\n")
+        terminal.wait_for("b'got secret\\n' True")
+        assert terminal.wait_for_end() == 0
+
+
+@needs_waitid
+@pytest.mark.parametrize("how", ["run", "pipeline"])
+@everywhere
+def test_without_the_terminal(where: str, how: str) -> None:
+    """A program that reads from the terminal without having it fails, with the reason and the remedy; nothing hangs."""
+    code = f"""
+async def main():
+    program = cmd('sh', '-c', {ASK!r})
+    try:
+        await (program if {how!r} == 'run' else program | cmd('cat')).run()
+    except TerminalRequired as error:
+        print(error.stop.name, error)
+complete(main())
+"""
+    with OnTerminal(*python(code, where)) as terminal:
+        terminal.wait_for("SIGTTIN sh -c ")
+        terminal.wait_for("stopped by SIGTTIN, since it reads from the terminal, which another process group has; ")
+        terminal.wait_for("foreground=True gives it the terminal")
+        assert terminal.wait_for_end() == 0
+
+
+@needs_waitid
+def test_start_warns() -> None:
+    """With start() the caller goes on, and a warning says that the program is stopped."""
+    code = """
+async def main():
+    async with start('stty', '-echo', stdin=None, grace=1) as process:
+        await asyncio.wait_for(process.wait(), 1)
+complete(main())
+"""
+    with OnTerminal(*python(code)) as terminal:
+        terminal.wait_for("stty -echo: stopped by SIGTTOU, since it writes to the terminal or changes its settings")
+        terminal.wait_for("TimeoutError")
+        assert terminal.wait_for_end() == 1
+
+
+def test_no_terminal() -> None:
+    """Where there is no terminal, nothing is different."""
+    code = "print(complete(run('sh', '-c', 'cat; echo hello', foreground=True)).stdout)"
+
+    done = subprocess.run(python(code), stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+
+    assert (done.stdout, done.stderr) == (b"b'hello\\n'\n", b"")
+
+
+def test_wrong_calls() -> None:
+    """A session has no terminal to be given, nor has a child with one of its own; a stage does not choose by itself."""
+    with pytest.raises(ValueError, match="session=True gives it none"):
+        start("true", foreground=True, session=True)
+    with pytest.raises(ValueError, match="pty=True gives it one of its own"):
+        start("true", foreground=True, pty=True)
+    with pytest.raises(ValueError, match="session=True gives it none"):
+        (cmd("true") | cmd("true", session=True)).start(foreground=True)
+    with pytest.raises(TypeError, match=r"foreground of .*: that is the business of the pipeline"):
+        cmd("true", foreground=True) | cmd("true")

@@ -1,0 +1,91 @@
+"""Programs on a terminal of their own, typed at and read by a test."""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+if sys.platform != "win32":
+    import pty
+    import termios
+
+__all__ = ["OnTerminal"]
+
+
+class OnTerminal:
+    """A program that leads a session with a terminal; what is left of the session is killed at the end of the block.
+
+    Attributes:
+        pid: the number of the program.
+        seen: all that was written to the terminal, with plain line ends.
+    """
+
+    def __init__(self, *argv: str) -> None:
+        """Start the program."""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.execvp(argv[0], argv)
+        self.seen = ""
+        self._is_reaped = False
+
+    def __enter__(self) -> "OnTerminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.close(self._terminal)
+        if not self._is_reaped:
+            os.waitpid(self.pid, 0)
+
+    def type(self, text: str) -> None:
+        """Type something."""
+        os.write(self._terminal, text.encode())
+
+    def wait_for(self, text: str, timeout: float = 30.0) -> None:
+        """Read until the text was written after what an earlier call has waited for."""
+        self._wait(lambda: text in self.seen, text, timeout)
+        self.seen = self.seen[self.seen.index(text) + len(text) :]
+
+    def wait_for_end(self, timeout: float = 30.0) -> int:
+        """Read until the program has ended; return its exit status, as `subprocess` gives it."""
+        found: list[int] = []
+
+        def has_ended() -> bool:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            found.append(status)
+            self._is_reaped = pid != 0
+            return self._is_reaped
+
+        self._wait(has_ended, "the end", timeout)
+        return os.waitstatus_to_exitcode(found[-1])
+
+    def echoes(self) -> bool:
+        """Return whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
+
+    def wait_for_foreground(self, timeout: float = 30.0) -> None:
+        """Wait until the program has given the terminal to another group."""
+        self._wait(lambda: os.tcgetpgrp(self._terminal) != self.pid, "another group in the foreground", timeout)
+
+    def members(self) -> Iterator[int]:
+        """Give those who live in the session."""
+        for pid in list(map(int, filter(str.isdigit, os.listdir("/proc")))):
+            with contextlib.suppress(OSError):
+                if os.getsid(pid) == self.pid:
+                    yield pid
+
+    def _wait(self, is_so: Callable[[], bool], what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not is_so():
+            assert time.monotonic() < deadline, f"{what!r} has not come; this was seen: {self.seen!r}"
+            if select.select([self._terminal], [], [], 0.02)[0]:
+                with contextlib.suppress(OSError):  # EIO: nobody has it open any more
+                    self.seen += os.read(self._terminal, 65536).decode(errors="replace").replace("\r\n", "\n")
