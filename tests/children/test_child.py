@@ -249,6 +249,16 @@ def test_observers() -> None:
     assert ends == [(child, 0)]
 
 
+def test_observers_are_plain_functions() -> None:
+    """A coroutine function as observer is refused: nobody would await it."""
+
+    async def watch(*_: object) -> None: ...
+
+    for wrong in ({"on_spawn": watch}, {"on_exit": watch}):
+        with pytest.raises(TypeError, match="takes a plain function"), governess.observe(**wrong):
+            pass
+
+
 class TestEndGroup:
     @staticmethod
     def end(script: str, grace: float) -> Exit:

@@ -204,3 +204,13 @@ def test_servants_of_multiprocessing() -> None:
                 assert os.waitpid(pid, os.WNOHANG)[0] == pid
         """
     )
+
+
+def test_callbacks_are_plain_functions() -> None:
+    """A coroutine function as callback is refused: nobody would await it."""
+
+    async def watch(*_: object) -> None: ...
+
+    for wrong in ({"on_exit": watch}, {"skip": watch}):
+        with pytest.raises(TypeError, match="takes a plain function"), reap_orphans(**wrong):
+            pass

@@ -97,6 +97,19 @@ def test_what_is_refused(options: dict[str, Any]) -> None:
         asyncio.run(run("cmd", "/c", "exit", **options))
 
 
+def test_usage_is_refused_at_the_call() -> None:
+    """What needs /proc is refused by the call, not later in the loop."""
+
+    async def main() -> None:
+        async with start(sys.executable, "-c", "import time; time.sleep(60)") as process:
+            with pytest.raises(NotImplementedError, match="/proc"):
+                process.on_usage(print, memory=1)
+
+    policy = governess.WindowsSelectorEventLoopPolicy()  # type: ignore[attr-defined]
+    with asyncio.Runner(loop_factory=policy.new_event_loop) as runner:
+        runner.run(main())
+
+
 def test_pipeline_with_a_failure() -> None:
     """A pipeline ends when one of its programs fails."""
     policy = governess.WindowsSelectorEventLoopPolicy()  # type: ignore[attr-defined]

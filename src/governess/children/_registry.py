@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from governess.children._callbacks import refuse_coroutine_function
+
 if TYPE_CHECKING:
     from governess.children._child import Child
     from governess.children._exit import Exit
@@ -43,7 +45,12 @@ def observe(
     Args:
         on_spawn: called with the Child that was started or adopted.
         on_exit: called with the Child that was reaped and its Exit.
+
+    Raises:
+        TypeError: one of them is a coroutine function.
     """
+    refuse_coroutine_function("on_spawn", on_spawn)
+    refuse_coroutine_function("on_exit", on_exit)
     observer = (on_spawn, on_exit)
     observers.append(observer)
     try:

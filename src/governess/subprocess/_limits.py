@@ -15,7 +15,7 @@ from governess.children._procfs import process_numbers, read_stat
 if sys.platform != "win32":
     import resource
 
-__all__ = ["Limits", "Usage", "UsageWatch", "child_options", "usage_of"]
+__all__ = ["Limits", "Usage", "UsageWatch", "check_proc", "child_options", "usage_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +110,23 @@ def usage_of(pid: int) -> Usage:
     Raises:
         NotImplementedError: there is no /proc as Linux has it.
     """
-    if not os.path.exists("/proc/self/stat"):
-        raise NotImplementedError("what a child uses is read from Linux's /proc, which is not here")
+    check_proc()
     members = [found for number in process_numbers() if (found := _usage(number, pid))]
     return Usage(
         cpu=sum(cpu for cpu, _, _ in members),
         memory=sum(memory for _, memory, _ in members),
         processes=sum(runs for _, _, runs in members),
     )
+
+
+def check_proc() -> None:
+    """Check that it can be found out what a child uses.
+
+    Raises:
+        NotImplementedError: there is no /proc as Linux has it.
+    """
+    if sys.platform != "linux" or not os.path.exists("/proc/self/stat"):
+        raise NotImplementedError("what a child uses is read from Linux's /proc, which is not here")
 
 
 class UsageWatch:

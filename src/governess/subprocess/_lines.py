@@ -9,6 +9,8 @@ import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, Literal, NamedTuple, Protocol, TypeVar
 
+from governess.children._callbacks import coroutine_refused, refuse_coroutine_function
+
 if TYPE_CHECKING:
     from governess.subprocess._output import Streams
 
@@ -23,7 +25,6 @@ __all__ = [
     "check_encoding",
     "copy_to_parents_output",
     "listeners_of",
-    "refuse_coroutine_function",
     "without_end",
 ]
 
@@ -227,19 +228,4 @@ class _Lines:
                 result = listener(line)
                 if inspect.iscoroutine(result):  # it was wrapped, so that this shows at its first call only
                     result.close()
-                    raise _is_coroutine_function("on_line", listener)
-
-
-def refuse_coroutine_function(name: str, callback: Callable[..., object]) -> None:
-    """Check that what is given as the argument `name` can be called where nobody awaits its result.
-
-    Raises:
-        TypeError: it is a coroutine function.
-    """
-    by_call = getattr(callback, "__call__", None)  # noqa: B004 - an object whose method it is
-    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(by_call):
-        raise _is_coroutine_function(name, callback)
-
-
-def _is_coroutine_function(name: str, callback: object) -> TypeError:
-    return TypeError(f"{name} takes a plain function, not the coroutine function {callback!r}: nobody awaits it")
+                    raise coroutine_refused("on_line", listener)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from governess.children import _registry
+from governess.children._callbacks import refuse_coroutine_function
 from governess.children._exit import Exit, take_exit
 from governess.children._pidfd import open_pidfd
 from governess.children._procfs import read_stat
@@ -42,9 +43,12 @@ def reap_orphans(
 
     Raises:
         ValueError: the interval is not above 0.
+        TypeError: `on_exit` or `skip` is a coroutine function.
         RuntimeError: this process is neither PID 1 nor a subreaper, so that it never gets an orphan.
         NotImplementedError: the kernel does not list the children of a thread.
     """
+    refuse_coroutine_function("on_exit", on_exit)
+    refuse_coroutine_function("skip", skip)
     if not interval > 0:
         raise ValueError(f"the interval between two looks is above 0 seconds, not {interval!r}")
     if not os.path.exists(_list_of_children()):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, overload
 
+from governess.children._callbacks import refuse_coroutine_function
 from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._group import Group
@@ -15,8 +16,8 @@ from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
 from governess.subprocess._end import EndBounds, end_process, is_over
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._limits import Usage, UsageWatch, child_options, usage_of
-from governess.subprocess._lines import Line, LineIterator, Listener, MergedLines, refuse_coroutine_function
+from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
+from governess.subprocess._lines import Line, LineIterator, Listener, MergedLines
 from governess.subprocess._output import LIMIT, Output, Reader, Streams
 from governess.subprocess._pty import in_terminal, set_window_size
 from governess.subprocess._together import results_of
@@ -206,8 +207,10 @@ class Process(asyncio.subprocess.Process):
         Raises:
             ValueError: neither `memory` nor `cpu` is given; the interval is not above 0.
             TypeError: the callback is a coroutine function.
+            NotImplementedError: this is not Linux.
         """
         refuse_coroutine_function("callback", callback)
+        check_proc()
         if memory is None and cpu is None:
             raise ValueError("too much of what? give memory= or cpu=")
         if not interval > 0:
