@@ -21,7 +21,7 @@ async def on_governess() -> str:
 
     async with start(*BUSY) as busy, start(*IDLE, stdin=PIPE) as idle:
         busy_end = await busy.wait()
-        idle._feed()
+        idle._streams.feed()
         idle_end = await idle.wait()
     return judge(cpu(busy_end.rusage), cpu(idle_end.rusage))
 

@@ -148,7 +148,7 @@ class Children(RuleBasedStateMachine):
     def end_input(self, keeper: Keeper) -> None:
         async def go() -> None:
             if keeper.process is not None:
-                keeper.process._feed()
+                keeper.process._streams.feed()
 
         self.run(go())
 

@@ -110,7 +110,7 @@ print(complete(flow.run(foreground=True)).stdout, has_terminal())
 def test_interrupt() -> None:
     """Ctrl-C ends the program alone: all of a pipeline, and not the parent."""
     code = """
-flow = cmd('sh', '-c', 'echo running >/dev/tty; exec sleep 60') | cmd('sleep', '61')
+flow = cmd('sh', '-c', 'exec sleep 60') | cmd('sh', '-c', 'echo running >/dev/tty; exec sleep 61')
 print([exit.describe() for exit in complete(flow.run(foreground=True)).exits], has_terminal())
 """
     with OnTerminal(*python(code)) as terminal:

@@ -142,7 +142,7 @@ class TestRun:
             echo = cmd("echo", "one", encoding="ascii")
             assert (await echo.run()).stdout == (await echo.run()).stdout == "one\n"
             async with cmd("cat", stdin=PIPE, stdout=PIPE).start() as process:
-                process._feed(b"two\n")
+                process._streams.feed(b"two\n")
                 assert await process.stdout.read() == b"two\n"
 
         run(main)

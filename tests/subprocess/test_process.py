@@ -169,7 +169,7 @@ class TestLines:
             )
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(process.stdout.lines()), 0.1)
-            process._feed(b"\n")
+            process._streams.feed(b"\n")
             assert [line async for line in process.stdout.lines("utf-8")] == ["begunended"]
             await process.wait()
 

@@ -111,7 +111,7 @@ class TestTerminal:
 
             async with start("sh", "-c", "stty -echo; echo ready; exec wc -c", pty=True, stdout=PIPE) as process:
                 assert await process.stdout.readline() == b"ready\r\n"
-                process._feed(text * 5000)
+                process._streams.feed(text * 5000)
                 assert await process.stdout.readline() == b"500000\r\n"
 
         run_in_loop(main)

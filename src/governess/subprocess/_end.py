@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from governess.subprocess._together import results_of, run_both
+from governess.subprocess._together import run_both
 
 if TYPE_CHECKING:
     from governess.subprocess._process import Process
@@ -33,11 +33,8 @@ class EndBounds:
 
 def is_over(process: Process) -> bool:
     """Return whether nothing is left to be done: the child has exited, its pipes are closed, and its output is read."""
-    if not process._connection.finished:
+    if not (process._connection.finished and process._streams.is_finished):
         return False
-    for reader in (process.stdout, process.stderr):
-        if reader is not None and not reader._is_finished:
-            return False
     return process._group is None or process._group.is_closed or not process._is_anybody_left()
 
 
@@ -48,15 +45,11 @@ async def end_process(process: Process, bounds: EndBounds) -> None:
 
 async def output_ended(process: Process, timeout: float) -> bool:
     """Wait until its outputs have ended, and collect what no caller reads; False after `timeout` seconds."""
-    unfinished = []
-    for reader in (process.stdout, process.stderr):
-        if reader is not None and not reader._is_finished:
-            unfinished.append(reader._finish())
-    if not unfinished:
+    if process._streams.is_finished:
         return True
     try:
         async with asyncio.timeout(timeout):
-            await results_of(*unfinished)
+            await process._streams.finish()
     except TimeoutError:
         return False
     return True

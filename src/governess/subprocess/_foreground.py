@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from governess.subprocess._output import ignore_stop
+from governess.subprocess._protocol import ignore_stop
 from governess.transports._stops import BY_TERMINAL, stop_signal
 
 if sys.platform != "win32":

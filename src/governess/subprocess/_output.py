@@ -4,71 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
-import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from governess.children._child import Child
 from governess.subprocess._drain import Drain
 from governess.subprocess._lines import LineIterator, Listener, check_encoding, without_end
-from governess.subprocess._results import joined, terminal_hint
+from governess.subprocess._protocol import ChildProtocol
+from governess.subprocess._together import results_of
+from governess.transports._write_buffer import Buffer
 
 if TYPE_CHECKING:
     from governess.transports._transport import ChildTransport
 
-__all__ = ["LIMIT", "Output", "OutputOrder", "Reader", "Streams", "ignore_stop", "text_of"]
-
-logger = logging.getLogger("governess")
+__all__ = ["LIMIT", "OutputOrder", "Reader", "Streams"]
 
 LIMIT = 1 << 16
 
 
-class Output(enum.Enum):
-    """What is done with the child's output."""
-
-    READ = enum.auto()  # it is buffered until a caller reads it
-    KEEP = enum.auto()  # it is collected, however much it is
-    DROP = enum.auto()  # it goes to the listeners only
-
-
-class Streams(asyncio.subprocess.SubprocessStreamProtocol):
-    """The streams of one child.
+class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
+    """The streams of one child, for callers that read in parts.
 
     Attributes:
         stdin: what writes to the child, if that is a pipe.
         stdout: what reads from it, likewise.
         stderr: likewise.
         order: in which order its two outputs have come.
-        failure: done with the exception of a listener, if there is any.
-        has_listeners: whether there are any.
-        on_stop: what handles that the terminal has stopped the child; None to log a warning.
     """
 
     stdin: asyncio.StreamWriter | None
     stdout: Reader | None
     stderr: Reader | None
     _pipe_fds: list[int]  # asyncio's: those that are not closed
-    on_stop: Callable[[Child, int], None] | None = None
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        limit: int,
-        output: Output = Output.READ,
-        listeners: Sequence[Listener] = (),
-    ) -> None:
+    def __init__(self, limit: int, listeners: Sequence[Listener], loop: asyncio.AbstractEventLoop) -> None:
         """Have readers that buffer `limit` bytes, before the child has to wait."""
         super().__init__(limit=limit, loop=loop)
         self.order = OutputOrder()
-        self.failure: asyncio.Future[Exception] = loop.create_future()
         self._readers: dict[int, Reader] = {}
         self._reader_limit = limit
         self._reader_loop = loop
-        self._output = output
-        self._listeners = listeners
-        self.has_listeners = bool(listeners)
+        if listeners:
+            self._listen(loop, listeners)
 
     def connection_made(self, transport: Any) -> None:
         """Make the streams, as asyncio's class does, but with readers of our own."""
@@ -85,55 +62,49 @@ class Streams(asyncio.subprocess.SubprocessStreamProtocol):
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         """Pass the data to the reader and to the listeners."""
         assert isinstance(data, bytes)
-        if self._output is Output.READ:
-            drain = self._readers[fd]._drain
-            if drain is None or drain.takes(len(data)):
-                self.order.note(fd, len(data))
-                super().pipe_data_received(fd, data)
-        elif self._output is Output.KEEP:
-            self._readers[fd]._collected += data
+        drain = self._readers[fd]._drain
+        if drain is None or drain.takes(len(data)):
+            self.order.note(fd, len(data))
+            asyncio.subprocess.SubprocessStreamProtocol.pipe_data_received(self, fd, data)
         if self._listeners:
-            self._let_hear(fd, data)
+            self._tell_listeners(fd, data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Pass the end of an output to its reader and to the listeners."""
-        super().pipe_connection_lost(fd, exc)
+        asyncio.subprocess.SubprocessStreamProtocol.pipe_connection_lost(self, fd, exc)
         if (reader := self._readers.get(fd)) is None:
             return
-        if self._output is Output.READ:
-            self.order.note(fd, 0)
+        self.order.note(fd, 0)
         if self._listeners:
-            self._let_hear(fd, b"")
+            self._tell_listeners(fd, b"")
         reader._ended.set()
 
-    def stopped(self, child: Child, stop: int) -> None:
-        """Tell that the child has used the terminal without having it, and is stopped by the signal `stop`."""
-        on_stop, self.on_stop = self.on_stop, ignore_stop
-        if on_stop is not None:
-            on_stop(child, stop)
-        else:
-            logger.warning("%s", terminal_hint(joined(child.argv), stop))
+    @property
+    def is_finished(self) -> bool:
+        """Whether all that the child has written was read or collected, and nothing more comes."""
+        return all(reader._is_finished for reader in self._readers.values())
 
-    def _let_hear(self, fd: int, data: bytes) -> None:
-        try:
-            for listener in self._listeners:
-                listener.feed(fd, data)
-        except Exception as error:  # it is raised for those who read
-            self._listeners = ()
-            self.failure.set_result(error)
-            for reader in self._readers.values():
-                reader.set_exception(error)
+    async def finish(self) -> None:
+        """Wait for the ends of the outputs; collect what no caller reads."""
+        await results_of(*(reader._finish() for reader in self._readers.values() if not reader._is_finished))
 
+    def collected(self, fd: int) -> bytearray | None:
+        """Return what was collected of an output."""
+        reader = self._readers.get(fd)
+        return None if reader is None else reader._collected
 
-def ignore_stop(child: Child, stop: int) -> None:
-    """Do nothing: the stop was told, or is handled elsewhere."""
+    def feed(self, input: Buffer | None = None) -> None:
+        """Write the input, and close the child's standard input when all is written."""
+        if self.stdin is not None and not self.stdin.is_closing():
+            if input:
+                self.stdin.write(input)
+            self.stdin.close()
 
-
-def text_of(reader: Reader | None, encoding: str | None, errors: str) -> Any:
-    """Return what the reader has collected, as text if there is an encoding; None without a reader."""
-    if reader is None:
-        return None
-    return bytes(reader._collected) if encoding is None else reader._collected.decode(encoding, errors)
+    def _fail(self, error: Exception) -> None:
+        """Raise the error of a listener for those who read, and those who wait."""
+        super()._fail(error)
+        for reader in self._readers.values():
+            reader.set_exception(error)
 
 
 _CHUNK = 1 << 16

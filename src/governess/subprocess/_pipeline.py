@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, overload
 
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._output import Output
+from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
+from governess.subprocess._protocol import ChildProtocol, Collector
 from governess.subprocess._results import Completed, CompletedPipeline
 from governess.subprocess._run import input_bytes, run
 from governess.subprocess._start import NO_INPUT, Start, foreground_of, start
@@ -96,7 +99,7 @@ class Pipeline:
         bounds = EndBounds(grace, kill_timeout, drain)
         if foreground and stdin is NO_INPUT:
             stdin = None
-        return self._start(stdin, stdout, stderr, Output.READ, bounds, foreground)
+        return self._start(stdin, stdout, stderr, partial(Streams, LIMIT, ()), bounds, foreground)
 
     @overload
     async def run(
@@ -183,10 +186,9 @@ class Pipeline:
         data = input_bytes(input, encoding, errors)
         place = PIPE if capture else None
         bounds = EndBounds(grace, kill_timeout, drain)
-        output = Output.KEEP if capture else Output.DROP
         stdin = PIPE if input is not None else None if foreground else DEVNULL
         return await run_pipeline(
-            self._start(stdin, place, place, output, bounds, foreground),
+            self._start(stdin, place, place, partial(Collector, capture, ()), bounds, foreground),
             self._words(),
             input=data,
             capture=capture,
@@ -198,14 +200,20 @@ class Pipeline:
         )
 
     def _start(
-        self, stdin: Stdio, stdout: Stdio, stderr: Stdio, output: Output, bounds: EndBounds, foreground: bool
+        self,
+        stdin: Stdio,
+        stdout: Stdio,
+        stderr: Stdio,
+        make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol],
+        bounds: EndBounds,
+        foreground: bool,
     ) -> FlowStart:
         stages = [(command.argv, command.options) for command in self.commands]
         terminal: Foreground | None = None
         if foreground:
             for _, options in stages:
                 terminal = foreground_of(options.get("session", False), options)
-        return FlowStart(stages, stdin, stdout, stderr, output, bounds, terminal)
+        return FlowStart(stages, stdin, stdout, stderr, make_protocol, bounds, terminal)
 
     def _words(self) -> tuple[Program, ...]:
         words = tuple(word for command in self.commands for word in ("|", *command.argv))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +15,9 @@ from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._output import LIMIT, Output, Reader, text_of
+from governess.subprocess._output import Reader
 from governess.subprocess._process import Process, create
+from governess.subprocess._protocol import ChildProtocol, text_of
 from governess.subprocess._results import (
     Completed,
     CompletedPipeline,
@@ -140,7 +141,7 @@ class FlowStart:
         stdin: Stdio,
         stdout: Stdio,
         stderr: Stdio,
-        output: Output,
+        make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol],
         bounds: EndBounds,
         foreground: Foreground | None = None,
     ) -> None:
@@ -148,7 +149,7 @@ class FlowStart:
         self._stages = stages
         self._ends = stdin, stdout
         self._stderr = stderr
-        self._output = output
+        self._make_protocol = make_protocol
         self._bounds = bounds
         self._foreground = foreground
         self._flow: Flow | None = None
@@ -201,7 +202,7 @@ class FlowStart:
         if terminal is not None and terminal.group:
             command.options = {**command.options, "process_group": terminal.group}
             command.keep_group = False
-        process = await create(command, LIMIT, self._output)
+        process = await create(command, self._make_protocol)
         if terminal is not None:
             terminal.add(process)
         return process
@@ -263,7 +264,8 @@ class _Execution:
             for process in processes:
                 if process._foreground is None:
                     process._streams.on_stop = self._give_up
-            processes[0]._feed(self._input)
+            if self._input is not None:
+                processes[0]._streams.feed(self._input)
             await self._flow.wait()
             timer.reschedule(None)
             self._duration = time.monotonic() - started
@@ -291,9 +293,9 @@ class _Execution:
             return None, None, None
         if not capture:
             return flow.exit, None, None
-        complaints = b"".join(process.stderr.collected for process in flow.processes if process.stderr is not None)
+        complaints = b"".join(process._streams.collected(2) or b"" for process in flow.processes)
         # A character may be cut off.
-        stdout = text_of(flow.stdout, encoding, "replace")
+        stdout = text_of(flow.processes[-1]._streams.collected(1), encoding, "replace")
         return flow.exit, stdout, complaints if encoding is None else complaints.decode(encoding, "replace")
 
     def completed(self, capture: bool, encoding: str | None, errors: str) -> CompletedPipeline[Any]:
@@ -306,6 +308,6 @@ class _Execution:
 
     def _command(self, process: Process, capture: bool, encoding: str | None, errors: str) -> Completed[Any]:
         exit = Exit.unknown() if process.exit is None else process.exit  # it was killed, and has not ended even so
-        readers = (process.stdout, process.stderr) if capture else (None, None)
-        stdout, stderr = (text_of(reader, encoding, errors) for reader in readers)
+        outputs = [process._streams.collected(fd) if capture else None for fd in (1, 2)]
+        stdout, stderr = (text_of(output, encoding, errors) for output in outputs)
         return Completed(process.argv, exit, stdout, stderr, self._duration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, overload
 
@@ -17,8 +17,9 @@ from governess.children._spawn.command import Command, Program, Stdio, command_o
 from governess.subprocess._end import EndBounds, end_process, is_over
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
-from governess.subprocess._lines import Line, LineIterator, Listener, MergedLines
-from governess.subprocess._output import LIMIT, Output, Reader, Streams
+from governess.subprocess._lines import Line, LineIterator, MergedLines
+from governess.subprocess._output import LIMIT, Reader, Streams
+from governess.subprocess._protocol import ChildProtocol
 from governess.subprocess._pty import in_terminal, set_window_size
 from governess.subprocess._together import results_of
 from governess.transports._start import start_child
@@ -57,7 +58,8 @@ async def create_subprocess_exec(
         NotImplementedError: an option needs the native spawner, which is not in use here.
     """
     return await create(
-        command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options), limit
+        command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options),
+        partial(Streams, limit, ()),
     )
 
 
@@ -71,22 +73,20 @@ async def create_subprocess_shell(
 ) -> Process:
     """Start a line of the shell in the running loop; arguments and errors as in `create_subprocess_exec`."""
     return await create(
-        shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options), limit
+        shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options),
+        partial(Streams, limit, ()),
     )
 
 
-async def create(
-    command: Command, limit: int = LIMIT, output: Output = Output.READ, listeners: Sequence[Listener] = ()
-) -> Process:
-    """Start a command in the running loop."""
+async def create(command: Command, make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol]) -> Process:
+    """Start a command in the running loop, with a protocol for its streams."""
     loop = asyncio.get_running_loop()
     if "pty" not in command.options:
-        transport, streams = await start_child(loop, partial(Streams, loop, limit, output, listeners), command)
+        transport, protocol = await start_child(loop, partial(make_protocol, loop), command)
     else:
         with in_terminal(command) as (command, ends):
-            protocol_factory = partial(Streams, loop, limit, output, listeners)
-            transport, streams = await start_child(loop, protocol_factory, command, ends)
-    return Process(transport, streams, loop)
+            transport, protocol = await start_child(loop, partial(make_protocol, loop), command, ends)
+    return Process(transport, protocol, loop)
 
 
 class Process(asyncio.subprocess.Process):
@@ -105,14 +105,14 @@ class Process(asyncio.subprocess.Process):
     #: What has given it the terminal.
     _foreground: Foreground | None = None
 
-    def __init__(self, transport: ChildTransport, streams: Streams, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: ChildTransport, protocol: ChildProtocol, loop: asyncio.AbstractEventLoop) -> None:
         """Use the child of the transport."""
-        super().__init__(transport, streams, loop)
+        super().__init__(transport, protocol, loop)
         self._child: Child = transport.child
         self._group: Group | None = transport.group
         self._connection = transport
         self._home = loop
-        self._streams = streams
+        self._streams = protocol
         self._merged: MergedLines | None = None
         self._is_detached = False
 
@@ -237,17 +237,10 @@ class Process(asyncio.subprocess.Process):
 
         Cut off by a timeout, it can be called again, without an input; what was read is in ``stdout.collected`` too.
         """
-        self._feed(None if input is None else flat(input))
+        self._streams.feed(None if input is None else flat(input))
         outputs = await results_of(*(_collected(reader) for reader in (self.stdout, self.stderr)))
         await self.wait()
         return outputs[0], outputs[1]
-
-    def _feed(self, input: Buffer | None = None) -> None:
-        """Have all of the input written, and then the child's standard input closed, while the caller goes on."""
-        if self.stdin is not None and not self.stdin.is_closing():
-            if input:
-                self.stdin.write(input)
-            self.stdin.close()
 
     @overload
     def merged_lines(
@@ -272,6 +265,7 @@ class Process(asyncio.subprocess.Process):
             RuntimeError: one of the outputs was read by itself; the next line raises it.
         """
         if self._merged is None:
+            assert isinstance(self._streams, Streams)
             self._merged = MergedLines(self._streams)
         return self._merged.lines(encoding, errors, drain)
 

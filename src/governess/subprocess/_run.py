@@ -9,6 +9,7 @@ import re
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, overload
 
 from governess.children._child import Child
@@ -16,8 +17,8 @@ from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._lines import BinaryFile, LineListener, copy_to_parents_output, listeners_of
-from governess.subprocess._output import LIMIT, Output, text_of
 from governess.subprocess._process import Process
+from governess.subprocess._protocol import Collector, text_of
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout, TerminalRequired
 from governess.subprocess._start import NO_INPUT, Start, foreground_of, group_command
 from governess.subprocess._together import cancel_all
@@ -127,11 +128,11 @@ async def run(
     elif foreground and stdin is NO_INPUT:
         stdin = None
     command = group_command(argv, stdin, stdout, stderr, session, options)
-    output = Output.KEEP if capture else Output.DROP
     listeners = listeners_of(tee, on_line, encoding, errors) if listens else []
     if not capture and stdout is None and options.get("pty"):
         listeners.append(copy_to_parents_output)
-    starting = Start(command, LIMIT, listeners, output, EndBounds(grace, kill_timeout, drain), terminal)
+    bounds = EndBounds(grace, kill_timeout, drain)
+    starting = Start(command, partial(Collector, capture, listeners), bounds, terminal)
     execution = _Execution(starting, data)
     timer = asyncio.timeout(timeout)
     try:
@@ -192,8 +193,9 @@ class _Execution:
             self._process, self._timer = process, timer
             if process._foreground is None:
                 process._streams.on_stop = self._give_up
-            process._feed(self._input)
-            await (_wait_unless_failed(process) if process._streams.has_listeners else process.wait())
+            if self._input is not None:
+                process._streams.feed(self._input)
+            await (process.wait() if process._streams.failure is None else _wait_unless_failed(process))
             process._streams.on_stop = None  # which leads back here
             timer.reschedule(None)
             self.duration = time.monotonic() - started
@@ -214,13 +216,15 @@ class _Execution:
         process = self._process
         if not capture or process is None:
             return None, None
-        return text_of(process.stdout, encoding, errors), text_of(process.stderr, encoding, errors)
+        outputs = process._streams.collected(1), process._streams.collected(2)
+        return text_of(outputs[0], encoding, errors), text_of(outputs[1], encoding, errors)
 
 
 async def _wait_unless_failed(process: Process) -> None:
     """Wait until it has ended; raise what a listener to its output has raised."""
     waiting = asyncio.ensure_future(process.wait())
     failure = process._streams.failure
+    assert failure is not None
     try:
         await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
         if failure.done():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -14,9 +16,10 @@ from governess.children._spawn.command import Command, Program, Stdio, command_o
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import child_options
-from governess.subprocess._lines import BinaryFile, LineListener, Listener, listeners_of
-from governess.subprocess._output import LIMIT, Output
+from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
+from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._process import Process, create
+from governess.subprocess._protocol import ChildProtocol
 
 __all__ = ["NO_INPUT", "Start", "foreground_of", "group_command", "leading_group", "start"]
 
@@ -83,7 +86,7 @@ def start(
         stdin = None
     command = group_command(argv, stdin, stdout, stderr, session, options)
     bounds = EndBounds(grace, kill_timeout, drain)
-    return Start(command, limit, listeners_of(tee, on_line), Output.READ, bounds, terminal)
+    return Start(command, partial(Streams, limit, listeners_of(tee, on_line)), bounds, terminal)
 
 
 def foreground_of(session: bool, options: Mapping[str, Any]) -> Foreground:
@@ -147,17 +150,13 @@ class Start:
     def __init__(
         self,
         command: Command,
-        limit: int,
-        listeners: list[Listener],
-        output: Output,
+        make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol],
         bounds: EndBounds,
         foreground: Foreground | None = None,
     ) -> None:
         """Be ready to start the command, with the terminal if `foreground` is given; `bounds` as of `Process.end`."""
         self._command = command
-        self._limit = limit
-        self._listeners = listeners
-        self._output = output
+        self._make_protocol = make_protocol
         self._bounds = bounds
         self._foreground = foreground
         self._process: Process | None = None
@@ -165,7 +164,7 @@ class Start:
     async def __aenter__(self) -> Process:
         if self._process is not None:
             raise RuntimeError("each start() is good for one block")
-        self._process = process = await create(self._command, self._limit, self._output, self._listeners)
+        self._process = process = await create(self._command, self._make_protocol)
         if self._foreground is not None:
             self._foreground.add(process)
         return process

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from governess.children._child import Child
@@ -18,8 +19,8 @@ from governess.cli.run.sources import Command
 from governess.subprocess import DEVNULL, PIPE, Process
 from governess.subprocess._end import output_ended
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._output import LIMIT, Output
 from governess.subprocess._process import create
+from governess.subprocess._protocol import Collector
 from governess.subprocess._start import leading_group
 from governess.transports._stops import has_terminal
 
@@ -96,7 +97,7 @@ class Job:
             streams = _terminal_input(), None, None
         command = leading_group(make, words, *streams, False, {})
         self._started = asyncio.get_running_loop().time()
-        self._process = await create(command, LIMIT, Output.DROP, [self])
+        self._process = await create(command, partial(Collector, False, [self]))
         if self._foreground is not None:
             self._foreground.add(self._process)
         else:
