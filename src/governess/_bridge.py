@@ -113,7 +113,6 @@ def _make_changes() -> _Changes:
     try:
         _move_the_policy(changes)
         _move_the_current_loop(changes)
-        _serve_the_fork_handler(changes)
         for module, names in _names().items():
             _set_names(changes, importlib.import_module(module), names)
         for loop_class in _loop_classes():
@@ -153,12 +152,6 @@ def _current_loop(_local: object) -> asyncio.AbstractEventLoop:
 
 def _set_current_loop(_local: object, loop: asyncio.AbstractEventLoop | None) -> None:
     _current_policy.set_event_loop(loop)
-
-
-def _serve_the_fork_handler(changes: _Changes) -> None:
-    """Have what asyncio's at-fork handler of 3.12 and 3.13 asks for: a `_Local` of the class of this name."""
-    if (native := vars(asyncio.events).get("BaseDefaultEventLoopPolicy")) is not None:
-        changes.set(DefaultEventLoopPolicy, "_Local", native._Local)
 
 
 class _AsynciosPlace:

@@ -125,7 +125,7 @@ def test_set(policy: DefaultEventLoopPolicy) -> None:
 
 
 def test_set_while_a_child_lives(policy: DefaultEventLoopPolicy) -> None:
-    """The watcher before goes on with the children that it has."""
+    """The watcher before is closed; the children that it has are reaped all the same."""
     first, second = Recording(), Recording()
 
     async def main() -> tuple[int, int]:
@@ -139,7 +139,7 @@ def test_set_while_a_child_lives(policy: DefaultEventLoopPolicy) -> None:
 
     assert governess.run(main()) == (0, 7)
     assert (len(first.pids), len(second.pids)) == (1, 1)
-    assert not first.closed
+    assert first.closed
 
 
 @pytest.mark.parametrize("junk", [5, "pidfd", object(), ThreadedChildWatcher])
@@ -225,14 +225,25 @@ class TestClosing:
             assert policy.get_child_watcher() is not watcher
 
     def test_given(self, loop_factory: Factory) -> None:
-        """policy.close() leaves alone a watcher that belongs to somebody else."""
+        """policy.close() leaves alone a watcher that was passed or set."""
         passed, was_set = Recording(), Recording()
         with policy_with(loop_factory, passed) as policy:
             policy.close()
             assert policy.get_child_watcher() is passed
+            assert not passed.closed
             policy.set_child_watcher(was_set)
-        assert not passed.closed
         assert not was_set.closed
+
+    def test_replaced(self, loop_factory: Factory) -> None:
+        """set_child_watcher() closes the watcher that it replaces, and not one that it sets again."""
+        first, second = Recording(), Recording()
+        with policy_with(loop_factory, first) as policy:
+            policy.set_child_watcher(first)
+            assert not first.closed
+            policy.set_child_watcher(second)
+            assert first.closed
+            policy.set_child_watcher(None)
+            assert second.closed
 
     def test_made_and_replaced(self, loop_factory: Factory) -> None:
         """A watcher that the policy has made and that was replaced is closed with the policy too."""

@@ -18,6 +18,7 @@ from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory, factory_of
 from governess.loops._watched import WatchedLoop, make_watched
 from governess.policies._closing import close_loops, refuse_inside
+from governess.policies._private_names import PrivateNames
 from governess.policies._scopes import Scope, ThreadScope
 from governess.watchers._choice import choose_watcher
 
@@ -35,7 +36,7 @@ else:
     __all__ += ["MacOSEventLoopPolicy"]
 
 
-class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
+class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
     """Gives each thread its own loop, and its loops the best child watcher that works here.
 
     Loop factory, scope and watcher can be replaced by arguments; a subclass can override any method.
@@ -68,6 +69,7 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             ValueError: no loop has this name, or it cannot be imported.
         """
         self._scope = ThreadScope() if scope is None else scope
+        self._use_own_local()
         self._watcher: AbstractChildWatcher | None = None
         self._make_watcher = _watcher_factory(watcher)
         self._own_watchers: list[AbstractChildWatcher] = []
@@ -154,16 +156,23 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
             return watcher
         with self._lock:
             if self._watcher is None:
-                self._watcher = self._new_watcher()
-                loop = self._scope.get()
-                if loop is not None and threading.current_thread() is threading.main_thread():
-                    self._watcher.attach_loop(loop)
+                self._init_watcher()
+            if self._watcher is None:  # an overriding method leaves the choice to others
+                DefaultEventLoopPolicy._init_watcher(self)
+            assert self._watcher is not None
             return self._watcher
+
+    def _init_watcher(self) -> None:
+        """Make the watcher when it is first needed; a subclass may override this, as with asyncio's policies."""
+        self._watcher = self._new_watcher()
+        loop = self._scope.get()
+        if loop is not None and threading.current_thread() is threading.main_thread():
+            self._watcher.attach_loop(loop)
 
     def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
         """Use `watcher` for the children that this policy's loops start from now on; None restores the default.
 
-        The previous watcher goes on watching its children; its owner closes it.
+        The previous watcher is closed, as asyncio does it. The children that it still watches are reaped all the same.
 
         Raises:
             TypeError: `watcher` is neither a child watcher nor None.
@@ -176,7 +185,9 @@ class DefaultEventLoopPolicy(AbstractEventLoopPolicy):
                 f"watcher must be an instance of AbstractChildWatcher or None, not '{type(watcher).__name__}'"
             )
         with self._lock:
-            self._watcher = watcher
+            before, self._watcher = self._watcher, watcher
+        if before is not None and before is not watcher:
+            before.close()
 
     def close(self) -> None:
         """Close all open loops that this policy has made, and the watcher that it has made.

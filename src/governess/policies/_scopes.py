@@ -48,6 +48,15 @@ class ThreadScope:
         here.loop = loop
         here.was_set = True
 
+    @property
+    def was_set(self) -> bool:
+        """Whether a loop, or None, was ever set in this thread; setting it to False forgets that."""
+        return self._here().was_set
+
+    @was_set.setter
+    def was_set(self, was_set: bool) -> None:
+        self._here().was_set = was_set
+
     def may_create(self) -> bool:
         """Return whether this is the main thread and no loop was ever set in it."""
         return not self._here().was_set and threading.current_thread() is threading.main_thread()
@@ -93,6 +102,15 @@ class ProcessScope:
         """Set the loop that all threads share; None removes it."""
         self._shared = _Setting(loop, os.getpid())
 
+    @property
+    def was_set(self) -> bool:
+        """Whether a loop, or None, was ever set in this thread; setting it to False forgets that."""
+        return self._own.was_set
+
+    @was_set.setter
+    def was_set(self, was_set: bool) -> None:
+        self._own.was_set = was_set
+
     def may_create(self) -> bool:
         """Return False: the policy makes the shared loop itself."""
         return False
@@ -121,11 +139,19 @@ class ContextScope:
         """Set the loop of this context; None removes it."""
         self._setting.set(_Setting(loop, os.getpid()))
 
+    @property
+    def was_set(self) -> bool:
+        """Whether a loop, or None, was set in this context or in its originals; setting it to False forgets that."""
+        setting = self._setting.get(None)
+        return setting is not None and setting.was_set and setting.process == os.getpid()
+
+    @was_set.setter
+    def was_set(self, was_set: bool) -> None:
+        self._setting.set(_Setting(self.get(), os.getpid(), was_set))
+
     def may_create(self) -> bool:
         """Return whether this is the main thread and no loop was set in this context or in its originals."""
-        setting = self._setting.get(None)
-        was_set = setting is not None and setting.process == os.getpid()
-        return not was_set and threading.current_thread() is threading.main_thread()
+        return not self.was_set and threading.current_thread() is threading.main_thread()
 
     def describe(self) -> str:
         """Name the thread of this context, since contexts have no names."""
@@ -133,13 +159,14 @@ class ContextScope:
 
 
 class _Setting:
-    """A loop, and the process in which it was set."""
+    """A loop, the process in which it was set, and whether that counts as set."""
 
-    __slots__ = ("loop", "process")
+    __slots__ = ("loop", "process", "was_set")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None, process: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None, process: int, was_set: bool = True) -> None:
         self.loop = loop
         self.process = process
+        self.was_set = was_set
 
     def here(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None in a forked child, which does not inherit it."""
