@@ -155,6 +155,21 @@ class TestEveryWatcher:
 
         assert setting.run(main) == 5
 
+    def test_no_descriptor_after_wait(self, setting: Setting) -> None:
+        """When wait() returns, no pidfd and no epoll is open that was not before the start."""
+
+        async def main() -> list[str]:
+            more: list[str] = []
+            for _ in range(30):
+                before = open_files()
+                process = await asyncio.create_subprocess_exec("true")
+                await process.wait()
+                await asyncio.sleep(0)
+                more += [file for number, file in open_files().items() if number not in before]
+            return more
+
+        assert setting.run(main) == []
+
     def test_many_children_at_once(self, setting: Setting) -> None:
         """64 children that exit together are each reported with their own status."""
 
@@ -280,3 +295,12 @@ def _kernel_tells() -> bool:
         return lost_status(descriptor) is not None
     finally:
         os.close(descriptor)
+
+
+def open_files() -> dict[str, str]:
+    """Return what is open here of the kinds that a watcher opens, by its descriptor."""
+    files = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the descriptor of that listing
+            files[number] = os.readlink(f"/proc/self/fd/{number}")
+    return {number: file for number, file in files.items() if "pidfd" in file or "eventpoll" in file}

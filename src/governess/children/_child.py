@@ -170,6 +170,11 @@ class Child:
             if due:
                 self.reap()
 
+    def release(self) -> None:
+        """Close the descriptor of a child that is reaped, unless other subscribers are still to be told."""
+        if self._is_reaped and not self._subscribers:
+            self._close_pidfd()
+
     def owned_elsewhere(self) -> bool:
         """Return whether other code will reap it: the holder of an exited child, or the code it was disowned to."""
         return self._let_go or self._reap_is_due

@@ -141,9 +141,9 @@ class LoopChildren:
             self._stops.start(transport._loop)
         if child.exit is None:
             if isinstance(watcher, ChildWatcher) and type(watcher).add_child_handler is ChildWatcher.add_child_handler:
-                watcher._add_handler(child, tell_exit, reference)
-            else:
-                watcher.add_child_handler(child.pid, tell_exit, reference)
+                watcher._add_handler(child, tell_exit, reference)  # which tells of an exit that comes meanwhile
+                return
+            watcher.add_child_handler(child.pid, tell_exit, reference)
         if child.exit is not None:
             tell_exit(child.pid, child.exit, reference)
 

@@ -164,6 +164,7 @@ class _Handler:
             if self.loop is None or (here is not None and self.loop() is here):
                 self._callback(child.pid, exit, *self._args)
             else:
+                child.release()  # before the other thread knows of the exit
                 self._call_there(self.loop(), child, exit)
 
     def _call_there(self, loop: asyncio.AbstractEventLoop | None, child: Child, exit: Exit) -> None:

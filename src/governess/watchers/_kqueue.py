@@ -28,11 +28,21 @@ class KqueueChildWatcher(PollerChildWatcher):
 class _KqueuePoller:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel  # the module `select`, where it has a kqueue
-        self._kqueue = kernel.kqueue()
+        self._kqueue: Any = None
         self._children: dict[int, Child] = {}
-        self.fileno, self.close = self._kqueue.fileno, self._kqueue.close
 
-    def add(self, child: Child) -> None:
+    def fileno(self) -> int:
+        return -1 if self._kqueue is None else int(self._kqueue.fileno())
+
+    def close(self) -> None:
+        kqueue, self._kqueue = self._kqueue, None
+        self._children.clear()
+        if kqueue is not None:
+            kqueue.close()
+
+    def add(self, child: Child) -> bool:
+        if opened := self._kqueue is None:
+            self._kqueue = self._kernel.kqueue()
         self._children[child.pid] = child
         try:
             self._change(child, self._kernel.KQ_EV_ADD | self._kernel.KQ_EV_ONESHOT)
@@ -45,11 +55,14 @@ class _KqueuePoller:
         else:
             # macOS attaches to a zombie and then keeps silent.
             child.reap()
+        return opened
 
-    def discard(self, child: Child) -> None:
+    def discard(self, child: Child, close: bool = False) -> None:
         if self._children.pop(child.pid, None) is not None:
             with contextlib.suppress(OSError):  # gone with its event
                 self._change(child, self._kernel.KQ_EV_DELETE)
+        if close:
+            self.close()
 
     def exited(self, most: int) -> Iterable[Child]:
         for event in self._kqueue.control(None, most, 0):

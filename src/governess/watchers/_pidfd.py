@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import select
 import weakref
 from collections import deque
@@ -27,19 +28,21 @@ BATCH = 64
 
 
 class ExitPoller(Protocol):
-    """A kernel object that becomes readable when one of its children has exited."""
+    """A kernel object that becomes readable when one of its children has exited; it is open while it has children."""
 
     #: Returns its descriptor.
     fileno: Callable[[], int]
-    #: Closes it.
-    close: Callable[[], None]
 
-    def add(self, child: Child) -> None:
-        """Take the child in; OSError if that cannot be done."""
+    def add(self, child: Child) -> bool:
+        """Take the child in, and return whether that has opened the object; OSError if it cannot be done."""
         ...
 
-    def discard(self, child: Child) -> None:
-        """Take the child out, if it is in."""
+    def discard(self, child: Child, close: bool = False) -> None:
+        """Take the child out, if it is in; then close the object, if `close` says so."""
+        ...
+
+    def close(self) -> None:
+        """Close the object, if it is open."""
         ...
 
     def exited(self, most: int) -> Iterable[Child]:
@@ -48,7 +51,7 @@ class ExitPoller(Protocol):
 
 
 class PollerChildWatcher(ChildWatcher):
-    """Notices exits through one `ExitPoller` per loop.
+    """Notices exits through one `ExitPoller` per loop, which is open while the loop has children.
 
     A child that cannot be registered there is waited for in a thread; callers see no difference.
     """
@@ -66,7 +69,7 @@ class PollerChildWatcher(ChildWatcher):
             poller.close()
 
     def _new_queue(self) -> ExitPoller:
-        """Make an empty queue; OSError if none can be had."""
+        """Make an empty queue, which is not open yet."""
         raise NotImplementedError
 
     def _watch(self, child: Child) -> None:
@@ -99,65 +102,73 @@ class PollerChildWatcher(ChildWatcher):
 
 
 class _LoopPoller:
-    """The children of one loop. It exists until the loop closes; if the loop has no close hook, until it is empty."""
+    """The children of one loop. Its queue is open, and the loop reads it, from the first child to the last."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, queue: ExitPoller) -> None:
         self._loop: Callable[[], asyncio.AbstractEventLoop | None] = weakref.ref(loop)
         self._queue = queue
         self._children: set[Child] = set()
         self.is_closed = False
-        self._end: CloseHook | None = None
-        try:
-            # In a context of its own: it serves others too, whatever priority this one has.
-            Context().run(loop.add_reader, queue.fileno(), self._handle_exits)
-            self._end = when_closed(loop, self._give_up)
-        except BaseException:
-            self.close()
-            raise
+        self._end: CloseHook = when_closed(loop, self._give_up)
 
     def add(self, child: Child) -> None:
         self._children.add(child)
         try:
-            self._queue.add(child)
-        except OSError:
+            # A child may be found dead in this very moment, be taken out, and leave the queue closed.
+            if self._queue.add(child) and self._children and (loop := self._loop()) is not None:
+                # In a context of its own: it serves others too, whatever priority this one has.
+                Context().run(loop.add_reader, self._queue.fileno(), self._handle_exits)
+        except BaseException:
             self.discard(child)
             raise
 
     def discard(self, child: Child) -> None:
         self._children.discard(child)
-        if self.is_closed:
-            return
-        self._queue.discard(child)
-        if not self._children and not (self._end and self._end.is_reliable):
-            self.close()
+        is_empty = not self._children
+        if is_empty and not self._end.is_reliable:  # nothing is left in such a loop
+            self.is_closed = True
+            self._end.cancel()
+        if is_empty and (loop := running_loop()) is not None and loop is self._loop():
+            if (descriptor := self._queue.fileno()) >= 0:
+                loop.remove_reader(descriptor)
+            self._queue.discard(child, True)
+        else:
+            self._queue.discard(child)
+            if is_empty:
+                self._close_queue()
 
     def close(self) -> None:
-        """Leave the loop, from any thread, unless there are new children by then."""
+        """Leave the loop, from any thread."""
+        if not self._children:
+            self._end.cancel()
+            self._close_queue()
+
+    def _close_queue(self) -> None:
+        """Close the queue, from any thread, unless there are new children by then."""
+        if self._children or self._queue.fileno() < 0:
+            return
         loop = self._loop()
         if loop is not None and not loop.is_closed():
             if loop.is_running() and loop is not running_loop():
                 with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(self.close)
-                return
-            if self._children or self.is_closed:
+                    loop.call_soon_threadsafe(self._close_queue)
                 return
             loop.remove_reader(self._queue.fileno())
-        if not self.is_closed:
-            self.is_closed = True
-            if self._end is not None:
-                self._end.cancel()
-            self._children.clear()
-            self._queue.close()
+        self._queue.close()
 
     def abandon(self) -> None:
         """Close the queue only: the loop is not told, and the children in it are dropped."""
+        self.is_closed = True
         self._loop = _no_loop
-        self.close()
+        self._end.cancel()
+        self._children.clear()
+        self._queue.close()
 
     def _give_up(self) -> None:
         orphans = list(self._children)
         self._children.clear()
-        self.close()
+        self._close_queue()
+        self.is_closed = True
         for child in orphans:
             reap_later(child)
 
@@ -180,6 +191,10 @@ def _no_loop() -> None:
     return None
 
 
+#: The `fileno` of a queue that is not open; like that of a closed socket it returns -1, and it is one call in C.
+_no_descriptor: Callable[[], int] = functools.partial(int, -1)
+
+
 class PidfdChildWatcher(PollerChildWatcher):
     """Watches the children's pidfds, all of a loop's through one epoll (Linux 5.3 and later).
 
@@ -192,30 +207,46 @@ class PidfdChildWatcher(PollerChildWatcher):
 
 class _PidfdPoller:
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self._epoll: select.epoll | None = None
         self._children: dict[int, Child] = {}
-        self.fileno, self.close = self._epoll.fileno, self._epoll.close
+        self.fileno = _no_descriptor
 
-    def add(self, child: Child) -> None:
+    def add(self, child: Child) -> bool:
         if (pidfd := child.pidfd) is None:
             raise OSError(f"{child!r} has no pidfd")
+        opened = False
+        if (epoll := self._epoll) is None:
+            epoll = self._epoll = select.epoll()
+            self.fileno = epoll.fileno
+            opened = True
         self._children[pidfd] = child
         try:
             # One shot: a dead child that is held is reaped when the hold is released, so a second event is not needed.
-            self._epoll.register(pidfd, select.EPOLLIN | select.EPOLLONESHOT)
+            epoll.register(pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         except OSError:
             del self._children[pidfd]
             raise
+        return opened
 
-    def discard(self, child: Child) -> None:
+    def discard(self, child: Child, close: bool = False) -> None:
         """Take the pidfd out while it is open: a process between clone and exec may hold it after we closed it."""
-        if (pidfd := child.pidfd) is not None and self._children.pop(pidfd, None) is not None:
+        epoll = self._epoll
+        if (pidfd := child.pidfd) is not None and self._children.pop(pidfd, None) is not None and epoll is not None:
             with contextlib.suppress(OSError):
-                self._epoll.unregister(pidfd)
+                epoll.unregister(pidfd)
+        if close and epoll is not None:
+            self._epoll, self.fileno = None, _no_descriptor
+            epoll.close()
+
+    def close(self) -> None:
+        epoll, self._epoll, self.fileno = self._epoll, None, _no_descriptor
+        self._children.clear()
+        if epoll is not None:
+            epoll.close()
 
     def exited(self, most: int) -> Iterable[Child]:
         found: list[Child] = []
-        for pidfd, _ in self._epoll.poll(0, most):
+        for pidfd, _ in () if self._epoll is None else self._epoll.poll(0, most):
             if (child := self._children.get(pidfd)) is not None:
                 found.append(child)
         return found
