@@ -15,6 +15,7 @@ from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._watched import WatchedLoop, attach_watcher, close_loop
 from governess.policies._default import DefaultEventLoopPolicy
+from governess.transports._private_names import make_subprocess_transport
 
 if sys.platform == "win32":
     from governess.policies import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
@@ -234,10 +235,18 @@ def _patch_loop_class(changes: _Changes, loop_class: type[Any]) -> None:
     def close_watched(self: Any) -> None:
         close_loop(self, lambda: close(self))
 
-    for name in ("governess_policy", "_on_close", "_has_run", "_is_closing", "call_on_close", *_STARTERS):
+    for name in ("governess_policy", "is_parents", "_on_close", "_has_run", "_is_closing", "call_on_close", *_STARTERS):
         changes.set(loop_class, name, vars(WatchedLoop)[name])
+    if issubclass(loop_class, asyncio.BaseEventLoop):
+        changes.set(loop_class, "_make_subprocess_transport", make_subprocess_transport)
+        changes.set(loop_class, "__del__", _unless_parents(loop_class.__del__))
     changes.set(loop_class, "run_forever", run_forever_watched)
     changes.set(loop_class, "close", close_watched)
+
+
+def _unless_parents(finalize: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Do as `WatchedLoop.__del__`; a closure, since modules may be gone by then."""
+    return lambda self: None if self.is_parents else finalize(self)
 
 
 _STARTERS = ("subprocess_exec", "subprocess_shell")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from governess.children._per_loop import running_loop
 from governess.children._spawn.command import command_of, shell_command_of
+from governess.transports._private_names import NATIVE_HOOKS
 from governess.transports._start import close_descriptors, start_child, watcher_of
 from governess.watchers._sigchld import SigchldChildWatcher
 
@@ -83,6 +84,12 @@ class WatchedLoop(_Base):
         """Start `program` with `args`; arguments, result and errors are those of asyncio's loops."""
         if shell:
             raise ValueError("shell must be False")
+        hook: Any = getattr(self, "_make_subprocess_transport", None)
+        if getattr(hook, "__func__", hook) not in NATIVE_HOOKS and isinstance(self, asyncio.BaseEventLoop):
+            streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            return await asyncio.BaseEventLoop.subprocess_exec(
+                self, protocol_factory, program, *args, **streams, **options
+            )
         command = command_of((program, *args), stdin, stdout, stderr, options)
         return await start_child(self, protocol_factory, command)
 
@@ -100,6 +107,10 @@ class WatchedLoop(_Base):
         """Start the shell command `cmd`; arguments, result and errors are those of asyncio's loops."""
         if not shell:
             raise ValueError("shell must be True")
+        hook: Any = getattr(self, "_make_subprocess_transport", None)
+        if getattr(hook, "__func__", hook) not in NATIVE_HOOKS and isinstance(self, asyncio.BaseEventLoop):
+            streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            return await asyncio.BaseEventLoop.subprocess_shell(self, protocol_factory, cmd, **streams, **options)
         command = shell_command_of(cmd, stdin, stdout, stderr, options)
         return await start_child(self, protocol_factory, command)
 
@@ -147,12 +158,18 @@ def watched(loop_class: type[LoopT]) -> type[LoopT]:
 def make_watched(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     """Change the class of an existing loop to its `watched` class; return the loop.
 
-    A loop whose class cannot be changed, such as one of a class written in C, stays as it is.
+    A loop whose class cannot be changed, such as one of a class written in C, stays as it is. So does one of a
+    program's own class while the bridge is installed: it inherits all that from asyncio's class.
     """
-    if not isinstance(loop, WatchedLoop):
+    if not isinstance(loop, WatchedLoop) and not _inherits_from_the_bridge(type(loop)):
         with contextlib.suppress(TypeError):
             loop.__class__ = watched(type(loop))
     return loop
+
+
+def _inherits_from_the_bridge(loop_class: type[Any]) -> bool:
+    is_asyncios = issubclass(loop_class, asyncio.BaseEventLoop)
+    return is_asyncios and hasattr(loop_class, "governess_policy") and "governess_policy" not in vars(loop_class)
 
 
 class SelectorEventLoop(WatchedLoop, asyncio.SelectorEventLoop):

@@ -16,7 +16,7 @@ from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
 from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory, factory_of
-from governess.loops._watched import WatchedLoop, make_watched
+from governess.loops._watched import make_watched
 from governess.policies._closing import close_loops, refuse_inside
 from governess.policies._private_names import PrivateNames
 from governess.policies._scopes import Scope, ThreadScope
@@ -124,7 +124,7 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
             raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
         if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which starts children itself
             loop = make_watched(loop)
-            if isinstance(loop, WatchedLoop):
+            if hasattr(loop, "governess_policy"):
                 loop.governess_policy = self
         with self._lock:
             self._loops.add(loop)

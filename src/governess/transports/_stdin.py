@@ -25,6 +25,14 @@ class StdinTransport(asyncio.WriteTransport):
         super().__init__()
         self._transport = transport
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[asyncio.WriteTransport]:  # type: ignore[override]
+        """The class of the loop's transport, for programs that look with `isinstance` on which loop they are."""
+        return type(self._transport)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
     def __repr__(self) -> str:
         return repr(self._transport)
 

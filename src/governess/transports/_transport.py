@@ -27,13 +27,24 @@ from governess.transports._stdin import StdinTransport, TerminalWriter
 if TYPE_CHECKING:
     from governess.transports._start import LoopChildren
 
-__all__ = ["ChildTransport", "tell_exit"]
+__all__ = ["NATIVE_HOOKS", "ChildTransport", "tell_exit"]
 
 logger = logging.getLogger("governess")
 
 
 # The modules whose `connect_read_pipe` a `PipeReader` stands in for. A loop that has another one is asked for it.
 _REPLACED = ("asyncio.base_events", "uvloop.loop")
+
+
+# asyncio's own methods of these names. A loop that has another one gets it called, as by asyncio.
+NATIVE_HOOKS: list[Any] = [
+    None,
+    *(
+        vars(loop_class).get(name)
+        for loop_class in (*asyncio.SelectorEventLoop.__mro__, getattr(asyncio, "ProactorEventLoop", object))
+        for name in ("_make_subprocess_transport", "_child_watcher_callback")
+    ),
+]
 
 
 class ChildTransport(asyncio.SubprocessTransport):
@@ -266,6 +277,8 @@ class ChildTransport(asyncio.SubprocessTransport):
         self._call(self._protocol.process_exited if self._connected else self._end)
         self.has_exited.set()
 
+    _process_exited = process_exited  # asyncio's name, which a loop's own `_child_watcher_callback` knows
+
     async def _wait(self) -> int:
         """Wait for the exit; `asyncio.subprocess.Process.wait` calls this."""
         await self.has_exited.wait()
@@ -323,7 +336,11 @@ def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport])
     if (transport := reference()) is None:
         return
     loop = transport._loop
-    if running_loop() is loop:
+    hook: Any = getattr(loop, "_child_watcher_callback", None)
+    if getattr(hook, "__func__", hook) not in NATIVE_HOOKS:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            hook(pid, returncode, transport)
+    elif running_loop() is loop:
         # Not at once, and in a new context: the caller may be a `poll` that has found the exit.
         loop.call_soon(transport.process_exited, returncode, context=Context())
     else:

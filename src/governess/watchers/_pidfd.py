@@ -30,8 +30,10 @@ BATCH = 64
 class ExitPoller(Protocol):
     """A kernel object that becomes readable when one of its children has exited; it is open while it has children."""
 
-    #: Returns its descriptor.
-    fileno: Callable[[], int]
+    @property
+    def fileno(self) -> Callable[[], int]:
+        """What returns its descriptor; -1 where it is not open."""
+        ...
 
     def add(self, child: Child) -> bool:
         """Take the child in, and return whether that has opened the object; OSError if it cannot be done."""

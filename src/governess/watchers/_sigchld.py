@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import threading
 import warnings
 import weakref
@@ -23,6 +24,8 @@ __all__ = ["MultiLoopChildWatcher", "SafeChildWatcher", "SigchldChildWatcher"]
 
 
 Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger("governess")
 
 
 class SigchldChildWatcher(ChildWatcher):
@@ -148,10 +151,19 @@ class MultiLoopChildWatcher(ChildWatcher):
         super().__init__()
         self._sweepers: PerLoop[_LoopSweeper] = PerLoop()
         self._sweeper_of: dict[Child, _LoopSweeper] = {}
-        self._closed = False
+        self._closed = True
         self._sigchld: SigchldHandler | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._closed = False
         with contextlib.suppress(ValueError):  # not the main thread
             self._sigchld = SigchldHandler(self._call_all)
+
+    def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Open the watcher again, if it was closed and `loop` is a loop, as asyncio's does."""
+        if self._closed and loop is not None:
+            self._open()
 
     def is_active(self) -> bool:
         """Return whether the watcher is open."""
@@ -164,8 +176,9 @@ class MultiLoopChildWatcher(ChildWatcher):
         for sweeper in self._sweepers.values():
             sweeper.stop()
         self._sweepers.clear()
-        if self._sigchld is not None:
-            self._sigchld.restore()
+        sigchld, self._sigchld = self._sigchld, None
+        if sigchld is not None and not sigchld.restore():
+            logger.warning("SIGCHLD handler was changed by outside code")
 
     def _watch(self, child: Child) -> None:
         loop = running_loop()

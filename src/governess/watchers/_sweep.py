@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import logging
 import signal
 import threading
 import time
@@ -22,8 +21,6 @@ from typing import Any
 from governess.children._after_fork import run_after_fork
 
 __all__ = ["SigchldHandler", "Sweeper"]
-
-logger = logging.getLogger("governess")
 
 
 class SigchldHandler:
@@ -38,9 +35,13 @@ class SigchldHandler:
         self._notify = notify
         _dispatcher.add(notify)
 
-    def restore(self) -> None:
-        """Take the request back; the last one puts back the handler that the first one found."""
-        _dispatcher.remove(self._notify)
+    def restore(self) -> bool:
+        """Take the request back; the last one puts back the handler that the first one found.
+
+        Returns:
+            False if other code has set another handler meanwhile, which stays.
+        """
+        return _dispatcher.remove(self._notify)
 
 
 class _Dispatcher:
@@ -66,19 +67,18 @@ class _Dispatcher:
         atexit.register(_forget_all)
         self._notifies += (notify,)
 
-    def remove(self, notify: Callable[[], object]) -> None:
+    def remove(self, notify: Callable[[], object]) -> bool:
         was_there = notify in self._notifies
         self._notifies = tuple(other for other in self._notifies if other != notify)
         if self._notifies:
-            return
+            return True
         if signal.getsignal(signal.SIGCHLD) != self._handle:
-            if was_there:
-                logger.warning("SIGCHLD handler was changed by outside code")
-            return
+            return not was_there
         # ValueError: only the main thread can. Until it asks, the handler stays, and only calls the one before.
         with contextlib.suppress(ValueError):
             # None is a handler that was not set by Python, and cannot be set again.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL if self._before is None else self._before)
+        return True
 
     def forget(self) -> None:
         for notify in self._notifies:

@@ -194,6 +194,48 @@ def test_audit_event(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_fresh(AUDIT)
 
 
+POSIX_SPAWN = """
+    import asyncio, subprocess, sys
+    from governess.children._spawn.command import Command
+    from governess.children._spawn import spawner
+
+    seen = []
+    events = "subprocess.Popen", "os.posix_spawn"
+    sys.addaudithook(lambda event, args: event in events and seen.append((event, *args)))
+
+    async def main():
+        for args, shell, options in [
+            (["/bin/true"], False, {}),
+            (["true"], False, {}),
+            ("true", True, {}),
+            (["/bin/true"], False, {"close_fds": False}),
+            (["/bin/true"], False, {"close_fds": False, "env": {}}),
+            (["/bin/true"], False, {"cwd": "/"}),
+            (["/bin/true"], False, {"umask": 0o22}),
+            (["/bin/true"], False, {"pass_fds": (0,)}),
+            (["/bin/true"], False, {"start_new_session": True}),
+            (["/bin/true"], False, {"process_group": 0}),
+        ]:
+            spawned = (await spawner().spawn(Command(args, shell, None, None, None, options))).claim()
+            spawned.child.wait_for_exit()
+            spawned.child.reap()
+            ours = [*map(repr, seen)]
+            seen.clear()
+            assert subprocess.Popen(args, shell=shell, **options).wait() == 0
+            assert ours == [*map(repr, seen)], (ours, seen)
+            seen.clear()
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_audit_event_of_posix_spawn(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Popen would call os.posix_spawn, the audit event of that is raised too, with the same arguments."""
+    monkeypatch.setenv("GOVERNESS_PURE", pure)
+    run_fresh(POSIX_SPAWN)
+
+
 def test_audit_hook_can_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the audit hook raises is raised, and there is no child."""
     if _native is None:

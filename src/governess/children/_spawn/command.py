@@ -242,10 +242,15 @@ def arguments_of(
     argv = list(command.args) if type(command.args) is tuple and not command.shell else _argv(command, executable)
     program = argv[0] if executable is None else executable
     sys.audit("subprocess.Popen", program, argv, cwd, env)
+    search_path = _search_path(program, env)
+    if search_path is None and _POPEN_USES_POSIX_SPAWN:
+        is_plain = cwd is process_group is user is group is extra_groups is None
+        if is_plain and not pass_fds and not start_new_session and umask < 0:
+            _audit_posix_spawn(program, argv, env, close_fds)
     return (
         tuple(argv),
         program,
-        _search_path(program, env),
+        search_path,
         env,
         cwd,
         tuple(streams),
@@ -264,6 +269,18 @@ def arguments_of(
         _NONE if controlling_terminal is None else controlling_terminal,
         () if rlimits is None else tuple((resource, soft, hard) for resource, (soft, hard) in rlimits.items()),
     )
+
+
+#: Whether `subprocess` calls `os.posix_spawn` on this system for plain commands; from 3.13 on with `close_fds` too.
+_POPEN_USES_POSIX_SPAWN = bool(vars(subprocess).get("_USE_POSIX_SPAWN"))
+_CLOSES_BY_POSIX_SPAWN: bool | None = vars(subprocess).get("_HAVE_POSIX_SPAWN_CLOSEFROM")
+
+
+def _audit_posix_spawn(program: Any, argv: list[Any], env: Any, close_fds: bool) -> None:
+    """Raise the audit event of `os.posix_spawn` where `subprocess.Popen` would use that."""
+    if not close_fds or _CLOSES_BY_POSIX_SPAWN:
+        is_older = _CLOSES_BY_POSIX_SPAWN is None
+        sys.audit("os.posix_spawn", program, argv, os.environ if env is None and is_older else env)
 
 
 def program_of(command: Command) -> Any:
