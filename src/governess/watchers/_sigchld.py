@@ -176,8 +176,7 @@ class MultiLoopChildWatcher(ChildWatcher):
         for sweeper in self._sweepers.values():
             sweeper.stop()
         self._sweepers.clear()
-        sigchld, self._sigchld = self._sigchld, None
-        if sigchld is not None and not sigchld.restore():
+        if self._sigchld is not None and not self._sigchld.restore():
             logger.warning("SIGCHLD handler was changed by outside code")
 
     def _watch(self, child: Child) -> None:
