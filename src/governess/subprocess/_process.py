@@ -141,7 +141,7 @@ class Process(asyncio.subprocess.Process):
 
     async def wait(self) -> Exit:
         """Wait until it has ended, whoever else holds its pipes; return how."""
-        await self._connection.has_exited.wait()
+        await self._connection.when_exited()
         if self._foreground is not None:
             self._foreground.remove(self)
         assert self._child.exit is not None

@@ -33,12 +33,12 @@ class StopWatch:
     """
 
     def __init__(self, transports: Collection[ChildTransport]) -> None:
-        """Look after these children, which live, from `start` on."""
+        """Look after these children, which live, from `start` on; where there is no terminal, nobody is stopped."""
         self._transports = transports
-        self.is_idle = CAN_PEEK
+        self.is_idle = CAN_PEEK and has_terminal()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look until no child lives; where there is no terminal, look never again."""
+        """Look until no child lives, or this process has no terminal any more."""
         self.is_idle = False
         loop.call_later(_INTERVAL, self._look, loop)
 

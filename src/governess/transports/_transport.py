@@ -11,7 +11,6 @@ import os
 import sys
 import warnings
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,6 @@ class ChildTransport(asyncio.SubprocessTransport):
     Attributes:
         child: the child.
         group: the group that it leads, likewise.
-        has_exited: set when its exit is known, whoever else may hold its pipes (cpython#119710).
         pipes: what passes the events of each of its pipes on, by the child's descriptor.
         finished: whether its exit is known and its pipes are closed.
     """
@@ -85,10 +83,10 @@ class ChildTransport(asyncio.SubprocessTransport):
         self.child = spawned.child
         self.group = spawned.group
         self.pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
-        self._pending: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = deque()
+        self._pending: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
         self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
-        self.has_exited = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] | None = None
         self.finished = False
         self._closed = False
 
@@ -112,10 +110,8 @@ class ChildTransport(asyncio.SubprocessTransport):
                 await self._connect_by_loop(number, pipe, end)
         try:
             self._protocol.connection_made(self)
-        except Exception as error:  # as the loop does with those of its callbacks
-            self._loop.call_exception_handler(
-                {"message": f"Exception in {self._protocol!r}.connection_made", "exception": error, "transport": self}
-            )
+        except Exception as error:
+            self._tell_of_failure("connection_made", error)
         finally:
             pending, self._pending = self._pending or (), None
             for callback, args in pending:
@@ -275,13 +271,25 @@ class ChildTransport(asyncio.SubprocessTransport):
             # A watcher that is not ours has reaped it.
             self.child.set_exit(Exit(returncode))
         self._call(self._protocol.process_exited if self._connected else self._end)
-        self.has_exited.set()
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
 
     _process_exited = process_exited  # asyncio's name, which a loop's own `_child_watcher_callback` knows
 
+    def when_exited(self) -> asyncio.Future[None]:
+        """Return a future that is done when the exit is known, whoever else holds the pipes (cpython#119710)."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        if self._returncode is None:
+            self._waiters = [*(self._waiters or ()), waiter]
+        else:
+            waiter.set_result(None)
+        return waiter
+
     async def _wait(self) -> int:
         """Wait for the exit; `asyncio.subprocess.Process.wait` calls this."""
-        await self.has_exited.wait()
+        await self.when_exited()
         assert self._returncode is not None
         return self._returncode
 
@@ -301,14 +309,31 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Pass on data that was read from a pipe."""
-        self._call(self._protocol.pipe_data_received, fd, data)
+        if self._pending is not None:
+            self._pending.append((self._protocol.pipe_data_received, (fd, data)))
+            return
+        try:
+            self._protocol.pipe_data_received(fd, data)
+        except Exception as error:
+            self._tell_of_failure("pipe_data_received", error)
 
     def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
         """Pass on that a pipe is closed."""
-        self._call(self._protocol.pipe_connection_lost, fd, error)
+        if self._pending is not None:
+            self._pending.append((self._protocol.pipe_connection_lost, (fd, error)))
+        else:
+            try:
+                self._protocol.pipe_connection_lost(fd, error)
+            except Exception as failure:
+                self._tell_of_failure("pipe_connection_lost", failure)
         self._connected -= 1
         if self._returncode is not None and not self._connected:
             self._call(self._lose_connection)
+
+    def _tell_of_failure(self, name: str, error: Exception) -> None:
+        """Tell the loop's handler of an exception of the protocol, as the loop does with those of its callbacks."""
+        message = f"Exception in {self._protocol!r}.{name}"
+        self._loop.call_exception_handler({"message": message, "exception": error, "transport": self})
 
     def pause_writing(self) -> None:
         """Pass on that the child's standard input is full."""
