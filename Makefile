@@ -51,6 +51,7 @@ lint: $(VENV)/.dev ## style, floors, spelling
 types: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/python tests/typing/doc_blocks.py build/doc_blocks && $(BIN)/pyright build/doc_blocks
 
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html

@@ -302,3 +302,22 @@ def _lives(pid: int) -> bool:
             return file.read().rpartition(b")")[2].split()[0] not in b"ZX"
     except FileNotFoundError:
         return False
+
+
+def test_habits_of_subprocess() -> None:
+    """A list as the first argument and capture_output=True are accepted; what is written in another way says how."""
+    assert asyncio.run(run_program(["echo", "a b"], capture_output=True)).stdout == b"a b\n"
+    off = {"shell": False, "text": None, "universal_newlines": False}
+    assert asyncio.run(run_program("echo", **off)).exit == 0
+    for wrong, advice in (
+        ({"shell": True}, "run('sh', '-c', line)"),
+        ({"text": True}, "encoding='utf-8'"),
+        ({"universal_newlines": True}, "encoding='utf-8'"),
+        ({"capture_output": False}, "capture=False"),
+        ({"cwdd": 4}, "a child has no option 'cwdd'"),
+    ):
+        call: Any = run_program("echo", **wrong)
+        with pytest.raises(TypeError, match=re.escape(advice)):
+            asyncio.run(call)
+    with pytest.raises(TypeError, match="there is no program to start"):
+        asyncio.run(run_program([]))

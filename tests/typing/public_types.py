@@ -232,7 +232,7 @@ else:
     from governess import Child
     from governess.watchers import WatcherChoice, choose_watcher, get_watcher_class
 
-    assert_type(exit.rusage, resource.struct_rusage | None)
+    assert_type(exit.rusage, resource.struct_rusage | Any)
 
     assert_type(children(), list[Child])
     for child in children():
@@ -311,25 +311,34 @@ else:
         assert_type((await run_program("true")).stdout, bytes)
         assert_type((await run_program("true", encoding="utf-8")).stderr, str)
         assert_type((await run_program("true")).exit, Exit)
-        assert_type((await run_program("true")).rusage, resource.struct_rusage | None)
+        assert_type((await run_program("true")).rusage, resource.struct_rusage | Any)
         await run_program("cat", input=b"", encoding="utf-8")  # type: ignore[call-overload]  # pyright: ignore
         await run_program("cat", input="")  # type: ignore[call-overload]  # pyright: ignore
+
+        await run_program("true", cwdd=4)  # type: ignore[call-overload]  # pyright: ignore
+        await run_program("true", shell=True)  # type: ignore[call-overload]  # pyright: ignore
+        await run_program("true", grace="no")  # type: ignore[call-overload]  # pyright: ignore
+        start_program("true", cwdd=4)  # type: ignore[call-arg]  # pyright: ignore
+        cmd("true", shell=True)  # type: ignore[call-arg]  # pyright: ignore
+        await ProcessPool(1).start("true", grace="no")  # type: ignore[arg-type]  # pyright: ignore
+        await create_subprocess_exec("true", cwdd=4)  # type: ignore[call-arg]  # pyright: ignore
+        assert_type(await run_program(["echo", "a"], cwd="/", env={"A": "b"}, capture_output=True), Completed[bytes])
 
         process = await create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
         assert_type(process, Process)
         asyncios: list[asyncio.subprocess.Process] = [await create_subprocess_shell("true")]
         assert asyncios
-        assert_type(process.stdout, Reader | None)
-        assert_type(process.stdin, asyncio.StreamWriter | None)
-        assert_type(process.exit, Exit | None)
+        assert_type(process.stdout, Reader | Any)
+        assert_type(process.stdin, asyncio.StreamWriter | Any)
+        assert_type(process.exit, Exit | Any)
         assert_type(await process.wait(), Exit)
         assert_type(process.poll(), Exit | None)
         assert_type(await process.end(grace=1.5), Exit | None)
         assert_type(process.usage(), Usage)
-        assert process.stdout is not None
-        async for line in process.stdout.lines():
+        reader: Reader = process.stdout
+        async for line in reader.lines():
             assert_type(line, bytes)
-        async for text in process.stdout.lines("utf-8"):
+        async for text in reader.lines("utf-8"):
             assert_type(text, str)
         async for merged in process.merged_lines():
             assert_type(merged, Line[bytes])
@@ -349,7 +358,7 @@ else:
         except ProcessTimeout as late:
             timeouts: list[TimeoutError] = [late]
             assert timeouts
-            assert_type(late.exit, Exit | None)
+            assert_type(late.exit, Exit | Any)
 
     from governess.files import FileWatcher
     from governess.subprocess import (
@@ -375,7 +384,7 @@ else:
         assert_type((await line.run()).exits, tuple[Exit, ...])
         async with line.start(stdout=PIPE) as flow:
             assert_type(flow, Flow)
-            assert_type(flow.stdout, Reader | None)
+            assert_type(flow.stdout, Reader | Any)
             assert_type(await flow.wait(), Exit)
 
         async with ProcessPool(max_children=2) as pool:

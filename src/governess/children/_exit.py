@@ -20,9 +20,24 @@ if TYPE_CHECKING:
     if sys.platform != "win32":
         import resource
 
-__all__ = ["CAN_PEEK", "Exit", "State", "exit_of", "exit_of_reaped", "peek", "state_of", "take_exit", "warn_of_theft"]
+__all__ = [
+    "CAN_PEEK",
+    "Exit",
+    "MaybeNone",
+    "State",
+    "exit_of",
+    "exit_of_reaped",
+    "peek",
+    "state_of",
+    "take_exit",
+    "warn_of_theft",
+]
 
 logger = logging.getLogger("governess")
+
+#: Stands in a type for a None that the caller can exclude: that knows whether there is a pipe, and when a child has
+#: ended. Type checkers let its use pass; typeshed has the same name for it.
+MaybeNone = Any
 
 LOST = 255  # what asyncio reports for a status that it cannot know
 
@@ -39,7 +54,7 @@ class Exit(int):
         lost: whether somebody else reaped the child and its status cannot be known; the value is then 255.
     """
 
-    rusage: resource.struct_rusage | None
+    rusage: resource.struct_rusage | MaybeNone
     core_dumped: bool = False
     lost: bool = False
 

@@ -7,11 +7,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
+from governess.subprocess._options import CommandRunOptions, StartOptions, words_of
 from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
 from governess.subprocess._protocol import ChildProtocol, Collector
@@ -43,13 +44,15 @@ class Cmd:
     def __ror__(self, other: Words) -> Pipeline:
         return pipeline(*_stages(other), self)
 
-    def start(self, **options: Any) -> Start:
-        """Start it for the length of a block, as `start` does."""
-        return start(*self.argv, **(self.options | options))
+    def start(self, **options: Unpack[StartOptions]) -> Start:
+        """Start it for the length of a block, as `start` does; the options are added to its own."""
+        together: Any = {**self.options, **options}
+        return start(*self.argv, **together)
 
-    async def run(self, **options: Any) -> Completed[Any]:
-        """Run it to its end, as `run` does."""
-        completed: Completed[Any] = await run(*self.argv, **(self.options | options))
+    async def run(self, **options: Unpack[CommandRunOptions]) -> Completed[Any]:
+        """Run it to its end, as `run` does; the options are added to its own."""
+        together: Any = {**self.options, **options}
+        completed: Completed[Any] = await run(*self.argv, **together)
         return completed
 
 
@@ -220,19 +223,17 @@ class Pipeline:
         return words[1:]
 
 
-def cmd(*argv: Program, **options: Any) -> Cmd:
+def cmd(*argv: Program | Sequence[Program], **options: Unpack[StartOptions]) -> Cmd:
     """Return a command, which can be joined with others by ``|``.
 
     Args:
-        *argv: the program and its arguments.
+        *argv: the program and its arguments; a list of them will do, too.
         **options: as in `start`.
 
     Raises:
         TypeError: there is no program.
     """
-    if not argv:
-        raise TypeError("there is no program to start")
-    return Cmd(argv, options)
+    return Cmd(words_of(argv), dict(options))
 
 
 def pipeline(*commands: Cmd | Words) -> Pipeline:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from governess.children._child import Child
-from governess.children._exit import Exit
+from governess.children._exit import Exit, MaybeNone
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
 from governess.subprocess._foreground import Foreground
@@ -57,12 +57,12 @@ class Flow:
         return f"<Flow {' | '.join(map(repr, self.processes))}>"
 
     @property
-    def stdin(self) -> asyncio.StreamWriter | None:
+    def stdin(self) -> asyncio.StreamWriter | MaybeNone:
         """What writes to the first program, if that has a pipe."""
         return self.processes[0].stdin
 
     @property
-    def stdout(self) -> Reader | None:
+    def stdout(self) -> Reader | MaybeNone:
         """What reads from the last program, if that has a pipe."""
         return self.processes[-1].stdout
 
@@ -72,12 +72,12 @@ class Flow:
         return tuple(process.exit for process in self.processes)
 
     @property
-    def first_failure(self) -> Process | None:
+    def first_failure(self) -> Process | MaybeNone:
         """The program that failed first; None if there is none."""
         return self._first_failure
 
     @property
-    def exit(self) -> Exit | None:
+    def exit(self) -> Exit | MaybeNone:
         """How the program ended that failed first; else how the last one did; None while any runs."""
         if not all(exit is not None for exit in self.exits):
             return None

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program
+from governess.subprocess._options import StartOptions
 from governess.subprocess._process import Process
 from governess.subprocess._start import Start, start
 from governess.subprocess._together import cancel_all, run_both, wait_for_all
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
 __all__ = ["PoolExit", "ProcessPool"]
 
@@ -65,7 +66,7 @@ class ProcessPool:
         """The children that run, the oldest first."""
         return tuple(self._running)
 
-    async def start(self, *argv: Program, **options: Any) -> Process:
+    async def start(self, *argv: Program | Sequence[Program], **options: Unpack[StartOptions]) -> Process:
         """Start a program as soon as there is a place for it.
 
         Its place is free again when it has ended, and with it the process group that it leads.

@@ -6,11 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from governess.children._callbacks import refuse_coroutine_function
 from governess.children._child import Child
-from governess.children._exit import Exit
+from governess.children._exit import Exit, MaybeNone
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
@@ -18,6 +18,7 @@ from governess.subprocess._end import EndBounds, end_process, is_over
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
 from governess.subprocess._lines import Line, LineIterator, MergedLines
+from governess.subprocess._options import ExecOptions
 from governess.subprocess._output import LIMIT, Reader, Streams
 from governess.subprocess._protocol import ChildProtocol
 from governess.subprocess._pty import in_terminal, set_window_size
@@ -36,7 +37,7 @@ async def create_subprocess_exec(
     stdout: Stdio = None,
     stderr: Stdio = None,
     limit: int = LIMIT,
-    **options: Any,
+    **options: Unpack[ExecOptions],
 ) -> Process:
     """Start a program in the running loop, whichever it is.
 
@@ -69,7 +70,7 @@ async def create_subprocess_shell(
     stdout: Stdio = None,
     stderr: Stdio = None,
     limit: int = LIMIT,
-    **options: Any,
+    **options: Unpack[ExecOptions],
 ) -> Process:
     """Start a line of the shell in the running loop; arguments and errors as in `create_subprocess_exec`."""
     return await create(
@@ -99,9 +100,9 @@ class Process(asyncio.subprocess.Process):
         stderr: likewise.
     """
 
-    stdin: asyncio.StreamWriter | None
-    stdout: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
-    stderr: Reader | None  # pyright: ignore[reportIncompatibleVariableOverride]
+    stdin: asyncio.StreamWriter | MaybeNone
+    stdout: Reader | MaybeNone  # pyright: ignore[reportIncompatibleVariableOverride]
+    stderr: Reader | MaybeNone  # pyright: ignore[reportIncompatibleVariableOverride]
     #: What has given it the terminal.
     _foreground: Foreground | None = None
 
@@ -126,7 +127,7 @@ class Process(asyncio.subprocess.Process):
         return self._child.argv
 
     @property
-    def exit(self) -> Exit | None:
+    def exit(self) -> Exit | MaybeNone:
         """How it ended; None while that is not known. It is the `returncode`, and knows more."""
         return self._child.exit
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from governess.children._exit import Exit
+from governess.children._exit import Exit, MaybeNone
 
 if TYPE_CHECKING:
     import resource
@@ -66,7 +66,7 @@ class Completed(Generic[OutputT]):
             raise ProcessError(self)
 
     @property
-    def rusage(self) -> resource.struct_rusage | None:
+    def rusage(self) -> resource.struct_rusage | MaybeNone:
         """The resources that it used, and the children that it has waited for; None where they are not known."""
         return self.exit.rusage
 
@@ -132,7 +132,7 @@ class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
 
     def __init__(self, cmd: tuple[Any, ...], timeout: float, exit: Exit | None, stdout: Any, stderr: Any) -> None:
         super().__init__(cmd, timeout, stdout, stderr)
-        self.exit = exit
+        self.exit: Exit | MaybeNone = exit
         self.args = (str(self),)  # of several arguments OSError would make an errno and names of files
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -165,7 +165,7 @@ class CompletedPipeline(Generic[OutputT]):
     """
 
     commands: tuple[Completed[Any], ...]
-    first_failure: Completed[Any] | None
+    first_failure: Completed[Any] | MaybeNone
     duration: float
 
     @property

@@ -8,15 +8,16 @@ import contextlib
 import re
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._lines import BinaryFile, LineListener, copy_to_parents_output, listeners_of
+from governess.subprocess._options import RunOptions, words_of
 from governess.subprocess._process import Process
 from governess.subprocess._protocol import Collector, text_of
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout, TerminalRequired
@@ -29,36 +30,36 @@ __all__ = ["run"]
 
 @overload
 async def run(
-    *argv: Program,
+    *argv: Program | Sequence[Program],
     input: Buffer | None = None,
     capture: Literal[True] = True,
     encoding: None = None,
     check: bool = False,
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Completed[bytes]: ...
 @overload
 async def run(
-    *argv: Program,
+    *argv: Program | Sequence[Program],
     input: str | None = None,
     capture: Literal[True] = True,
     encoding: str,
     check: bool = False,
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Completed[str]: ...
 @overload
 async def run(
-    *argv: Program,
+    *argv: Program | Sequence[Program],
     input: Buffer | str | None = None,
     capture: Literal[False],
     encoding: str | None = None,
     check: bool = False,
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Completed[None]: ...
 async def run(
-    *argv: Program,
+    *argv: Program | Sequence[Program],
     input: Any = None,
     capture: bool = True,
     encoding: str | None = None,
@@ -80,7 +81,7 @@ async def run(
     """Run a program to its end, and then end what is left of the process group that it leads.
 
     Args:
-        *argv: the program and its arguments.
+        *argv: the program and its arguments; a list of them will do, too.
         input: what it reads from its standard input.
         capture: whether to keep what it writes; else that goes where the parent's goes, also what comes from a terminal
             of its own (``pty=True``).
@@ -110,10 +111,14 @@ async def run(
         OSError: as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
             pipe for `tee` or `on_line`; `foreground` is given with `session` or `pty`.
-        TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function.
+        TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function; there is
+            no such option, and what is written in its place.
         LookupError: there is no such encoding.
         UnicodeError: what it wrote is not in that encoding, or the input cannot be encoded.
     """
+    if options.get("capture_output") is True:  # a habit of `subprocess.run`, and what is done anyway
+        del options["capture_output"]
+    words = words_of(argv)
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
     data = input_bytes(input, encoding, errors)
@@ -127,7 +132,7 @@ async def run(
         stdin = PIPE
     elif foreground and stdin is NO_INPUT:
         stdin = None
-    command = group_command(argv, stdin, stdout, stderr, session, options)
+    command = group_command(words, stdin, stdout, stderr, session, options)
     listeners = listeners_of(tee, on_line, encoding, errors) if listens else []
     if not capture and stdout is None and options.get("pty"):
         listeners.append(copy_to_parents_output)
@@ -143,9 +148,9 @@ async def run(
             raise
         texts = execution.outputs(capture, encoding, "replace")  # a character may be cut off
         if execution.stop:
-            raise TerminalRequired(execution.completed(argv, *texts), execution.stop) from None
-        raise ProcessTimeout(argv, timeout or 0, execution.exit, *texts) from None
-    completed = execution.completed(argv, *execution.outputs(capture, encoding, errors))
+            raise TerminalRequired(execution.completed(words, *texts), execution.stop) from None
+        raise ProcessTimeout(words, timeout or 0, execution.exit, *texts) from None
+    completed = execution.completed(words, *execution.outputs(capture, encoding, errors))
     if check and completed.exit != 0:
         raise ProcessError(completed)
     return completed

@@ -7,16 +7,17 @@ import re
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from governess.children._spawn.command import Command, Program, Stdio, command_of
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import child_options
 from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
+from governess.subprocess._options import ChildOptions, without_habits, words_of
 from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._process import Process, create
 from governess.subprocess._protocol import ChildProtocol
@@ -32,7 +33,7 @@ NO_INPUT: Final = _NoInput(DEVNULL)
 
 
 def start(
-    *argv: Program,
+    *argv: Program | Sequence[Program],
     stdin: Stdio = NO_INPUT,
     stdout: Stdio = None,
     stderr: Stdio = None,
@@ -44,7 +45,7 @@ def start(
     tee: BinaryFile | None = None,
     on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None = None,
     limit: int = LIMIT,
-    **options: Any,
+    **options: Unpack[ChildOptions],
 ) -> Start:
     """Start a program for the length of a block, in ``async with``, whose value is the `Process`.
 
@@ -53,7 +54,7 @@ def start(
     bounded. A second cancellation cuts the grace short. `Process.detach` lets the child go.
 
     Args:
-        *argv: the program and its arguments.
+        *argv: the program and its arguments; a list of them will do, too.
         stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
             DEVNULL; with `foreground` it is None.
         stdout: likewise.
@@ -77,14 +78,15 @@ def start(
         OSError: on entering the block, as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes; there is no pipe for `tee` or `on_line`;
             `foreground` is given with `session` or `pty`.
-        TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`.
+        TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`; there
+            is no such option, and what is written in its place.
     """
     if (tee or on_line) is not None and PIPE not in (stdout, stderr):
         raise ValueError("tee and on_line take what comes from a pipe: give stdout=PIPE or stderr=PIPE")
     terminal = foreground_of(session, options) if foreground else None
     if foreground and stdin is NO_INPUT:
         stdin = None
-    command = group_command(argv, stdin, stdout, stderr, session, options)
+    command = group_command(words_of(argv), stdin, stdout, stderr, session, options)
     bounds = EndBounds(grace, kill_timeout, drain)
     return Start(command, partial(Streams, limit, listeners_of(tee, on_line)), bounds, terminal)
 
@@ -108,12 +110,10 @@ def group_command(
     """Return the command of a child that leads a process group, which can be signalled after the child has exited.
 
     Raises:
-        TypeError: there is no program; an option would give it another group.
+        TypeError: an option would give it another group, or is written in another way here.
         ValueError: an option would make the streams anything but bytes.
     """
-    if not argv:
-        raise TypeError("there is no program to start")
-    return leading_group(command_of, argv, stdin, stdout, stderr, session, options)
+    return leading_group(command_of, argv, stdin, stdout, stderr, session, without_habits(options))
 
 
 def leading_group(
