@@ -26,7 +26,7 @@ from governess.subprocess._results import (
     TerminalRequired,
 )
 from governess.subprocess._start import group_command
-from governess.subprocess._together import cancel_all, run_both, wait_for_all
+from governess.subprocess._together import cancel_all, own_task, results_of, run_both, wait_for_all
 from governess.transports._write_buffer import Buffer
 
 __all__ = ["Flow", "FlowStart", "run_pipeline"]
@@ -51,7 +51,7 @@ class Flow:
         self.processes = tuple(processes)
         self._grace = grace
         self._first_failure: Process | None = None
-        self._over = asyncio.ensure_future(self._attend())
+        self._over = own_task(self._attend())
 
     def __repr__(self) -> str:
         return f"<Flow {' | '.join(map(repr, self.processes))}>"
@@ -110,13 +110,13 @@ class Flow:
         await asyncio.wait((self._over,))
 
     async def _attend(self) -> None:
-        tasks = {asyncio.ensure_future(process.wait()): process for process in self.processes}
+        tasks = {own_task(process.wait()): process for process in self.processes}
         running = set(tasks)
         try:
             while running and self._first_failure is None:
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 self._look_for_a_failure()
-            ends = [asyncio.ensure_future(terminate(tasks[task], self._grace)) for task in running]
+            ends = [own_task(terminate(tasks[task], self._grace)) for task in running]
             await wait_for_all([*ends, *running])
         finally:
             cancel_all(running)
@@ -209,7 +209,7 @@ class FlowStart:
 
 
 async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:
-    ends = [asyncio.ensure_future(process._end(bounds)) for process in processes if not process.is_detached]
+    ends = [own_task(process._end(bounds)) for process in processes if not process.is_detached]
     await wait_for_all(ends)
     for end in ends:
         end.result()
@@ -269,7 +269,7 @@ class _Execution:
             await self._flow.wait()
             timer.reschedule(None)
             self._duration = time.monotonic() - started
-            await asyncio.gather(*(output_ended(process, drain) for process in processes))
+            await results_of(*(output_ended(process, drain) for process in processes))
 
     def _give_up(self, child: Child, stop: int) -> None:
         """End all of it now: nobody can continue the child where it could use the terminal."""

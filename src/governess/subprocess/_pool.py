@@ -13,7 +13,7 @@ from governess.children._spawn.command import Program
 from governess.subprocess._options import StartOptions
 from governess.subprocess._process import Process
 from governess.subprocess._start import Start, start
-from governess.subprocess._together import cancel_all, run_both, wait_for_all
+from governess.subprocess._together import cancel_all, own_task, run_both, wait_for_all
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -88,7 +88,7 @@ class ProcessPool:
             except BaseException:
                 self._give_place()
                 raise
-            task = self._running[process] = asyncio.ensure_future(self._attend(process, block))
+            task = self._running[process] = own_task(self._attend(process, block))
         finally:
             self._starting -= 1
             self._tell_news()
@@ -177,7 +177,7 @@ class ProcessPool:
 
 
 async def _either(*endings: Coroutine[Any, Any, object]) -> None:
-    tasks = [asyncio.ensure_future(ending) for ending in endings]
+    tasks = [own_task(ending) for ending in endings]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -22,7 +22,7 @@ from governess.subprocess._process import Process
 from governess.subprocess._protocol import Collector, text_of
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout, TerminalRequired
 from governess.subprocess._start import NO_INPUT, Start, foreground_of, group_command
-from governess.subprocess._together import cancel_all
+from governess.subprocess._together import cancel_all, own_task
 from governess.transports._write_buffer import Buffer, flat
 
 __all__ = ["run"]
@@ -227,7 +227,7 @@ class _Execution:
 
 async def _wait_unless_failed(process: Process) -> None:
     """Wait until it has ended; raise what a listener to its output has raised."""
-    waiting = asyncio.ensure_future(process.wait())
+    waiting = own_task(process.wait())
     failure = process._streams.failure
     assert failure is not None
     try:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-__all__ = ["cancel_all", "results_of", "run_both", "wait_for_all"]
+__all__ = ["cancel_all", "own_task", "results_of", "run_both", "wait_for_all"]
+
+
+def own_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Make a task of the running loop for work of this package.
+
+    In a limited loop it needs no slot: the caller's task, which waits for it, may have the last one.
+    """
+    loop = asyncio.get_running_loop()
+    create_task: Callable[..., asyncio.Task[Any]] = getattr(loop, "create_exempt_task", loop.create_task)
+    return create_task(coroutine)
 
 
 async def run_both(first: Coroutine[Any, Any, object], second: Coroutine[Any, Any, object]) -> None:
@@ -51,7 +61,7 @@ async def wait_for_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 async def results_of(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
     """Return the results of all coroutines; none of them runs on afterwards."""
-    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    tasks = [own_task(each) for each in coroutines]
     try:
         return await asyncio.gather(*tasks)
     finally:

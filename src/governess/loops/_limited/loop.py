@@ -32,7 +32,7 @@ class LimitedLoop(_Base):
 
     max_tasks = DEFAULT
     _limiter: SlotLimiter | None = None
-    _next_is_main = False
+    _next_is_exempt = False
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Create a task that starts when it has acquired a slot; arguments and errors are those of asyncio's loops."""
@@ -41,15 +41,23 @@ class LimitedLoop(_Base):
         if self._limiter is None:
             self._limiter = SlotLimiter(self.max_tasks)
         wrapper = LimitedCoroutine(coro, self._limiter, self)
-        if self._next_is_main:
-            self._next_is_main = False
+        if self._next_is_exempt:
+            self._next_is_exempt = False
             wrapper.slot.is_exempt = True
         return super().create_task(wrapper, **options)
+
+    def create_exempt_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Create a task that needs no slot; arguments and errors are those of `create_task`."""
+        self._next_is_exempt = True
+        try:
+            return self.create_task(coro, **options)
+        finally:
+            self._next_is_exempt = False
 
     def run_until_complete(self, future: Any) -> Any:
         """Run until the future is done; a coroutine or a task runs without a slot."""
         if not asyncio.isfuture(future):
-            self._next_is_main = True
+            self._next_is_exempt = True
         elif (
             isinstance(future, asyncio.Task)
             and isinstance(wrapper := future.get_coro(), LimitedCoroutine)
@@ -59,7 +67,7 @@ class LimitedLoop(_Base):
         try:
             return super().run_until_complete(future)
         finally:
-            self._next_is_main = False
+            self._next_is_exempt = False
 
 
 def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type[LoopT]:
