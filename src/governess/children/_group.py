@@ -76,10 +76,17 @@ class Group:
             ProcessLookupError: the group has no process, as far as is known.
             PermissionError: no process in it may be signalled.
         """
-        if self._pidfd is not None:
+        if self._pidfd is None:
+            self.leader.signal_group(number)
+            return
+        try:
             # The group that this process leads or has led, also when it is reaped, and its number another's.
             signal.pidfd_send_signal(self._pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
-        else:
+        except ProcessLookupError:
+            raise
+        except OSError:  # a sandbox refuses the call by now, or the processes are another user's: the number tells
+            if self.leader.exit is not None:
+                raise
             self.leader.signal_group(number)
 
     def kill(self) -> None:

@@ -1,0 +1,316 @@
+"""One round, in a process of its own: `python -m campaign.worker SEED ROUND BUILD FOLDER REPORT [BATCH]`.
+
+It writes a line of JSON into the report for each batch, and a last one about its memory. A batch that does not end in
+its time is a hang: the stacks of all threads go to standard error, and the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import governess
+from campaign import hazards
+from campaign.build import Programs
+from campaign.case import Case, Verdict, attempt, explained
+from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
+from campaign.faults import FAULTS, Shim
+from campaign.plan import Plan, plan_of
+from campaign.scenarios import SCENARIOS
+from campaign.settings import make_policy, run_in_place
+from governess.children._spawn import spawner
+
+__all__ = ["HANG", "PATIENCE", "Worker", "main"]
+
+#: Seconds that a batch may take, and that its threads and children have to end by themselves.
+HANG, PATIENCE = 90.0, 10.0
+
+#: How much more a round may have at its end than after a third of it.
+MORE_BYTES, MORE_OBJECTS = 12 * 2**20, 3000
+
+
+class Worker:
+    """Runs the batches of a round."""
+
+    def __init__(self, plan: Plan, programs: Programs, folder: Path, mark: str) -> None:
+        """Be ready for the round of the plan; `folder` is for temporary files."""
+        self.plan = plan
+        self.programs = programs
+        self.folder = folder
+        self.mark = mark
+        self.scenarios = dict(SCENARIOS)
+        self.shim = Shim(programs.shim) if "faults" in plan.hazard else None
+        if self.shim is not None:
+            self.shim.spare(library="uvloop/loop")
+        self.policy = make_policy(plan)
+        self.children = 0
+        self.before: Snapshot | None = None
+        self._uncaught: list[tuple[str, BaseException | None]] = []
+        if plan.watcher == "fast" or "thief" in plan.hazard:  # who reap the children of others
+            del self.scenarios["watch_a_stranger"]
+
+    def prepare(self) -> None:
+        """Run each scenario once, so that what comes once is there, and look at what there is."""
+        self._listen()
+        verdict = Verdict()
+        rng = self.plan.rng("prepare")
+
+        async def main(number: int) -> None:
+            for name, (scenario, _) in self.scenarios.items():
+                await attempt(name, scenario, self._case(rng, verdict))
+
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        run_in_place(self.plan, self.policy, main)
+        if verdict.problems:
+            raise RuntimeError("\n".join(verdict.problems))
+        gc.collect()
+        self.before = Snapshot.take(self.mark, self.folder)
+
+    def run_batch(self, batch: int) -> dict[str, Any]:
+        """Run a batch, and look for what it has left behind; return what came of it."""
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        self._uncaught.clear()
+        started_before = self.children
+        rng = self.plan.rng(batch)
+        verdict, errors = Verdict(), frozenset[int]()
+        self._choose_way(rng)
+        if self.shim is not None:
+            self._choose_faults(rng)
+            errors = self.shim.errors
+        stolen = self._run(rng, verdict, errors)
+        faults = self.shim.end() if self.shim is not None else Counter()
+        self._check_uncaught(verdict, errors)
+        self._check_leaks(verdict)
+        self._check_health(verdict)
+        if verdict.problems and self.shim is not None:
+            verdict.problems.append(f"faults: {self.shim.describe()}")
+        return {
+            "batch": batch,
+            "children": self.children - started_before,
+            "faults": [[*key, number] for key, number in faults.items()],
+            "stolen": stolen,
+            "done": verdict.done,
+            "surfaced": verdict.surfaced,
+            "lost": verdict.lost,
+            "problems": verdict.problems,
+        }
+
+    # ---- a batch ----
+
+    def _run(self, rng: random.Random, verdict: Verdict, errors: frozenset[int]) -> int:
+        """Run the scenarios amid the hazards; return how many children a thief has reaped."""
+        hazard = self.plan.hazard
+        stays_armed = rng.random() < 0.3
+        seeds = [rng.getrandbits(64) for _ in range(3)]
+        taken = None
+
+        async def main(number: int) -> None:
+            await self._cases(random.Random(seeds[number]), verdict, errors)
+            if self.shim is not None and not stays_armed:
+                self.shim.pause()
+
+        with contextlib.ExitStack() as stack:
+            if "thief" in hazard:
+                before = self._taken
+                taken = stack.enter_context(hazards.thief(self.programs.thief, rng))
+            if hazard == "forks":
+                stack.enter_context(hazards.forks(rng, str(self.programs.child), verdict.problems))
+            if hazard == "raising signals":
+                stack.enter_context(hazards.interrupted(rng, 0.1))
+            try:
+                if hazard == "closed loops":
+                    self._run_and_close(rng, main)
+                else:
+                    run_in_place(self.plan, self.policy, main)
+            except Exception as error:
+                if (reason := explained(error, errors)) is None:
+                    raise
+                verdict.surfaced[f"the loop: {reason}"] += 1
+        if taken is None:
+            return 0
+        self._taken = taken()
+        return self._taken - before
+
+    _taken = 0
+
+    async def _cases(self, rng: random.Random, verdict: Verdict, errors: frozenset[int]) -> None:
+        gate = asyncio.Semaphore(self.plan.at_once)
+        names = rng.choices(list(self.scenarios), [weight for _, weight in self.scenarios.values()], k=self.plan.cases)
+
+        async def one(name: str, seed: int) -> None:
+            async with gate:
+                case = self._case(random.Random(seed), verdict, errors)
+                await attempt(name, self.scenarios[name][0], case)
+
+        tasks = [asyncio.ensure_future(one(name, rng.getrandbits(64))) for name in names]
+        if self.shim is not None:
+            self.shim.resume()
+        await asyncio.gather(*tasks)
+
+    def _run_and_close(self, rng: random.Random, main: Any) -> None:
+        """Close the loop while the scenarios run."""
+        loop = self.policy.new_event_loop()
+        try:
+            task = loop.create_task(main(0))
+            loop.run_until_complete(asyncio.wait([task], timeout=rng.random() * 0.1))
+        finally:
+            loop.close()
+
+    def _case(self, rng: random.Random, verdict: Verdict, errors: frozenset[int] = frozenset()) -> Case:
+        # From birth: it tells the exit, whoever has reaped the child. One that comes later may be too late.
+        has_pidfd = self._has_pidfd_from_birth and not errors
+        return Case(
+            rng=rng,
+            program=str(self.programs.child),
+            folder=self.folder,
+            verdict=verdict,
+            errors=errors,
+            may_lose="thief" in self.plan.hazard and not has_pidfd,
+            keeps_groups=has_pidfd or not ("thief" in self.plan.hazard or self.plan.watcher == "fast"),
+            has_native=spawner().name == "native",
+            may_be_slow=self.plan.hazard == "stops",
+        )
+
+    def _choose_faults(self, rng: random.Random) -> None:
+        """Choose the faults: one alone, or a rain of them."""
+        assert self.shim is not None
+        if rng.random() < 0.3:
+            fault = rng.choice(FAULTS)
+            self.shim.choose_one(fault, rng.choice(fault.errors), rng.randint(1, 30))
+        else:
+            self.shim.choose(rng, rng.choice((0.003, 0.03, 0.3)), rng.choice((3, 10, 30)))
+
+    _has_pidfd_from_birth = False
+
+    def _choose_way(self, rng: random.Random) -> None:
+        """Begin with the best way to start a child again, or with another one."""
+        if self.plan.pure:
+            return
+        with contextlib.suppress(ImportError):
+            from governess.children._spawn import _native
+
+            way = rng.choices(["clone with a pidfd", "vfork with a pidfd", "clone", "vfork"], [7, 1, 1, 1])[0]
+            _native.set_way(way)
+            self._has_pidfd_from_birth = way.endswith("with a pidfd")
+
+    # ---- what nobody has caught ----
+
+    def _listen(self) -> None:
+        """Note what is logged as an error, cannot be raised, or ends a thread."""
+        note = self._uncaught.append
+
+        class Listener(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                error = record.exc_info[1] if record.exc_info else None
+                note((f"logged by {record.name}: {record.getMessage()}", error))
+
+        logging.getLogger().addHandler(Listener(logging.ERROR))
+        sys.unraisablehook = lambda what: note((f"not raised, in {what.object!r}", what.exc_value))
+        threading.excepthook = lambda what: note((f"the end of {what.thread!r}", what.exc_value))
+        warnings.simplefilter("error", ResourceWarning)
+
+    def _check_uncaught(self, verdict: Verdict, errors: frozenset[int]) -> None:
+        gc.collect()
+        for text, error in self._uncaught:
+            if self._is_applications_own(text, error, verdict):
+                continue
+            if error is not None and (reason := explained(error, errors)) is not None:
+                verdict.surfaced[f"told: {reason}"] += 1
+                continue
+            trace = "" if error is None else "".join(traceback.format_exception(error))
+            verdict.problems.append(f"{text}\n{trace}")
+        self._uncaught.clear()
+
+    def _is_applications_own(self, text: str, error: BaseException | None, verdict: Verdict) -> bool:
+        """Return whether that is what a loop or an interpreter says of a program that has left something open."""
+        if self.plan.hazard == "raising signals":
+            return True
+        if isinstance(error, ResourceWarning):
+            return self.plan.hazard == "closed loops" or verdict.done["drop"] > 0
+        return self.plan.hazard == "closed loops" and "Task was destroyed" in text
+
+    def _check_leaks(self, verdict: Verdict) -> None:
+        """Look for what is left behind; tell of it once."""
+        assert self.before is not None
+        if found := leaks(self.before, PATIENCE, self.mark, self.folder):
+            verdict.problems += [f"left behind: {leak}" for leak in found]
+            for pid in marked_processes(self.mark) - {os.getpid()}:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)
+            self.before = Snapshot.take(self.mark, self.folder)
+
+    def _check_health(self, verdict: Verdict) -> None:
+        """Check that a child can be started and ends right, now that nothing fails any more."""
+        after = Verdict()
+
+        async def main(number: int) -> None:
+            for name in ("exec_and_wait", "run_plain"):
+                await attempt(name, SCENARIOS[name][0], self._case(self.plan.rng("health"), after))
+
+        try:
+            run_in_place(self.plan, self.policy, main)
+        except Exception:
+            after.problems.append(traceback.format_exc())
+        verdict.problems += [f"after the batch: {problem}" for problem in after.problems]
+
+
+def run_round(worker: Worker, report: Any, batches: range) -> None:
+    """Run the batches of a round, and write what came of each."""
+
+    def write(**what: Any) -> None:
+        print(json.dumps(what), file=report, flush=True)
+
+    def count(child: governess.Child) -> None:
+        worker.children += 1
+
+    with governess.observe(on_spawn=count):
+        worker.prepare()
+        write(prepared=True)
+        early = None
+        for batch in batches:
+            write(**worker.run_batch(batch))
+            if batch == batches.stop // 3:
+                early = memory()
+        late = memory()
+    problems = []
+    more_bytes = more_objects = 0
+    if early is not None:
+        more_bytes, more_objects = late.resident - early.resident, late.objects - early.objects
+        if more_bytes > MORE_BYTES or more_objects > MORE_OBJECTS:
+            problems = [f"memory grows: {more_bytes} bytes, {more_objects} objects since the first third"]
+    write(over=True, more_bytes=more_bytes, more_objects=more_objects, problems=problems)
+
+
+def main(seed: str, number: str, build: str, folder: str, report: str, batch: str = "") -> None:
+    """Run a round."""
+    os.environ.pop("LD_PRELOAD", None)  # the children are left alone
+    plan = plan_of(int(seed), int(number))
+    worker = Worker(plan, Programs.in_folder(Path(build)), Path(folder), os.environ[MARK])
+    batches = range(int(batch), int(batch) + 1) if batch else range(plan.batches)
+    with open(report, "w") as file:
+        try:
+            run_round(worker, file, batches)
+        except BaseException:
+            print(json.dumps({"problems": [traceback.format_exc()]}), file=file, flush=True)
+            raise
+    faulthandler.cancel_dump_traceback_later()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
