@@ -20,6 +20,7 @@ import pytest
 from governess.children import _pidfd as pidfd
 from governess.children._spawn import Spawner, popen
 from governess.children._spawn import spawner as spawner_in_use
+from governess.children._spawn.command import Command, Spawned
 from spawning import command, end, spawned, spawner_by
 
 PIPE = subprocess.PIPE
@@ -338,3 +339,56 @@ def test_preexec_fn_runs_on_the_loops_thread() -> None:
     finally:
         os.close(read)
         os.close(write)
+
+
+def test_descriptor_closed_by_a_cancelled_caller(monkeypatch: pytest.MonkeyPatch, loop_factory: Callable) -> None:
+    """The helper thread of a cancelled start does not write into the file that has the number of a closed one."""
+    cancelled, over = threading.Event(), threading.Event()
+    start = popen.start
+
+    def late(asked: Command) -> Spawned:
+        assert cancelled.wait(10)
+        try:
+            return start(asked)
+        finally:
+            over.set()
+
+    async def main() -> bytes:
+        before = children()
+        reading, writing = os.pipe()
+        task = asyncio.create_task(popen.spawn(command(["echo", "lost"], stdout=writing)))
+        await asyncio.sleep(0.01)  # until the thread is there
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        other = os.pipe()
+        os.dup2(other[1], writing, inheritable=False)
+        os.close(other[1])
+        cancelled.set()
+        await until(over.is_set)
+        await until(lambda: not children() - before)
+        os.close(reading)
+        os.close(writing)
+        with open(other[0], "rb") as file:
+            return file.read()
+
+    monkeypatch.setattr(popen, "start", late)
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(main()) == b""
+
+
+def test_failed_child_that_others_reap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that could not exec, and that other code has reaped, is not waited for again by the next Popen."""
+    waitpid = os.waitpid
+
+    def too_late(pid: int, options: int) -> tuple[int, int]:
+        waitpid(pid, options)
+        raise ChildProcessError
+
+    monkeypatch.setattr(os, "waitpid", too_late)
+    monkeypatch.setattr(subprocess, "_waitpid", too_late, raising=False)
+    before = list(subprocess._active or ())
+    with spawner_by("popen") as popen_spawner, pytest.raises(FileNotFoundError):
+        spawned(popen_spawner, ["/missing/program"])
+    gc.collect()
+    assert list(subprocess._active or ()) == before

@@ -93,9 +93,13 @@ class _Popen(subprocess.Popen[bytes]):
     def __init__(self, *args: Any, **options: Any) -> None:
         try:
             super().__init__(*args, **options)
-        except BaseException:
+        except BaseException as error:
             if self.pidfd is not None:
                 os.close(self.pidfd)  # of a child that could not exec
+            if isinstance(error, Exception) and getattr(self, "pid", 0):
+                # Popen has waited for it. If somebody else was faster, it would do so again with its next instance, and
+                # reap another child with that pid (`subprocess._cleanup`).
+                self.returncode = 0
             raise
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -162,11 +166,17 @@ async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) ->
         return _start_here(command)
     outcome: Outcome = loop.create_future()
     task = _Task(command, loop, outcome)
+    try:
+        task.copy_descriptors()
+    except BaseException:
+        task.close_copies()
+        raise
     thread = threading.Thread(target=task.perform, name="governess-spawn", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # can't start new thread; or this interpreter has no daemon threads
         _last_refusal = time.monotonic()
+        task.close_copies()
         return _start_here(command)
     try:
         spawned = (await outcome).pop()
@@ -212,11 +222,45 @@ class _Task:
         self._command = command
         self._loop = loop
         self._outcome = outcome
+        self._copies: list[int] = []
+
+    def copy_descriptors(self) -> None:
+        """Copy the descriptors that the child is to have: a caller that is cancelled may close those at once.
+
+        Their numbers could be those of other files before the thread has started the child, which would write there.
+
+        Raises:
+            OSError: one of them is closed; or there is no descriptor for a copy.
+        """
+        command = self._command
+        streams = [self._copied(wish) for wish in (command.stdin, command.stdout, command.stderr)]
+        if self._copies:
+            self._command = Command(
+                command.args, command.shell, *streams, command.options, keep_group=command.keep_group
+            )
+
+    def _copied(self, wish: Any) -> Any:
+        if wish is None or isinstance(wish, os.PathLike):
+            return wish
+        if not isinstance(wish, int) and callable(fileno := getattr(wish, "fileno", None)):
+            wish = fileno()
+        if type(wish) is not int or wish < 0:  # PIPE and its like; or what Popen refuses
+            return wish
+        self._copies.append(os.dup(wish))
+        return self._copies[-1]
+
+    def close_copies(self) -> None:
+        """Close the copies."""
+        while self._copies:
+            os.close(self._copies.pop())
 
     def perform(self) -> None:
         """Start the child, in its thread."""
         try:
-            spawned = self._start_patiently()
+            try:
+                spawned = self._start_patiently()
+            finally:
+                self.close_copies()
         except BaseException as error:
             self._tell(self._failed, error)
         else:
