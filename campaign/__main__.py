@@ -17,7 +17,7 @@ from campaign.plan import plan_of
 from campaign.rounds import Outcome, run_round
 
 # How many problems of a round are printed.
-SHOWN = 5
+SHOWN = 12
 CHILDREN, FAULTS = 1_000_000, 10_000
 
 

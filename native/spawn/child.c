@@ -50,27 +50,32 @@ stop_without_parent(Request *request)
 #endif
 
 /* Until exec the child dies with its parent in any case: it may wait for a FIFO, and nobody knows of it. */
-UNCHECKED static void
+UNCHECKED static int
 die_with_parent_for_now(Request *request)
 {
 #ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0);
+    int is_set = prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0) == 0;
     stop_without_parent(request);
+    return is_set;
 #else
     (void)request;
+    return 0;
 #endif
 }
 
-/* After the change of user, which takes it back: prctl(2). */
+/* After the change of user, which takes it back: prctl(2). A child that cannot take it back would be killed with the
+   thread that starts it. */
 UNCHECKED static void
-die_with_parent_as_asked(Request *request)
+die_with_parent_as_asked(Request *request, int dies_with_it_now)
 {
 #ifdef __linux__
-    if (prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0) < 0 && request->death_signal != 0)
+    if (prctl(PR_SET_PDEATHSIG, (unsigned long)request->death_signal, 0, 0, 0) < 0 &&
+        (request->death_signal != 0 || dies_with_it_now))
         fail(request, "parent_death_signal", errno);
     if (request->death_signal != 0)
         stop_without_parent(request);
 #else
+    (void)dies_with_it_now;
     if (request->death_signal != 0)
         fail(request, "parent_death_signal", ENOSYS);
 #endif
@@ -348,7 +353,7 @@ be_the_child(void *argument)
 {
     Request *request = argument;
     request->is_born = 1;
-    die_with_parent_for_now(request);
+    int dies_with_it_now = die_with_parent_for_now(request);
     stop_if_cancelled(request);
     close_others(request);
     pass_descriptors(request);
@@ -366,7 +371,7 @@ be_the_child(void *argument)
         NOT(ioctl(request->terminal, TIOCSCTTY, 0), "controlling_terminal");
     set_limits(request);
     set_identity(request);
-    die_with_parent_as_asked(request);
+    die_with_parent_as_asked(request, dies_with_it_now);
     stop_if_cancelled(request);
     sigprocmask(SIG_SETMASK, &request->mask, NULL);
     execute(request);
