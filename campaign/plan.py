@@ -10,7 +10,7 @@ __all__ = ["HAZARDS", "Plan", "plan_of"]
 
 LOOPS = ("asyncio", "uvloop") if importlib.util.find_spec("uvloop") else ("asyncio",)
 POLICIES = ("default", "default", "limited", "priority", "threaded")
-WATCHERS = ("pidfd", "pidfd", "pidfd", "threaded", "multiloop", "safe", "fast")
+WATCHERS = (*["pidfd"] * 8, "threaded", "threaded", "multiloop", "safe", "fast")
 PLACES = ("main thread", "main thread", "another thread", "three threads")
 
 #: What happens to the children and their parent, and how often a round has it.

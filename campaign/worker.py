@@ -92,7 +92,9 @@ class Worker:
         if self.shim is not None:
             self._choose_faults(rng)
             errors = self.shim.errors
+        began = time.monotonic()
         stolen = self._run(rng, verdict, errors)
+        ran = time.monotonic()
         faults = self.shim.end() if self.shim is not None else Counter()
         self._check_uncaught(verdict, errors)
         self._check_leaks(verdict)
@@ -101,6 +103,7 @@ class Worker:
             verdict.problems.append(f"faults: {self.shim.describe()}")
         return {
             "batch": batch,
+            "seconds": [round(ran - began, 2), round(time.monotonic() - ran, 2)],
             "children": self.children - started_before,
             "faults": [[*key, number] for key, number in faults.items()],
             "stolen": stolen,
@@ -149,15 +152,14 @@ class Worker:
     _taken = 0
 
     async def _cases(self, rng: random.Random, verdict: Verdict, errors: frozenset[int]) -> None:
-        gate = asyncio.Semaphore(self.plan.at_once)
         names = rng.choices(list(self.scenarios), [weight for _, weight in self.scenarios.values()], k=self.plan.cases)
+        work = iter([(name, rng.getrandbits(64)) for name in names])
 
-        async def one(name: str, seed: int) -> None:
-            async with gate:
-                case = self._case(random.Random(seed), verdict, errors)
-                await attempt(name, self.scenarios[name][0], case)
+        async def some() -> None:
+            for name, seed in work:
+                await attempt(name, self.scenarios[name][0], self._case(random.Random(seed), verdict, errors))
 
-        tasks = [asyncio.ensure_future(one(name, rng.getrandbits(64))) for name in names]
+        tasks = [asyncio.ensure_future(some()) for _ in range(self.plan.at_once)]
         if self.shim is not None:
             self.shim.resume()
         await asyncio.gather(*tasks)

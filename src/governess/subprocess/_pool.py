@@ -187,10 +187,13 @@ async def _either(*endings: Coroutine[Any, Any, object]) -> None:
 def _settle(turn: asyncio.Future[None], error: Exception | None = None) -> bool:
     if turn.done():
         return False
-    if error is None:
-        turn.set_result(None)
-    else:
-        turn.set_exception(error)
+    try:
+        if error is None:
+            turn.set_result(None)
+        else:
+            turn.set_exception(error)
+    except RuntimeError:  # the loop is closed, and its coroutines are thrown away
+        return False
     return True
 
 
