@@ -95,3 +95,26 @@ def test_pipeline_that_was_being_started(loop_factory: Callable, tmp_path: Path)
 
     run_and_close()
     assert all_reaped()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_starts_that_wait_for_a_place(loop_factory: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their places are given back without an exception that nobody can catch."""
+    told: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+
+    def run_and_close() -> None:
+        async def main() -> None:
+            pool = ProcessPool(1)
+            tasks.extend(asyncio.ensure_future(pool.start("sleep", "60")) for _ in range(3))
+            await asyncio.sleep(0)  # the first is being started
+
+        tasks: list[asyncio.Task[object]] = []
+        loop = loop_factory()
+        loop.run_until_complete(main())
+        loop.close()
+
+    run_and_close()
+    assert all_reaped()
+    gc.collect()
+    assert told == []
