@@ -116,7 +116,7 @@ class Shim:
         self._seed = self._limit = 0
 
     def spare(self, *, library: str) -> None:
-        """Let this library's epoll_ctl() alone: libuv ends the process when it fails."""
+        """Let this library's epoll_ctl() and pipe2() alone: libuv calls abort() when they fail."""
         pieces = [line.split()[0] for line in Path("/proc/self/maps").read_text().splitlines() if library in line]
         if pieces:
             first, last = pieces[0].split("-")[0], pieces[-1].split("-")[1]

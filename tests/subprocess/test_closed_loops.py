@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from governess.children import _pidfd as pidfd
 from governess.children import children
 from governess.subprocess import ProcessPool, cmd, start
 
@@ -118,3 +119,34 @@ def test_starts_that_wait_for_a_place(loop_factory: Callable, monkeypatch: pytes
     assert all_reaped()
     gc.collect()
     assert told == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_group_whose_leader_has_ended(loop_factory: Callable) -> None:
+    """What is left of a group is killed when the block is thrown away, though its leader has ended before."""
+    members: list[int] = []
+
+    def run_and_close() -> None:
+        async def hold() -> None:
+            async with start("sh", "-c", "sleep 60 & echo $!", stdout=PIPE) as process:
+                members.append(os.pidfd_open(int(await process.stdout.readline())))
+                await process.wait()
+                await asyncio.Event().wait()
+
+        async def main() -> None:
+            tasks.extend(asyncio.ensure_future(hold()) for _ in range(20))
+            while len(members) < 20 or children():
+                await asyncio.sleep(0.001)
+
+        tasks: list[asyncio.Task[None]] = []
+        loop = loop_factory()
+        loop.run_until_complete(main())
+        loop.close()
+
+    run_and_close()
+    assert all_reaped()
+    gc.collect()
+    alive = [member for member in members if not pidfd.has_exited(member, 5)]
+    for member in members:
+        os.close(member)
+    assert alive == []

@@ -41,6 +41,28 @@ def test_child_goes_with_its_loop(loop_factory: Callable[[], Any], options: dict
     assert not children()
 
 
+def test_warning_that_is_an_error(loop_factory: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child is killed also where the warning of an unclosed transport is an exception, which nobody can catch."""
+    told: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda what: told.append(what.exc_type))
+
+    async def main() -> None:
+        await create_subprocess_exec("sleep", "60")
+
+    def run_and_forget() -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+
+    ends, dead = [], threading.Event()
+    with governess.observe(on_exit=lambda child, exit: (ends.append(exit), dead.set())), warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        run_and_forget()
+        gc.collect()
+        assert dead.wait(10)
+    assert ends == [-signal.SIGKILL]
+    assert told == [ResourceWarning]
+
+
 def test_child_that_was_let_go_lives_on(loop_factory: Callable[[], Any]) -> None:
     """A detached child outlives its loop, and is reaped at its end."""
 

@@ -44,6 +44,9 @@ class Group:
 
     #: What asks its processes to end; the CONT is for those that are stopped.
     _requests: tuple[int, ...] = (signal.SIGTERM, getattr(signal, "SIGCONT", 0))
+    #: For the group of a block: its coroutine, if that is thrown away, is garbage together with the group, and may be
+    #: finalized after it, when a closed group is out of reach.
+    _is_killed_when_dropped = False
     is_closed = True  # until the constructor has finished
     _pidfd: int | None = None
 
@@ -58,8 +61,11 @@ class Group:
             self._hold.enter_context(leader.held())
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():  # when a frozen thread may hold any lock
-            self.close()
+        if self.is_closed or sys.is_finalizing():  # when a frozen thread may hold any lock
+            return
+        if self._is_killed_when_dropped:
+            self.kill()
+        self.close()
 
     def close(self) -> None:
         """Release the group; its leader is reaped if it has exited."""

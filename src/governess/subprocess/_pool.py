@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
@@ -172,7 +173,8 @@ class ProcessPool:
             self._tell_news()
 
     def _tell_news(self) -> None:
-        self._news.set()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._news.set()
         self._news.clear()  # who waits by now is woken all the same
 
 

@@ -62,7 +62,21 @@ async def wait_for_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
 async def results_of(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
     """Return the results of all coroutines; none of them runs on afterwards."""
     tasks = [own_task(each) for each in coroutines]
+    # Not by gather(): thrown away in a closed loop, it leaves an exception that nobody has retrieved, which is logged.
     try:
-        return await asyncio.gather(*tasks)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    except asyncio.CancelledError:
+        cancel_all(tasks)
+        await wait_for_all(tasks)
+        _failed(tasks)
+        raise
     finally:
         cancel_all(tasks)
+    for task in _failed(tasks):
+        task.result()  # which raises
+    return [task.result() for task in tasks]
+
+
+def _failed(tasks: Iterable[asyncio.Future[Any]]) -> list[asyncio.Future[Any]]:
+    """Return the tasks that have failed, whose exceptions are retrieved by that."""
+    return [task for task in tasks if task.done() and not task.cancelled() and task.exception() is not None]

@@ -99,8 +99,10 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def __del__(self) -> None:
         if not self._closed and not self.finished:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
-            self._kill()
+            try:
+                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            finally:  # also where a warning is an error
+                self._kill()
 
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""

@@ -144,6 +144,7 @@ class Spawned:
         if command.keep_group:
             in_terminal = command.options.get("controlling_terminal") is not None
             self.group = Session(child) if in_terminal else Group(child)
+            self.group._is_killed_when_dropped = True
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""
