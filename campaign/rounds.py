@@ -127,7 +127,8 @@ class _Round:
         return self.outcome
 
     def _environment(self) -> dict[str, str]:
-        environment = {**os.environ, MARK: self.mark, "TMPDIR": str(self.folder), "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, MARK: self.mark, "TMPDIR": str(self.folder), "PYTHONPATH": path}
         environment["GOVERNESS_PURE"] = "1" if self.plan.pure else ""
         if "faults" in self.plan.hazard:
             environment["LD_PRELOAD"] = str(self.programs.shim)
