@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import governess
-from campaign import hazards
+from campaign import hazards, kernel
 from campaign.build import Programs
 from campaign.case import Case, Verdict, attempt, explained
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
@@ -75,6 +75,7 @@ class Worker:
     def prepare(self) -> None:
         """Run each scenario once, so that what comes once is there, and look at what there is."""
         self._listen()
+        kernel.tells_lost_exits(), kernel.signals_groups()  # before anybody reaps or fails
         threading.Thread(target=self._tell_of_hang, name="campaign-watchdog", daemon=True).start()
         verdict = Verdict()
         rng = self.plan.rng("prepare")
@@ -200,8 +201,9 @@ class Worker:
             folder=self.folder,
             verdict=verdict,
             errors=errors,
-            may_lose="thief" in self.plan.hazard and not has_pidfd,
-            keeps_groups=has_pidfd or not ("thief" in self.plan.hazard or self.plan.watcher == "fast"),
+            may_lose="thief" in self.plan.hazard and not (has_pidfd and kernel.tells_lost_exits()),
+            keeps_groups=(has_pidfd and kernel.signals_groups())
+            or not ("thief" in self.plan.hazard or self.plan.watcher == "fast"),
             has_native=spawner().name == "native",
             may_be_slow=self.plan.hazard == "stops",
         )
