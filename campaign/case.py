@@ -14,7 +14,7 @@ from pathlib import Path
 
 from governess.children import Exit
 
-__all__ = ["Case", "Scenario", "Verdict", "Wrong", "attempt", "explained"]
+__all__ = ["Case", "Scenario", "Verdict", "Wrong", "attempt", "explained", "is_of_closed_loop"]
 
 
 class Wrong(Exception):
@@ -52,7 +52,7 @@ class Case:
         keeps_groups: whether a group stays within reach when its leader is dead, since nobody else can reap that
             one, or a pidfd stands for it.
         has_native: whether the native spawner is in use.
-        may_be_slow: whether a bound of the scenario's own may be missed, since the process is stopped at times.
+        loop_is_closed: whether the loop is closed while the scenario runs.
     """
 
     rng: random.Random
@@ -63,7 +63,7 @@ class Case:
     may_lose: bool = False
     keeps_groups: bool = True
     has_native: bool = True
-    may_be_slow: bool = False
+    loop_is_closed: bool = False
 
     def code(self) -> int:
         """Return an exit status, 0 more often than others."""
@@ -110,6 +110,8 @@ async def attempt(name: str, scenario: Scenario, case: Case) -> None:
     except asyncio.CancelledError:
         raise
     except Exception as error:
+        if case.loop_is_closed and is_of_closed_loop(error):
+            return
         if (reason := explained(error, case.errors)) is not None:
             case.verdict.surfaced[reason] += 1
         else:
@@ -117,6 +119,12 @@ async def attempt(name: str, scenario: Scenario, case: Case) -> None:
     if (duration := time.monotonic() - began) > BOUND:
         case.verdict.problems.append(f"{name}: it has taken {duration:.1f} seconds")
     case.verdict.done[name] += 1
+
+
+def is_of_closed_loop(error: BaseException | None) -> bool:
+    """Return whether asyncio's own `connect_write_pipe` or its like was thrown away, and needed the loop once more."""
+    trace = "" if error is None else "".join(traceback.format_exception(error))
+    return "Event loop is closed" in trace and "connect_" in trace
 
 
 def explained(error: BaseException, errors: frozenset[int]) -> str | None:

@@ -28,7 +28,7 @@ from typing import Any
 import governess
 from campaign import hazards, kernel
 from campaign.build import Programs
-from campaign.case import Case, Verdict, attempt, explained
+from campaign.case import Case, Verdict, attempt, explained, is_of_closed_loop
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
 from campaign.faults import FAULTS, Shim
 from campaign.plan import Plan, plan_of
@@ -205,7 +205,7 @@ class Worker:
             keeps_groups=(has_pidfd and kernel.signals_groups())
             or not ("thief" in self.plan.hazard or self.plan.watcher == "fast"),
             has_native=spawner().name == "native",
-            may_be_slow=self.plan.hazard == "stops",
+            loop_is_closed=self.plan.hazard == "closed loops",
         )
 
     def _choose_faults(self, rng: random.Random) -> None:
@@ -281,9 +281,7 @@ class Worker:
             return verdict.done["drop"] > 0
         if self.plan.hazard != "closed loops":
             return False
-        # asyncio's own functions close their transports when they are thrown away, which takes a loop that is open.
-        trace = "" if error is None else "".join(traceback.format_exception(error))
-        return "Task was destroyed" in text or ("Event loop is closed" in trace and "connect_" in trace)
+        return "Task was destroyed" in text or is_of_closed_loop(error)
 
     def _check_leaks(self, verdict: Verdict) -> None:
         """Look for what is left behind; tell of it once."""

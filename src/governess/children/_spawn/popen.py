@@ -96,7 +96,7 @@ class _Popen(subprocess.Popen[bytes]):
         except BaseException as error:
             if self.pidfd is not None:
                 os.close(self.pidfd)  # of a child that could not exec
-            if isinstance(error, Exception) and getattr(self, "pid", 0):
+            if isinstance(error, Exception) and vars(self).get("pid"):
                 # Popen has waited for it. If somebody else was faster, it would do so again with its next instance, and
                 # reap another child with that pid (`subprocess._cleanup`).
                 self.returncode = 0
@@ -233,10 +233,16 @@ class _Task:
             OSError: one of them is closed; or there is no descriptor for a copy.
         """
         command = self._command
-        streams = [self._copied(wish) for wish in (command.stdin, command.stdout, command.stderr)]
+        stdin, stdout, stderr = map(self._copied, (command.stdin, command.stdout, command.stderr))
         if self._copies:
             self._command = Command(
-                command.args, command.shell, *streams, command.options, keep_group=command.keep_group
+                command.args,
+                command.shell,
+                stdin,
+                stdout,
+                stderr,
+                command.options,
+                keep_group=command.keep_group,
             )
 
     def _copied(self, wish: Any) -> Any:
