@@ -121,3 +121,22 @@ def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPa
     while child.reap() is None:
         child.wait_for_exit(0.01)
     assert child.exit in (-signal.SIGTERM, -signal.SIGKILL)
+
+
+def test_call_that_is_refused_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a sandbox that comes later, a group is signalled by its number; with its leader reaped, it is closed."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(22, "Invalid argument")
+
+    child, member = start(LEAVES_ONE + "; sleep 60")
+    with contextlib.closing(Group(child)) as group:
+        monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
+        group.signal(signal.SIGTERM)
+        assert ended(os.pidfd_open(member))
+        child.wait_for_exit()
+        assert child.reap() == -signal.SIGTERM
+        if group._pidfd is not None:  # Linux 6.9 and later
+            with pytest.raises(PermissionError):
+                group.signal(signal.SIGTERM)
+        group.kill()

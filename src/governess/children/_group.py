@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -90,9 +91,9 @@ class Group:
             signal.pidfd_send_signal(self._pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
         except ProcessLookupError:
             raise
-        except OSError:  # a sandbox refuses the call by now, or the processes are another user's: the number tells
+        except OSError as refusal:  # by a sandbox; or by the kernel, for another user's processes: the number tells
             if self.leader.exit is not None:
-                raise
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from refusal
             self.leader.signal_group(number)
 
     def kill(self) -> None:

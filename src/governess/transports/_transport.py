@@ -225,8 +225,10 @@ class ChildTransport(asyncio.SubprocessTransport):
     def kill_group(self) -> None:
         """Kill the group, if that is kept, and release it; the child may have ended before."""
         if self.group is not None:
-            self.group.kill()
-            self.group.close()
+            try:
+                self.group.kill()
+            finally:
+                self.group.close()
 
     def detach(self) -> None:
         """Close the pipes, and let the child live, and its group."""
