@@ -12,12 +12,13 @@ from typing import Any
 from sybil import Example
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
-from governess.children._spawn import describe
+from governess.children._spawn import can_die_with_parent, describe
 
 
 def prepare(namespace: dict[str, Any]) -> None:
     """Give an example's `<!-- skip: next if(…) -->` what it may ask."""
     namespace["has_native_spawner"] = describe()[0] == "native"
+    namespace["can_die_with_parent"] = can_die_with_parent()
 
 
 def run_console(example: Example) -> str | None:

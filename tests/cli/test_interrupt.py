@@ -13,6 +13,9 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
+from governess.children._spawn import can_die_with_parent
+from guardians import children_of, guarded_by, guardians_of
+
 from .conftest import Roll, Start
 
 ANSWER = "exec 3>roll; echo >&3; "
@@ -42,7 +45,7 @@ def test_stop_and_continue(start: Start, roll: Roll, tmp_path: Path) -> None:
     roll.wait_for(2)
     process.send_signal(signal.SIGTSTP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-    shells = children_of(process.pid)
+    shells = [child for child in children_of(process.pid) if child not in guardians_of(process.pid)]
     assert len(shells) == 2
     wait_until(lambda: {state_of(pid) for pid in shells} == {"T"})
     process.send_signal(signal.SIGCONT)
@@ -61,12 +64,34 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def children_of(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-
 def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(not can_die_with_parent(), reason="nobody tells the commands")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+def test_sudden_end(start: Start, roll: Roll, number: signal.Signals) -> None:
+    """If governess run itself is killed, so are the commands and what they have started."""
+    script = "(" + ANSWER + "exec sleep 60) & " + ANSWER + "sleep 60; :"
+    process = start("run", "-j2", "sh", "-c", script, ":::", *"12")
+    roll.wait_for(4)
+    wait_until(lambda: [guarded_by(guardian) for guardian in guardians_of(process.pid)] == [2])
+    process.send_signal(number)
+    process.communicate()
+    roll.wait_until_all_are_gone()
+
+    assert process.returncode == -number
+
+
+def test_left_behind(start: Start, tmp_path: Path) -> None:
+    """What a command leaves running when it has ended is not ended, not even by the end of governess run."""
+    leave = "exec >/dev/null 2>&1; sleep 60 & echo $! >left"
+    process = start("run", "-j1", "sh", "-c", "{}", ":::", leave, "kill -KILL $PPID; sleep 60")
+    process.communicate()
+    time.sleep(0.2)  # for whoever might still end it
+    left = int((tmp_path / "left").read_text())
+    assert process.returncode == -signal.SIGKILL
+    os.kill(left, signal.SIGKILL)
 
 
 def test_stubborn_grandchildren(start: Start, roll: Roll) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from governess.children._spawn import describe
+from governess.children._spawn import can_die_with_parent
 from pains.verdict import Hurts
 
 #: What each parent does: it starts a child that holds our pipe, and is killed.
@@ -110,7 +110,7 @@ def judge(script: str, *arguments: str) -> str:
     return "the child dies with it"
 
 
-@pytest.mark.skipif(describe()[0] != "native", reason="die_with_parent needs the native spawner")
+@pytest.mark.skipif(not can_die_with_parent(), reason="die_with_parent needs the native spawner or pidfds")
 def test_pain_29_child_outlives_its_parent(relief: Callable[..., str]) -> None:
-    """With `die_with_parent=True` the kernel kills the child when this process ends, even by SIGKILL."""
+    """With `die_with_parent=True` the child ends when this process ends, even by SIGKILL, with all it has started."""
     relief(on_governess)

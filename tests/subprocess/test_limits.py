@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import governess
-from governess.children._spawn import describe
+from governess.children._spawn import can_die_with_parent, describe
 from governess.subprocess import Limits, run, start
 from governess.subprocess._limits import child_options
 
@@ -81,15 +81,14 @@ asyncio.run(main())
 """
 
 
-@needs_native
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.skipif(not can_die_with_parent(), reason="nobody tells a child of its parent's death")
 @pytest.mark.parametrize(
     ("end", "status"),
     [("os.kill(os.getpid(), 9)", -9), ("os._exit(3)", 3), ("os.execv('/bin/true', ['true'])", 0)],
     ids=["killed", "exits", "replaces itself"],
 )
 def test_die_with_parent(end: str, status: int) -> None:
-    """The child is killed when its parent ends, however it does, and when another program takes the parent's place."""
+    """The child is ended when its parent ends, however it does, and when another program takes the parent's place."""
     done = subprocess.run([sys.executable, "-c", DYING_PARENT % end], stdout=subprocess.PIPE, timeout=TIMEOUT)
     assert done.returncode == status
     try:
@@ -107,7 +106,7 @@ def test_die_with_parent(end: str, status: int) -> None:
         os.close(descriptor)
 
 
-@needs_native
+@pytest.mark.skipif(not can_die_with_parent(), reason="nobody tells a child of its parent's death")
 def test_not_with_the_thread(run_in_loop: Run) -> None:
     """A child that dies with its parent outlives the thread whose loop has started it."""
 

@@ -9,11 +9,15 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from governess.children._backoff import pauses
 from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
 from governess.children._procfs import process_numbers, read_stat
+
+if TYPE_CHECKING:
+    from governess.children._guardian import Guard
 
 __all__ = ["Group", "end_group"]
 
@@ -40,6 +44,7 @@ class Group:
 
     Attributes:
         leader: the child.
+        guard: the promise that the group ends with this process, if there is one.
         is_closed: whether `close` was called.
     """
 
@@ -48,6 +53,7 @@ class Group:
     #: For the group of a block: its coroutine, if that is thrown away, is garbage together with the group, and may be
     #: finalized after it, when a closed group is out of reach.
     _is_killed_when_dropped = False
+    guard: Guard | None = None
     is_closed = True  # until the constructor has finished
     _pidfd: int | None = None
 
@@ -71,10 +77,20 @@ class Group:
     def close(self) -> None:
         """Release the group; its leader is reaped if it has exited."""
         self.is_closed = True
+        guard, self.guard = self.guard, None
+        if guard is not None:
+            guard.release()
         descriptor, self._pidfd = self._pidfd, None
         if descriptor is not None:
             os.close(descriptor)
         self._hold.close()
+
+    def detach(self) -> None:
+        """Release the group; what was promised to end with this process still is, until the leader has exited."""
+        guard, self.guard = self.guard, None
+        if guard is not None:
+            self.leader.subscribe(guard.release)
+        self.close()
 
     def signal(self, number: int) -> None:
         """Send a signal to every process in the group.

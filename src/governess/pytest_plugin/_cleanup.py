@@ -34,8 +34,8 @@ Child = tuple[int, object]
 EXIT_TIMEOUT = 1.0
 POLL_INTERVAL = 0.01
 
-# Helpers of multiprocessing that run until the process ends.
-_LASTING_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+# Helpers of multiprocessing that run until the process ends, and the guardian, which ends by itself.
+_LASTING_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "_guardian_main.main()")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def _below_hard_limit(seconds: int) -> int:
 
 
 def child_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with `limits` and `die_with_parent` in the words of the native spawner.
+    """Return the options with `limits` in the words of the native spawner, and `die_with_parent` checked.
 
     Raises:
         TypeError: one of them is given in both ways, or `limits` is no `Limits`.
@@ -81,10 +80,9 @@ def child_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(limits, Limits):
             raise TypeError(f"limits must be a governess.subprocess.Limits, not {limits!r}")
         own = {"rlimits": limits.rlimits(), "nice": limits.nice}
-    if options.pop("die_with_parent", False):
-        own["parent_death_signal"] = signal.SIGKILL
     own = {name: value for name, value in own.items() if value}
-    if twice := sorted(own.keys() & options.keys()):
+    chosen = own.keys() | ({"parent_death_signal"} if options.get("die_with_parent") else set())
+    if twice := sorted(chosen & options.keys()):
         raise TypeError(f"{', '.join(twice)}: given twice, once by limits or die_with_parent")
     return options | own
 

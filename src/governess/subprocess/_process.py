@@ -50,13 +50,15 @@ async def create_subprocess_exec(
         limit: how many bytes a reader buffers before the child has to wait.
         **options: the other arguments of `subprocess.Popen`, but for those that make text of bytes; and, in force
             before the program's first instruction, which only the native spawner can do: `limits`, the `Limits` of what
-            it may use; ``die_with_parent=True``, which kills it when this process ends (Linux); ``pty=True`` or
-            ``pty=(rows, columns)``, which gives it a terminal in place of pipes, DEVNULL and the parent's streams.
+            it may use; ``pty=True`` or ``pty=(rows, columns)``, which gives it a terminal in place of pipes, DEVNULL
+            and the parent's streams. ``die_with_parent=True`` ends it when this process ends (Linux): with the group
+            that it leads, by TERM and CONT, a grace of 5 seconds, and KILL; without a group of its own, by KILL.
 
     Raises:
         OSError: as `subprocess.Popen` raises it; so its other errors.
         ValueError: an option would make the streams anything but bytes.
-        NotImplementedError: an option needs the native spawner, which is not in use here.
+        NotImplementedError: an option needs the native spawner, which is not in use here; `die_with_parent` needs that
+            or pidfds.
     """
     return await create(
         command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options),

@@ -234,7 +234,7 @@ class ChildTransport(asyncio.SubprocessTransport):
         """Close the pipes, and let the child live, and its group."""
         self._close_pipes()
         if self.group is not None:
-            self.group.close()
+            self.group.detach()
 
     def _close_pipes(self) -> None:
         self._closed = True

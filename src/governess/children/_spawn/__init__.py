@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from governess.children._spawn import popen
 from governess.children._spawn.command import Command, Spawned
 
-__all__ = ["Spawner", "describe", "spawner"]
+__all__ = ["Spawner", "can_die_with_parent", "describe", "spawner"]
 
 
 class Spawner(Protocol):
@@ -40,6 +41,11 @@ class Spawner(Protocol):
 def describe() -> tuple[str, str]:
     """Return the name of the spawner in use, and why it is that one."""
     return spawner().name, spawner().reason
+
+
+def can_die_with_parent() -> bool:
+    """Return whether children can be started with `die_with_parent` here."""
+    return sys.platform == "linux" and (spawner().name == "native" or popen.is_guardian_usable())
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -29,6 +30,8 @@ __all__ = [
     "arguments_of",
     "command_of",
     "discard_outcome",
+    "has_guardian",
+    "prepare_guardian",
     "program_of",
     "shell_command_of",
 ]
@@ -47,8 +50,9 @@ class Command:
             for the parent's; so `stdout` and `stderr`, whose files are created or emptied.
         stdout: likewise, for its standard output.
         stderr: likewise, for its standard error; STDOUT for the same place as `stdout`.
-        options: all other arguments of `subprocess.Popen`; and four of the native spawner's own, in force before the
-            program's first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard); `nice`, added to
+        options: all other arguments of `subprocess.Popen`; `die_with_parent`, which ends the child with this process,
+            and the group or session that it leads; and four of the native spawner's own, in force before the program's
+            first instruction: `rlimits`, which maps ``resource.RLIMIT_…`` to (soft, hard); `nice`, added to
             the parent's; `parent_death_signal`, which comes when the parent dies (Linux); `controlling_terminal`, the
             descriptor of a terminal, which implies `start_new_session`.
         keep_group: whether the group that the child leads (by ``process_group=0`` or ``start_new_session=True``) is to
@@ -151,6 +155,26 @@ class Spawned:
         self.claimed = True
         return self
 
+    def end_with_parent(self, command: Command, *, has_death_signal: bool) -> None:
+        """Have the guardian end the child, with what it leads, when this process is gone.
+
+        That holds for as long as the group is kept; where it is not, until the child has exited.
+
+        Args:
+            command: what it was started by.
+            has_death_signal: whether the kernel sends the child itself a TERM then.
+        """
+        from governess.children import _guardian
+
+        scope = _guardian.GROUP if leads_group(command.options) else _guardian.PROCESS
+        if command.options.get("controlling_terminal") is not None:
+            scope = _guardian.SESSION
+        guard = _guardian.guard(self.child, scope, has_death_signal=has_death_signal)
+        if self.group is not None:
+            self.group.guard = guard
+        elif guard is not None:
+            self.child.subscribe(guard.release)
+
     def discard(self) -> None:
         """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
         if self.claimed:
@@ -191,6 +215,29 @@ def discard_outcome(outcome: Outcome) -> None:
         outcome.result().pop().discard()
 
 
+def leads_group(options: Mapping[str, Any]) -> bool:
+    """Return whether a child with these options leads a process group."""
+    if options.get("start_new_session") or options.get("controlling_terminal") is not None:
+        return True
+    return options.get("process_group") == 0
+
+
+def has_guardian(options: Mapping[str, Any]) -> bool:
+    """Return whether a guardian ends a child with these options: one that leads a group and dies with its parent."""
+    if not options.get("die_with_parent") or not leads_group(options):
+        return False
+    from governess.children import _guardian
+
+    return _guardian.is_usable()
+
+
+def prepare_guardian() -> None:
+    """Have the guardian started while the child is, so that it is there when the child is."""
+    from governess.children import _guardian
+
+    _guardian.prepare()
+
+
 _NONE = -1
 
 
@@ -216,6 +263,7 @@ def arguments_of(
     process_group: int | None = None,
     rlimits: Mapping[int, tuple[int, int]] | None = None,
     nice: int = 0,
+    die_with_parent: bool = False,
     parent_death_signal: int = 0,
     controlling_terminal: int | None = None,
     **unknown: object,
@@ -240,6 +288,10 @@ def arguments_of(
     for number, wish in enumerate(streams):
         if wish is not None and not isinstance(wish, (int, os.PathLike)):
             streams[number] = int(wish.fileno())
+    if die_with_parent:
+        # The guardian gives it a grace. If that is killed together with this process (pkill -9 python), the child gets
+        # this TERM all the same. Where there is no guardian, nobody can KILL it later.
+        parent_death_signal = signal.SIGTERM if has_guardian(command.options) else signal.SIGKILL
     argv = list(command.args) if type(command.args) is tuple and not command.shell else _argv(command, executable)
     program = argv[0] if executable is None else executable
     sys.audit("subprocess.Popen", program, argv, cwd, env)

@@ -19,7 +19,16 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
-from governess.children._spawn.command import Command, Outcome, Spawned, arguments_of, discard_outcome, program_of
+from governess.children._spawn.command import (
+    Command,
+    Outcome,
+    Spawned,
+    arguments_of,
+    discard_outcome,
+    has_guardian,
+    prepare_guardian,
+    program_of,
+)
 
 __all__ = ["NativeSpawner"]
 
@@ -55,6 +64,8 @@ class NativeSpawner:
         key = next(_keys)
         try:
             queue.submit(key, command, outcome)
+            if has_guardian(command.options):
+                prepare_guardian()
             return (await outcome).pop()
         except asyncio.CancelledError:
             discard_outcome(outcome)
@@ -192,6 +203,8 @@ def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, e
         child = Child(pid, argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
         spawned = Spawned(command, child, pipes)
         started.release()
+        if has_guardian(command.options):
+            spawned.end_with_parent(command, has_death_signal=True)
     except BaseException:
         if spawned is None and (found := _registry.get(pid)) is not None:
             spawned = Spawned(command, found, pipes)

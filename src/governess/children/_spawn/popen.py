@@ -18,13 +18,13 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop
 from governess.children._pidfd import open_pidfd
 from governess.children._registry import tell_of_spawn
-from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome
+from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome, prepare_guardian
 from governess.children._spawn.stdio import Pipes
 
 if sys.platform == "win32":
     from governess.children._windows import WindowsChild
 
-__all__ = ["POPEN", "PopenSpawner", "spawn", "start"]
+__all__ = ["POPEN", "PopenSpawner", "is_guardian_usable", "spawn", "start"]
 
 
 def start(command: Command) -> Spawned:
@@ -40,7 +40,11 @@ def start(command: Command) -> Spawned:
             f"{', '.join(beyond)}: only the native spawner can do this before the program starts, "
             "and it is not in use (`governess info` says why; with preexec_fn it never is)"
         )
+    if (dies_with_parent := options.pop("die_with_parent", False)) and not is_guardian_usable():
+        raise NotImplementedError("die_with_parent: without the native spawner, this needs Linux's pidfds")
     _refuse_no_change(options)
+    if dies_with_parent:
+        prepare_guardian()
     with Pipes(options.pop("pipesize", -1)) as pipes:
         process = (_Popen if subprocess.Popen is POPEN else subprocess.Popen)(
             command.args,
@@ -52,8 +56,19 @@ def start(command: Command) -> Spawned:
         )
         child = _child_of(process, command)
         spawned = Spawned(command, child, pipes.keep_ours())
+        if dies_with_parent:
+            spawned.end_with_parent(command, has_death_signal=False)
     tell_of_spawn(child)
     return spawned
+
+
+def is_guardian_usable() -> bool:
+    """Return whether a guardian can end children, which Popen starts, when this process is gone."""
+    if sys.platform == "win32":
+        return False
+    from governess.children import _guardian
+
+    return _guardian.is_usable()
 
 
 def _refuse_no_change(options: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from governess.children._child import Child
+from governess.children._spawn import can_die_with_parent
 from governess.children._spawn.command import Stdio, command_of, shell_command_of
 from governess.cli.run.outcome import Outcome
 from governess.cli.run.output import Block
@@ -95,7 +96,8 @@ class Job:
         streams: tuple[Stdio, Stdio, Stdio] = DEVNULL, PIPE, PIPE
         if self._foreground is not None:
             streams = _terminal_input(), None, None
-        command = leading_group(make, words, *streams, False, {})
+        options = {"die_with_parent": True} if can_die_with_parent() else {}
+        command = leading_group(make, words, *streams, False, options)
         self._started = asyncio.get_running_loop().time()
         self._process = await create(command, partial(Collector, False, [self]))
         if self._foreground is not None:
