@@ -23,6 +23,7 @@ if sys.platform != "linux":
     pytest.skip("the guardian needs Linux", allow_module_level=True)
 
 from governess.children import _guardian, children
+from governess.children._guardian import client
 from governess.subprocess import create_subprocess_exec, run, start
 from guardians import children_of, guarded_by, guardians_of
 from pains.processes import is_alive, own_children
@@ -39,9 +40,9 @@ STUBBORN = f"(trap '' TERM HUP; {ANSWER}while :; do sleep 60; done) & "
 
 PARENT = """
 import asyncio, ctypes, os, signal, sys, time
-from governess.children import _guardian
+from governess.children._guardian import client
 from governess.subprocess import *
-_guardian._GRACE = {grace}
+client._GRACE = {grace}
 async def main():
     async with start("sh", "-c", sys.argv[1], die_with_parent=True, {options}) as process:
         sys.stdin.readline()
@@ -280,8 +281,8 @@ def test_both_are_killed(parent: Parent, roll: Roll) -> None:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """A guardian of this process ends soon."""
-    monkeypatch.setattr(_guardian, "_LINGER", 0.05)
-    monkeypatch.setattr(_guardian, "_SHORTEST_LIFE", 0.05)
+    monkeypatch.setattr(client, "_LINGER", 0.05)
+    monkeypatch.setattr(client, "_SHORTEST_LIFE", 0.05)
 
 
 def my_guardian() -> int:
@@ -334,11 +335,11 @@ class TestHere:
             async with start("sleep", "60", die_with_parent=True) as other:
                 other.detach()
             await asyncio.sleep(0.2)
-            assert len(_guardian._guardian._records) == 2
+            assert len(_guardian._client._records) == 2
             os.kill(other.pid, signal.SIGKILL)
             process._feed()
             await process.wait()
-            while _guardian._guardian._records:
+            while _guardian._client._records:
                 await asyncio.sleep(0.005)
 
         asyncio.run(main())
@@ -355,7 +356,7 @@ class TestHere:
                     assert guard is not None
                     guard.release()
                 kept = [_guardian.guard(process._child, _guardian.GROUP, has_death_signal=True) for _ in range(300)]
-                assert _guardian._guardian._is_behind
+                assert _guardian._client._is_behind
                 os.kill(guardian, signal.SIGCONT)
                 until(lambda: guarded_by(guardian) == 301)
                 for guard in kept:
@@ -388,7 +389,7 @@ class TestHere:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, executable: str
     ) -> None:
         """Where it cannot run, that is logged once."""
-        monkeypatch.setattr(_guardian, "_guardian", _guardian._Guardian())
+        monkeypatch.setattr(_guardian, "_client", client.Client())
         monkeypatch.setattr(sys, "executable", executable)
 
         async def main() -> None:
@@ -410,9 +411,9 @@ GROUP = {"process_group": 0, "die_with_parent": True}
 
 STRANGER = """
 import os, signal, sys, time
-from governess.children import _guardian_main
-from governess.children._guardian_main import GROUP, PROCESS, SESSION, Tree
-_guardian_main._PIDFD_SIGNAL_PROCESS_GROUP = {flag}
+from governess.children._guardian import main
+from governess.children._guardian.main import GROUP, PROCESS, SESSION, Tree
+main._PIDFD_SIGNAL_PROCESS_GROUP = {flag}
 
 def start(number=None):
     while True:
@@ -432,7 +433,7 @@ os.kill(own, signal.SIGKILL)
 os.waitpid(own, 0)
 stranger = start(own)
 assert not any(tree.has_number() for tree in trees)
-_guardian_main._end(trees, 0.0)
+main._end(trees, 0.0)
 assert os.waitpid(stranger, os.WNOHANG) == (0, 0)
 """
 

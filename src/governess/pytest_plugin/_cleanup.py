@@ -35,7 +35,7 @@ EXIT_TIMEOUT = 1.0
 POLL_INTERVAL = 0.01
 
 # Helpers of multiprocessing that run until the process ends, and the guardian, which ends by itself.
-_LASTING_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "_guardian_main.main()")
+_LASTING_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "governess/children/_guardian")
 
 
 @contextlib.contextmanager

@@ -1,15 +1,8 @@
-"""The guardian: a small process that ends children of this one, with all they have started, when this one is gone.
-
-PR_SET_PDEATHSIG reaches the direct child alone. So a process of its own, one for all children, holds the other end of a
-socket, which the kernel closes when this process ends in whatever way, and the pidfds of the children. It is started
-with the first of them, beside it: until it runs, the socket keeps what it is told. It ends when it has had nobody to
-guard for a while, and when it has done its work. If it is killed, the next one takes its place.
-"""
+"""This process's side of the guardian: it is started, told of children, and replaced if it is killed."""
 
 from __future__ import annotations
 
 import errno
-import itertools
 import logging
 import os
 import select
@@ -21,14 +14,11 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from governess.children import _pidfd as pidfds
-from governess.children._after_fork import run_after_fork
-from governess.children._child import Child
-from governess.children._guardian_main import FORGET, FORGET_ALL, GROUP, PROCESS, SESSION
+from governess.children._guardian.main import FORGET, FORGET_ALL
 
-__all__ = ["GROUP", "PROCESS", "SESSION", "Guard", "guard", "is_usable", "prepare"]
+__all__ = ["Client", "Record"]
 
 logger = logging.getLogger("governess")
 
@@ -41,64 +31,10 @@ _SHORTEST_LIFE = 1.0
 # Below SCM_MAX_FD of net/scm.h: so many children are told of in one message at most.
 _AT_ONCE = 250
 
-_PROGRAM = "import sys; sys.path.append(sys.argv[1]); import _guardian_main; _guardian_main.main()"
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); import main; main.main()"
 
 
-def is_usable() -> bool:
-    """Return whether a guardian can be had here: it needs Linux, pidfds and Python's own executable."""
-    # In a frozen application (PyInstaller and the like) `sys.executable` is the application itself.
-    if sys.platform != "linux" or not sys.executable or getattr(sys, "frozen", False) or _guardian.is_broken:
-        return False
-    own = pidfds.open_pidfd(os.getpid())
-    if own is None:
-        return False
-    try:
-        return pidfds.send_signal(own, 0)  # a sandbox may allow the one call and not the other
-    finally:
-        os.close(own)
-
-
-def prepare() -> None:
-    """Have a guardian started, if there is none, while the child is started that will be guarded.
-
-    If this process is killed right after the start of the child, there already is somebody who holds the socket.
-    """
-    run_after_fork(_start_anew)
-    _guardian.prepare()
-
-
-def guard(child: Child, scope: int, *, has_death_signal: bool) -> Guard | None:
-    """Have the child ended when this process is gone, by TERM and CONT, a grace, and KILL, until the guard is released.
-
-    Args:
-        child: the child.
-        scope: what is ended: the PROCESS, the GROUP or the SESSION that it leads.
-        has_death_signal: whether the kernel sends the child itself a TERM then.
-
-    Returns:
-        None if there is no descriptor for it: then nobody but the kernel ends the child.
-    """
-    pidfd = child.duplicate_pidfd()
-    if pidfd is None:
-        return None
-    return _guardian.guard(_Record(next(_keys), scope, child.pid, has_death_signal, pidfd))
-
-
-class Guard:
-    """The promise that a child is ended with this process, until `release`."""
-
-    __slots__ = ("_guardian", "_key")
-
-    def __init__(self, guardian: _Guardian, key: int) -> None:
-        self._guardian = guardian
-        self._key = key
-
-    def release(self, *_: object) -> None:
-        """Let the child, or what it leads, outlive this process. Finalizers may call this."""
-        self._guardian.forget(self._key)
-
-
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """What the guardian is told of a child; the words of a message, and a descriptor of ours."""
 
     key: int
@@ -108,10 +44,14 @@ class _Record(NamedTuple):
     pidfd: int
 
 
-_keys = itertools.count(1)
+class _Ends(NamedTuple):
+    """The two ends of a socket."""
+
+    ours: socket.socket
+    theirs: socket.socket
 
 
-class _Guardian:
+class Client:
     """This process's side of the guardian.
 
     A thread starts it, waits for its end, and starts the next one if there is still somebody to guard. So nothing is
@@ -124,33 +64,41 @@ class _Guardian:
     def __init__(self) -> None:
         self.is_broken = False
         self._lock = threading.RLock()  # a finalizer may release a guard while this very thread is inside
-        self._records: dict[int, _Record] = {}
+        self._records: dict[int, Record] = {}
         self._connection: socket.socket | None = None  # there is one while the thread runs
         self._is_behind = False
         self._has_warned = False
 
     def prepare(self) -> None:
+        """Start a guardian if there is none."""
         with self._lock:
-            if self._connection is None:
+            if not self.is_running:
                 self._start()
 
-    def guard(self, record: _Record) -> Guard:
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a guardian, or one is being started."""
+        return self._connection is not None
+
+    def guard(self, record: Record) -> None:
+        """Tell the guardian of a child."""
         with self._lock:
             self._records[record.key] = record
-            if self._connection is None:  # the one that was prepared has waited for too long
+            if not self.is_running:  # the one that was prepared has waited for too long
                 self._start()
             else:
                 self._tell([record])
-        return Guard(self, record.key)
 
     def forget(self, key: int) -> None:
+        """Tell the guardian that a child is not to be ended any more."""
         with self._lock:
             if (record := self._records.pop(key, None)) is not None:
-                self._tell([_Record(key, FORGET, 0, False, -1)])
+                self._tell([Record(key, FORGET, 0, False, -1)])
                 os.close(record.pidfd)
 
     def forget_all(self) -> None:
         """Close our copies of the descriptors, in a forked child."""
+        self._lock = threading.RLock()
         if self._connection is not None:
             self._connection.close()
         while self._records:
@@ -158,62 +106,68 @@ class _Guardian:
 
     def _start(self) -> None:
         """Start the thread that starts the guardian."""
-        theirs = None
         try:
-            theirs = self._connect()
-            _start_thread(self._attend, theirs)
-        except (OSError, RuntimeError) as error:  # no descriptor or thread is left; the interpreter shuts down
-            if theirs is not None:
-                theirs.close()
-            self._give_up(error)
+            ends = self._connect()
+        except OSError as error:  # no descriptor is left
+            self._give_up(None, error)
+            return
+        try:
+            _start_thread(self._attend, ends)
+        except BaseException as error:  # no thread can be had, or the interpreter shuts down; a KeyboardInterrupt
+            ends.theirs.close()
+            self._give_up(ends, error)
+            if not isinstance(error, RuntimeError):
+                raise
 
-    def _connect(self) -> socket.socket:
-        """Make a socket; tell who has its other end of everybody, and return that end."""
-        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _connect(self) -> _Ends:
+        """Make a socket, and tell the guardian that will have its other end of everybody."""
+        ends = _Ends(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        self._connection = ends.ours
         self._is_behind = False
         self._tell_all()
-        return theirs
+        return ends
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _attend(self, theirs: socket.socket | None) -> None:
+    def _attend(self, ends: _Ends | None) -> None:
         """Start a guardian and wait for its end, again and again until there is nobody to guard."""
         # The guardian inherits this: neither a terminal nor a system that shuts down ends it before its parent.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        while theirs is not None:
+        while ends is not None:
             started = time.monotonic()
             try:
-                with theirs:
-                    process = _start_process(theirs)
+                with ends.theirs:
+                    process = _start_process(ends.theirs)
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-                self._give_up(error)
+                self._give_up(ends, error)
                 return
             status = process.wait()
             missing = started + _SHORTEST_LIFE - time.monotonic()
             if status > 0 and missing > 0:
                 self.is_broken = True
-                self._give_up(f"it exits with {status}")
+                self._give_up(ends, f"it exits with {status}")
                 return
             if self._records and missing > 0:
                 time.sleep(missing)
-            theirs = self._renew()
+            ends = self._renew(ends)
 
-    def _renew(self) -> socket.socket | None:
+    def _renew(self, ends: _Ends) -> _Ends | None:
         with self._lock:
-            self._disconnect()
+            self._disconnect(ends)
             try:
-                return self._connect() if self._records else None
+                return self._connect() if self._records and not self.is_running else None
             except OSError as error:
-                self._give_up(error)
+                self._give_up(None, error)
                 return None
 
-    def _give_up(self, reason: object) -> None:
+    def _disconnect(self, ends: _Ends | None) -> None:
+        if ends is not None:
+            ends.ours.close()
+            if self._connection is ends.ours:
+                self._connection = None
+
+    def _give_up(self, ends: _Ends | None, reason: object) -> None:
         """Be without a guardian until the next child comes."""
         with self._lock:
-            self._disconnect()
+            self._disconnect(ends)
             is_first = bool(self._records) and not self._has_warned
             self._has_warned |= is_first
         if is_first:
@@ -224,11 +178,11 @@ class _Guardian:
             )
 
     def _tell_all(self) -> None:
-        records = [_Record(0, FORGET_ALL, 0, False, -1), *self._records.values()]
+        records = [Record(0, FORGET_ALL, 0, False, -1), *self._records.values()]
         for start in range(0, len(records), _AT_ONCE):
             self._tell(records[start : start + _AT_ONCE])
 
-    def _tell(self, records: list[_Record]) -> None:
+    def _tell(self, records: list[Record]) -> None:
         """Send a message; it never waits. A guardian that has ended is told by its successor's start."""
         if self._connection is None or self._is_behind:
             return
@@ -247,12 +201,15 @@ class _Guardian:
 
     def _catch_up(self, connection: socket.socket) -> None:
         """Wait until the guardian reads again, and tell it of everybody anew."""
+        poller = select.poll()
         while self._is_behind and connection is self._connection:
             time.sleep(_STEP)
             with self._lock:
-                if connection is self._connection and select.select([], [connection], [], 0)[1]:
-                    self._is_behind = False
-                    self._tell_all()
+                if connection is self._connection:
+                    poller.register(connection, select.POLLOUT)
+                    if poller.poll(0):
+                        self._is_behind = False
+                        self._tell_all()
 
 
 # The guardian has not yet read what it was told, or too many descriptors are on their way (unix(7)).
@@ -260,8 +217,8 @@ _FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS)
 _STEP = 0.02  # seconds
 
 
-def _start_thread(target: Callable[[socket.socket], object], connection: socket.socket) -> None:
-    threading.Thread(target=target, args=(connection,), name="governess-guardian", daemon=True).start()
+def _start_thread(target: Callable[[Any], object], argument: object) -> None:
+    threading.Thread(target=target, args=(argument,), name="governess-guardian", daemon=True).start()
 
 
 def _start_process(theirs: socket.socket) -> subprocess.Popen[bytes]:
@@ -281,12 +238,3 @@ def _start_process(theirs: socket.socket) -> subprocess.Popen[bytes]:
 
 
 _POPEN = subprocess.Popen  # also while somebody's test has replaced it
-
-
-_guardian = _Guardian()
-
-
-def _start_anew() -> None:
-    global _guardian
-    _guardian.forget_all()
-    _guardian = _Guardian()

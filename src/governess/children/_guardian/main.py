@@ -1,6 +1,6 @@
 """The program of the guardian: it ends what it is told of when its parent is gone.
 
-`_guardian` starts it, as ``python -I -S``. It imports little, since its start is paid for with the first child: no
+`client` starts it, as ``python -I -S``. It imports little, since its start is paid for with the first child: no
 `signal` and no `socket`, which make enumerations, and nothing else of governess.
 """
 
