@@ -65,8 +65,12 @@ def test_no_thread(tmp_path: Path) -> None:
         import contextlib, io, threading
         from governess.cli import main
 
+        start = threading.Thread.start
+
         def refuse(thread):
-            raise RuntimeError("can't start new thread")
+            if thread.name != "governess-guardian":
+                raise RuntimeError("can't start new thread")
+            start(thread)
 
         threading.Thread.start = refuse
         complaints = io.StringIO()

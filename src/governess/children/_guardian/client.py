@@ -172,8 +172,7 @@ class Client:
             self._has_warned |= is_first
         if is_first:
             logger.warning(
-                "there is no guardian (%s): when this process ends, the kernel ends the children with "
-                "die_with_parent=True, and nobody ends what they have started",
+                "there is no guardian (%s): should this process end, nobody ends what its children have started",
                 reason,
             )
 
@@ -228,7 +227,7 @@ def _start_process(theirs: socket.socket) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
     return _POPEN(
         [sys.executable, "-I", "-S", "-c", _PROGRAM, *arguments],
-        stdin=theirs,
+        stdin=theirs.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",

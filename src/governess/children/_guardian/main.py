@@ -148,19 +148,17 @@ def _take_all(connection: _socket.socket, trees: dict[int, Tree]) -> bool:
         pidfds = [pidfd for _, _, sent in ancillary for pidfd in memoryview(sent).cast("i")]
         words = memoryview(data).cast("q")
         for start in range(0, len(words), WORDS):
-            _obey(*words[start : start + WORDS], pidfds, trees)
+            key, order, pid, has_death_signal = words[start : start + WORDS]
+            if order == FORGET_ALL:
+                _forget(list(trees), trees)
+            elif order == FORGET:
+                _forget([key], trees)
+            elif pidfds:
+                trees[key] = Tree(order, pid, bool(has_death_signal), pidfds.pop(0))
 
 
-def _obey(key: int, order: int, pid: int, has_death_signal: int, pidfds: list[int], trees: dict[int, Tree]) -> None:
-    if order == FORGET_ALL:
-        forgotten = list(trees)
-    elif order == FORGET:
-        forgotten = [key]
-    else:
-        forgotten = []
-        if pidfds:
-            trees[key] = Tree(order, pid, bool(has_death_signal), pidfds.pop(0))
-    for key in forgotten:
+def _forget(keys: list[int], trees: dict[int, Tree]) -> None:
+    for key in keys:
         if (tree := trees.pop(key, None)) is not None:
             os.close(tree.pidfd)
 
