@@ -14,7 +14,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from governess.children._guardian.main import FORGET, FORGET_ALL
 
@@ -34,21 +34,28 @@ _AT_ONCE = 250
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import main; main.main()"
 
 
-class Record(NamedTuple):
-    """What the guardian is told of a child; the words of a message, and a descriptor of ours."""
+class Record:
+    """What the guardian is told of a child.
 
-    key: int
-    scope: int
-    pid: int
-    has_death_signal: bool
-    pidfd: int
+    Attributes:
+        words: the key, what is ended, the pid, and whether the kernel sends the child itself a TERM: see `main`.
+        pidfd: a descriptor of ours, until the record is forgotten; -1 if there is none.
+    """
+
+    __slots__ = ("pidfd", "words")
+
+    def __init__(self, key: int, order: int, pid: int = 0, has_death_signal: bool = False, pidfd: int = -1) -> None:
+        self.words = key, order, pid, int(has_death_signal)
+        self.pidfd = pidfd
+
+    @property
+    def key(self) -> int:
+        """What names it in later messages."""
+        return self.words[0]
 
 
-class _Ends(NamedTuple):
-    """The two ends of a socket."""
-
-    ours: socket.socket
-    theirs: socket.socket
+#: The two ends of a socket: ours, and the guardian's.
+_Ends = tuple[socket.socket, socket.socket]
 
 
 class Client:
@@ -93,7 +100,7 @@ class Client:
         """Tell the guardian that a child is not to be ended any more."""
         with self._lock:
             if (record := self._records.pop(key, None)) is not None:
-                self._tell([Record(key, FORGET, 0, False, -1)])
+                self._tell([Record(key, FORGET)])
                 os.close(record.pidfd)
 
     def forget_all(self) -> None:
@@ -114,15 +121,15 @@ class Client:
         try:
             _start_thread(self._attend, ends)
         except BaseException as error:  # no thread can be had, or the interpreter shuts down; a KeyboardInterrupt
-            ends.theirs.close()
+            ends[1].close()
             self._give_up(ends, error)
             if not isinstance(error, RuntimeError):
                 raise
 
     def _connect(self) -> _Ends:
         """Make a socket, and tell the guardian that will have its other end of everybody."""
-        ends = _Ends(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-        self._connection = ends.ours
+        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection = ends[0]
         self._is_behind = False
         self._tell_all()
         return ends
@@ -134,8 +141,8 @@ class Client:
         while ends is not None:
             started = time.monotonic()
             try:
-                with ends.theirs:
-                    process = _start_process(ends.theirs)
+                with ends[1] as theirs:
+                    process = _start_process(theirs)
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 self._give_up(ends, error)
                 return
@@ -160,8 +167,8 @@ class Client:
 
     def _disconnect(self, ends: _Ends | None) -> None:
         if ends is not None:
-            ends.ours.close()
-            if self._connection is ends.ours:
+            ends[0].close()
+            if self._connection is ends[0]:
                 self._connection = None
 
     def _give_up(self, ends: _Ends | None, reason: object) -> None:
@@ -177,7 +184,7 @@ class Client:
             )
 
     def _tell_all(self) -> None:
-        records = [Record(0, FORGET_ALL, 0, False, -1), *self._records.values()]
+        records = [Record(0, FORGET_ALL), *self._records.values()]
         for start in range(0, len(records), _AT_ONCE):
             self._tell(records[start : start + _AT_ONCE])
 
@@ -185,11 +192,11 @@ class Client:
         """Send a message; it never waits. A guardian that has ended is told by its successor's start."""
         if self._connection is None or self._is_behind:
             return
-        words = array("q", [int(word) for record in records for word in record[:4]])
+        words = array("q", [word for record in records for word in record.words])
         sent = array("i", [record.pidfd for record in records if record.pidfd >= 0])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)] if sent else []
         try:
-            self._connection.sendmsg([words], ancillary, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._connection.sendmsg([words], ancillary, _NEVER_WAITS)
         except OSError as error:
             if error.errno in _FULL:
                 self._is_behind = True
@@ -210,6 +217,8 @@ class Client:
                         self._is_behind = False
                         self._tell_all()
 
+
+_NEVER_WAITS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 
 # The guardian has not yet read what it was told, or too many descriptors are on their way (unix(7)).
 _FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS)

@@ -26,7 +26,7 @@ _SCM_MAX_FD = 253  # net/scm.h: so many descriptors come with a message at most
 
 # After a message it sleeps for so many seconds: what comes meanwhile costs no further wake-up. The socket holds the
 # messages of some 130 children.
-_NAP = 0.01
+_NAP = 0.05
 
 # How long a KILL is repeated for processes that start others meanwhile, in seconds.
 _LAST_ROUNDS = 1.0
