@@ -1,4 +1,4 @@
-"""The options of a child by name, for type checkers and editors, and what stands for the habits of `subprocess`."""
+"""The options of a child by name, for type checkers and editors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from governess.subprocess._limits import Limits
 from governess.subprocess._lines import BinaryFile, LineListener
 from governess.transports._write_buffer import Buffer
 
-__all__ = [
-    "ChildOptions",
-    "CommandRunOptions",
-    "ExecOptions",
-    "RunOptions",
-    "StartOptions",
-    "without_habits",
-    "words_of",
-]
+__all__ = ["ChildOptions", "CommandRunOptions", "ExecOptions", "RunOptions", "StartOptions"]
 
 
 class ChildOptions(TypedDict, total=False):
@@ -118,39 +110,3 @@ class StartOptions(ChildOptions, total=False):
     tee: BinaryFile | None
     on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None
     limit: int
-
-
-_HABITS = {
-    "shell": "a line is run by the shell with run('sh', '-c', line); create_subprocess_shell takes a line, too",
-    "capture_output": "what it writes is captured, unless capture=False is given",
-    "text": "encoding='utf-8' makes text of what it writes",
-    "universal_newlines": "encoding='utf-8' makes text of what it writes, and lines() takes line ends of both kinds",
-    "bufsize": "what it writes is read as it comes, and is not buffered",
-    "args": "give the program and its arguments one by one",
-}
-
-
-def without_habits(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options without those of `subprocess` that are off, and say what stands here for those that are on.
-
-    Raises:
-        TypeError: there is one that is on; the text says what is to be written instead.
-    """
-    habits = options.keys() & _HABITS.keys()
-    for name in habits:
-        if options[name] or name == "capture_output":
-            raise TypeError(f"{name}={options[name]!r}: {_HABITS[name]}")
-    return {name: value for name, value in options.items() if name not in habits} if habits else options
-
-
-def words_of(argv: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the program and its arguments, which may also be given as one list, as to `subprocess.run`.
-
-    Raises:
-        TypeError: there is no program.
-    """
-    if len(argv) == 1 and isinstance(argv[0], (list, tuple)):
-        argv = tuple(argv[0])
-    if not argv:
-        raise TypeError("there is no program to start")
-    return argv

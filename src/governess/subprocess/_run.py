@@ -17,11 +17,11 @@ from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
 from governess.subprocess._lines import BinaryFile, LineListener, copy_to_parents_output, listeners_of
-from governess.subprocess._options import RunOptions, words_of
+from governess.subprocess._options import RunOptions
 from governess.subprocess._process import Process
 from governess.subprocess._protocol import Collector, text_of
 from governess.subprocess._results import Completed, ProcessError, ProcessTimeout, TerminalRequired
-from governess.subprocess._start import NO_INPUT, Start, foreground_of, group_command
+from governess.subprocess._start import NO_INPUT, Start, foreground_of, group_command, words_of
 from governess.subprocess._together import cancel_all, own_task
 from governess.transports._write_buffer import Buffer, flat
 

@@ -17,12 +17,12 @@ from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import child_options
 from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
-from governess.subprocess._options import ChildOptions, without_habits, words_of
+from governess.subprocess._options import ChildOptions
 from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._process import Process, create
 from governess.subprocess._protocol import ChildProtocol
 
-__all__ = ["NO_INPUT", "Start", "foreground_of", "group_command", "leading_group", "start"]
+__all__ = ["NO_INPUT", "Start", "foreground_of", "group_command", "leading_group", "start", "words_of"]
 
 
 class _NoInput(int):
@@ -113,7 +113,43 @@ def group_command(
         TypeError: an option would give it another group, or is written in another way here.
         ValueError: an option would make the streams anything but bytes.
     """
-    return leading_group(command_of, argv, stdin, stdout, stderr, session, without_habits(options))
+    return leading_group(command_of, argv, stdin, stdout, stderr, session, _without_habits(options))
+
+
+_HABITS = {
+    "shell": "a line is run by the shell with run('sh', '-c', line); create_subprocess_shell takes a line, too",
+    "capture_output": "what it writes is captured, unless capture=False is given",
+    "text": "encoding='utf-8' makes text of what it writes",
+    "universal_newlines": "encoding='utf-8' makes text of what it writes, and lines() takes line ends of both kinds",
+    "bufsize": "what it writes is read as it comes, and is not buffered",
+    "args": "give the program and its arguments one by one",
+}
+
+
+def _without_habits(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options without those of `subprocess` that are off, and say what stands here for those that are on.
+
+    Raises:
+        TypeError: there is one that is on; the text says what is to be written instead.
+    """
+    habits = options.keys() & _HABITS.keys()
+    for name in habits:
+        if options[name] or name == "capture_output":
+            raise TypeError(f"{name}={options[name]!r}: {_HABITS[name]}")
+    return {name: value for name, value in options.items() if name not in habits} if habits else options
+
+
+def words_of(argv: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the program and its arguments, which may also be given as one list, as to `subprocess.run`.
+
+    Raises:
+        TypeError: there is no program.
+    """
+    if len(argv) == 1 and isinstance(argv[0], (list, tuple)):
+        argv = tuple(argv[0])
+    if not argv:
+        raise TypeError("there is no program to start")
+    return argv
 
 
 def leading_group(
