@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from asyncio.subprocess import PIPE
 
 from campaign.case import Case, Wrong
-from governess.subprocess import ProcessPool, start
+from governess.subprocess import Completed, ProcessPool, start
 
 __all__ = ["SCENARIOS"]
 
@@ -95,23 +96,27 @@ async def let_it_go(case: Case) -> None:
 async def use_a_pool(case: Case) -> None:
     """A few children, some at a time."""
     codes = [case.code() for _ in range(6)]
+    commands = [case.child("exit", code) for code in codes]
     async with ProcessPool(2) as pool:
-        starts = [asyncio.ensure_future(pool.start(*case.child("exit", code))) for code in codes]
-        results = await asyncio.gather(*starts, return_exceptions=True)
-        exits = [exit async for exit in pool.as_exited()]
-    errors = [result for result in results if isinstance(result, BaseException)]
-    if len(exits) + len(errors) != len(codes):
-        raise Wrong(f"{len(exits)} exits and {len(errors)} errors of {len(codes)} children")
-    for exit in exits:
-        case.check(exit, int(exit.process.argv[-1]))
+        results = [each async for each in pool.map(commands, ordered=case.rng.random() < 0.5, return_exceptions=True)]
+    errors = [result for _, result in results if isinstance(result, BaseException)]
+    if len(results) != len(codes):
+        raise Wrong(f"{len(results)} results of {len(codes)} children")
+    for command, result in results:
+        if isinstance(result, Completed):
+            case.check(result.exit, int(command[-1]))
     if errors:
         raise errors[0]
 
 
 async def leave_a_pool(case: Case) -> None:
     """Its children run when it is closed."""
-    async with ProcessPool(4) as pool:
-        processes = [await pool.start(*case.child("sleep", 60_000, 0)) for _ in range(3)]
+    pool = ProcessPool(4)
+    async with contextlib.AsyncExitStack() as stack:
+        starts = [pool.start(*case.child("sleep", 60_000, 0)) for _ in range(3)]
+        processes = [await stack.enter_async_context(start) for start in starts]
+        closing = asyncio.ensure_future(pool.close())
+    await closing
     for process in processes:
         case.check(process.exit, -signal.SIGTERM)
 

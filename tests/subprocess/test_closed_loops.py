@@ -37,8 +37,7 @@ async def leave_a_pipeline(ready: asyncio.Event) -> None:
 
 
 async def close_a_pool(ready: asyncio.Event) -> None:
-    async with ProcessPool(1) as pool:
-        process = await pool.start("sh", "-c", STUBBORN, stdout=PIPE, grace=60)
+    async with ProcessPool(1) as pool, pool.start("sh", "-c", STUBBORN, stdout=PIPE, grace=60) as process:
         await process.stdout.readline()
         ready.set()
 
@@ -107,7 +106,7 @@ def test_starts_that_wait_for_a_place(loop_factory: Callable, monkeypatch: pytes
     def run_and_close() -> None:
         async def main() -> None:
             pool = ProcessPool(1)
-            tasks.extend(asyncio.ensure_future(pool.start("sleep", "60")) for _ in range(3))
+            tasks.extend(asyncio.ensure_future(pool.run("sleep", "60")) for _ in range(3))
             await asyncio.sleep(0)  # the first is being started
 
         tasks: list[asyncio.Task[object]] = []

@@ -1,14 +1,17 @@
-"""A pool runs so many children at a time, and no more."""
+"""A pool runs a limited number of children at a time."""
 
 import asyncio
 import signal
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from governess import observe
 from governess.children import Child, Exit, children
-from governess.subprocess import PIPE, ProcessPool
+from governess.subprocess import PIPE, Completed, ProcessError, ProcessPool, ProcessTimeout, cmd
 
 
 class Count:
@@ -25,167 +28,261 @@ class Count:
         self.now -= 1
 
 
-def test_at_most_so_many(run: Callable) -> None:
-    """However many are to be started, no more than `max_children` live at a time, and each exit is told."""
-    count = Count()
+class TestRun:
+    def test_at_most_max_children(self, run: Callable) -> None:
+        """However many are to be run, no more than `max_children` live at a time, and each caller gets its result."""
+        count = Count()
 
-    async def main() -> None:
-        async with ProcessPool(3) as pool:
-            codes = [number % 7 for number in range(30)]
-            starts = [asyncio.ensure_future(pool.start("sh", "-c", f"exit {code}")) for code in codes]
-            await asyncio.sleep(0)
-            exits = [exit async for exit in pool.as_exited()]
-            assert sorted(exits) == sorted(codes)
-            processes = await asyncio.gather(*starts)
-            assert {exit.process for exit in exits} == set(processes)
-            assert all(exit == exit.process.exit and exit.rusage is not None for exit in exits)
+        async def main() -> None:
+            async with ProcessPool(3) as pool:
+                codes = [number % 7 for number in range(30)]
+                runs = [pool.run("sh", "-c", f"echo {code}; exit {code}", encoding="ascii") for code in codes]
+                done = await asyncio.gather(*runs)
+            assert [completed.exit for completed in done] == codes
+            assert [int(completed.stdout) for completed in done] == codes
 
-    with observe(on_spawn=count.born, on_exit=count.dead):
+        with observe(on_spawn=count.born, on_exit=count.dead):
+            run(main)
+        assert 1 <= count.most <= 3
+
+    def test_fairness(self, run: Callable) -> None:
+        """Places are given in the order of asking, also past a caller that has gone."""
+
+        async def main() -> None:
+            async with ProcessPool(max_children=1) as pool:
+                order: list[int] = []
+
+                async def run_one(number: int) -> None:
+                    await pool.run("true")
+                    order.append(number)
+
+                async with pool.start("cat", stdin=PIPE) as first:
+                    tasks = [asyncio.ensure_future(run_one(number)) for number in range(4)]
+                    await asyncio.sleep(0.02)
+                    assert order == []
+                    assert repr(pool) == "<ProcessPool 1 of 1 run, 4 wait>"
+                    tasks[1].cancel()
+                    first.stdin.close()
+                    await first.wait()
+                await asyncio.wait(tasks)
+                assert order == [0, 2, 3]
+
         run(main)
-    assert 1 <= count.most <= 3
 
+    def test_the_block_waits(self, run: Callable) -> None:
+        """At its end the block waits for all that runs, and for all that waits for a place."""
 
-def test_back_pressure_and_fairness(run: Callable) -> None:
-    """Who finds no place waits, and places are given in the order of asking, also past one that gave up."""
+        async def main() -> None:
+            async with ProcessPool(1) as pool:
+                tasks = [asyncio.ensure_future(pool.run("sh", "-c", "sleep 0.05; exit 3")) for _ in range(3)]
+                await asyncio.sleep(0)
+            assert [task.result().exit for task in tasks] == [3, 3, 3]
 
-    async def main() -> None:
-        async with ProcessPool(max_children=1) as pool:
-            first = await pool.start("cat", stdin=PIPE)
-            order: list[int] = []
+        run(main)
 
-            async def start(number: int) -> None:
-                await pool.start("true")
-                order.append(number)
+    def test_an_error_ends_the_rest(self, run: Callable) -> None:
+        """An error in the block ends what runs, and what waits gets an error."""
 
-            tasks = [asyncio.ensure_future(start(number)) for number in range(4)]
-            await asyncio.sleep(0.02)
-            assert order == []
-            assert repr(pool) == "<ProcessPool 1 of 1 run, 4 wait>"
-            assert pool.running == (first,)
-            tasks[1].cancel()
-            await asyncio.sleep(0)
-            first.stdin.close()
-            await pool.join()
-            assert order == [0, 2, 3]
+        async def main() -> None:
+            pool, tasks = ProcessPool(2), []
 
-    run(main)
+            async def fail() -> None:
+                async with pool:
+                    tasks.extend(asyncio.ensure_future(pool.run("sleep", "60")) for _ in range(3))
+                    while len(children()) < 2:
+                        await asyncio.sleep(0.01)
+                    raise ZeroDivisionError
 
+            with pytest.raises(ZeroDivisionError):
+                await fail()
+            errors = [str(task.exception()) for task in tasks]
+            assert errors[0] == errors[1] == "the pool was closed while the program ran, which was ended"
+            assert errors[2] == "the pool was closed"
+            assert children() == []
+            with pytest.raises(RuntimeError, match="pool is closed"):
+                await pool.run("true")
 
-def test_cancelled_with_the_place_in_hand(run: Callable) -> None:
-    """Who is cancelled in the moment when a place comes passes it on."""
+        run(main)
 
-    async def main() -> None:
-        async with ProcessPool(1) as pool:
-            first = await pool.start("cat", stdin=PIPE)
-            waiting = asyncio.ensure_future(pool.start("true"))
-            other = asyncio.ensure_future(pool.start("true"))
-            await asyncio.sleep(0)
-            first.stdin.close()
-            exits = pool.as_exited()
-            assert (await anext(exits)).process is first  # and the place is given in this very turn
-            waiting.cancel()
-            assert (await anext(exits)).process is await other
+    def test_a_cancelled_close_is_quick(self, run: Callable) -> None:
+        """A cancelled close() cuts the grace short: what ignores TERM is killed at once."""
+        deaf = "trap '' TERM; while :; do sleep 1; done"
+
+        async def main() -> None:
+            began = time.monotonic()
+            pool = ProcessPool(2)
+            task = asyncio.ensure_future(pool.run("sh", "-c", deaf, grace=60))
+            async with pool.start("sh", "-c", deaf + "; echo", stdout=PIPE, grace=60) as process:
+                while len(children()) < 2:
+                    await asyncio.sleep(0.01)
+                closing = asyncio.ensure_future(pool.close())
+                await asyncio.sleep(0.1)
+                closing.cancel()
+                await process.wait()
+                assert process.exit == -signal.SIGKILL
             with pytest.raises(asyncio.CancelledError):
-                await waiting
-            await exits.aclose()
+                await closing
+            await asyncio.wait([task])
+            assert time.monotonic() - began < 30
 
-    run(main)
+        run(main)
+
+    def test_timeout(self, run: Callable) -> None:
+        """The pool's timeout holds for each program, without its wait for a place; a call can have another one."""
+
+        async def main() -> None:
+            async with ProcessPool(1, timeout=1) as pool:
+                waiting = [asyncio.ensure_future(pool.run("sleep", "0.4")) for _ in range(3)]
+                assert [(await task).exit for task in waiting] == [0, 0, 0]
+                with pytest.raises(ProcessTimeout):
+                    await pool.run("sleep", "60")
+                assert (await pool.run("sleep", "1.2", timeout=None)).exit == 0
+
+        run(main)
+
+    def test_a_failed_start_gives_its_place_back(self, run: Callable) -> None:
+        """A program that does not exist takes no place."""
+
+        async def main() -> None:
+            async with ProcessPool(1) as pool:
+                for _ in range(3):
+                    with pytest.raises(FileNotFoundError):
+                        await pool.run("/no/such/program")
+                    with pytest.raises(FileNotFoundError):
+                        async with pool.start("/no/such/program"):
+                            pass
+                assert (await pool.run("true")).exit == 0
+
+        run(main)
 
 
-def test_a_failed_start_gives_its_place_back(run: Callable) -> None:
-    """A program that is not there takes no place."""
+class TestMap:
+    @pytest.mark.parametrize("ordered", [True, False])
+    def test_each_with_its_result(self, run: Callable, ordered: bool) -> None:
+        """Each command comes with its result, in the order of the commands, or as each has ended."""
 
-    async def main() -> None:
-        async with ProcessPool(1) as pool:
-            for _ in range(3):
+        async def main() -> list[str]:
+            pauses = ["0.4", "0", "0.1"]
+            async with ProcessPool(3) as pool:
+                found = []
+                commands = [["sh", "-c", f"sleep {pause}; echo {pause}"] for pause in pauses]
+                async for command, done in pool.map(commands, ordered=ordered, encoding="ascii"):
+                    assert command[2] == f"sleep {done.stdout.strip()}; echo {done.stdout.strip()}"
+                    found.append(done.stdout.strip())
+                return found
+
+        assert run(main) == (["0.4", "0", "0.1"] if ordered else ["0", "0.1", "0.4"])
+
+    def test_commands(self, run: Callable) -> None:
+        """What `cmd` returns keeps its options."""
+
+        async def main() -> None:
+            async with ProcessPool(2) as pool:
+                here = cmd("pwd", cwd="/")
+                async for command, done in pool.map([here]):
+                    assert (command, done.stdout) == (here, b"/\n")
+
+        run(main)
+
+    def test_takes_what_it_needs(self, run: Callable) -> None:
+        """It takes from a generator only what is at work, and a few more."""
+        taken = 0
+
+        def commands() -> Iterator[list[str]]:
+            nonlocal taken
+            for _ in range(1000):
+                taken += 1
+                yield ["true"]
+
+        async def main() -> None:
+            async with ProcessPool(2) as pool:
+                results = pool.map(commands())
+                for _ in range(3):
+                    await anext(results)
+                assert taken <= 3 + 2 * 2
+
+        run(main)
+
+    def test_left_and_entered_again(self, run: Callable) -> None:
+        """A timeout around the next result loses nothing; a loop that was left can be entered again."""
+
+        async def main() -> None:
+            async with ProcessPool(1) as pool:
+                results = pool.map([["sh", "-c", f"sleep 0.2; exit {code}"] for code in range(3)])
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(results), 0.05)
+                seen = []
+                async for _, done in results:
+                    seen.append(done.exit)
+                    break
+                seen += [done.exit async for _, done in results]
+                assert seen == [0, 1, 2]
+
+        run(main)
+
+    def test_errors(self, run: Callable) -> None:
+        """An error is raised in its turn, and the iterator goes on; or it is given as the result."""
+        commands: Any = [["true"], ["/no/such/program"], ["false"], ["true"]]
+
+        async def main() -> None:
+            async with ProcessPool(2) as pool:
+                results = pool.map(commands, check=True)
+                assert (await anext(results)).result.exit == 0
                 with pytest.raises(FileNotFoundError):
-                    await pool.start("/no/such/program")
-            await pool.start("true")
-            assert [exit async for exit in pool.as_exited()] == [0]
+                    await anext(results)
+                with pytest.raises(ProcessError):
+                    await anext(results)
+                assert [done.exit async for _, done in results] == [0]
+                kinds = [type(done) async for _, done in pool.map(commands, check=True, return_exceptions=True)]
+                assert kinds == [Completed, FileNotFoundError, ProcessError, Completed]
 
-    run(main)
-
-
-def test_more_while_it_goes_on(run: Callable) -> None:
-    """Children that are started while the exits are read are told of, too."""
-
-    async def main() -> None:
-        async with ProcessPool(2) as pool:
-            await pool.start("sh", "-c", "exit 3")
-            seen = []
-            async for exit in pool.as_exited():
-                seen.append(int(exit))
-                if exit:
-                    await pool.start("sh", "-c", f"exit {exit - 1}")
-            assert seen == [3, 2, 1, 0]
-
-    run(main)
+        run(main)
 
 
-def test_nothing_to_tell(run: Callable) -> None:
-    """An idle pool has no exits, and does not wait for any."""
+class TestStart:
+    def test_block(self, run: Callable) -> None:
+        """A program has its place for the length of the block, and its output can be read there."""
 
-    async def main() -> None:
-        pool = ProcessPool(2)
-        assert [exit async for exit in pool.as_exited()] == []
-        await pool.join()
-        await pool.close()
+        async def main() -> None:
+            async with ProcessPool(1) as pool:
+                for number in range(3):
+                    async with pool.start("sh", "-c", f"echo {number}; sleep 60", stdout=PIPE) as process:
+                        assert await process.stdout.readline() == b"%d\n" % number
+                assert process.exit == -signal.SIGTERM
 
-    run(main)
+        run(main)
 
+    def test_closed_while_it_waits(self, run: Callable) -> None:
+        """A start that waits for a place gets an error when the pool is closed."""
 
-def test_close(run: Callable) -> None:
-    """close() ends those that run, all at once, and tells those that wait; their exits are still told."""
+        async def main() -> None:
+            pool = ProcessPool(1)
 
-    async def main() -> None:
-        pool = ProcessPool(2)
-        for _ in range(2):
-            await pool.start("sleep", "60")
-        waiting = asyncio.ensure_future(pool.start("true"))
-        await asyncio.sleep(0)
-        await pool.close()
-        with pytest.raises(RuntimeError, match="pool was closed"):
-            await waiting
-        with pytest.raises(RuntimeError, match="pool is closed"):
-            await pool.start("true")
-        assert [exit async for exit in pool.as_exited()] == [-signal.SIGTERM] * 2
-        await pool.close()
-        assert children() == []
+            async def hold() -> None:
+                async with pool.start("sleep", "60") as process:
+                    await process.wait()
 
-    run(main)
+            tasks = [asyncio.ensure_future(hold()) for _ in range(2)]
+            while not children():
+                await asyncio.sleep(0.01)
+            await pool.close()
+            await asyncio.wait(tasks)
+            assert tasks[0].exception() is None
+            assert str(tasks[1].exception()) == "the pool was closed"
+            assert children() == []
+            await pool.close()
 
-
-def test_closed_while_one_is_being_started(run: Callable) -> None:
-    """A child whose start was under way when the pool was closed is ended."""
-
-    async def main() -> None:
-        pool = ProcessPool(1)
-        starting = asyncio.ensure_future(pool.start("sleep", "60"))
-        await asyncio.sleep(0)
-        await pool.close()
-        with pytest.raises(RuntimeError, match="pool was closed"):
-            await starting
-
-    run(main)
+        run(main)
 
 
-def test_cancelled_close(run: Callable) -> None:
-    """A cancelled close() cuts the grace short: what ignores TERM is killed at once."""
-
-    async def main() -> None:
-        pool = ProcessPool(1)
-        deaf = "trap '' TERM; echo; while :; do sleep 1; done"
-        process = await pool.start("sh", "-c", deaf, stdout=PIPE, grace=60)
-        await process.stdout.readline()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(pool.close(), 0.1)
-        assert process.exit == -signal.SIGKILL
-
-    run(main)
-
-
-@pytest.mark.parametrize("places", [0, -1, 2.5, "3", None])
+@pytest.mark.parametrize("places", [0, -1, 2.5, "3"])
 def test_no_places(places: object) -> None:
     """A pool has places, and a whole number of them."""
     with pytest.raises(ValueError, match="one child at least"):
         ProcessPool(places)
+
+
+def test_one_for_each_processor() -> None:
+    """By default a pool has a place for each processor."""
+    assert ProcessPool().max_children >= 1
+    assert sys.maxsize > ProcessPool().max_children

@@ -320,7 +320,7 @@ else:
         await run_program("true", grace="no")  # type: ignore[call-overload]  # pyright: ignore
         start_program("true", cwdd=4)  # type: ignore[call-arg]  # pyright: ignore
         cmd("true", shell=True)  # type: ignore[call-arg]  # pyright: ignore
-        await ProcessPool(1).start("true", grace="no")  # type: ignore[arg-type]  # pyright: ignore
+        ProcessPool(1).start("true", grace="no")  # type: ignore[arg-type]  # pyright: ignore
         await create_subprocess_exec("true", cwdd=4)  # type: ignore[call-arg]  # pyright: ignore
         assert_type(await run_program(["echo", "a"], cwd="/", env={"A": "b"}, capture_output=True), Completed[bytes])
 
@@ -366,7 +366,7 @@ else:
         Flow,
         Limits,
         Pipeline,
-        PoolExit,
+        PoolResult,
         ProcessPool,
         cmd,
         pipeline,
@@ -388,10 +388,12 @@ else:
             assert_type(await flow.wait(), Exit)
 
         async with ProcessPool(max_children=2) as pool:
-            assert_type(await pool.start("true", limits=Limits(memory=1 << 30, nice=1), die_with_parent=True), Process)
-            async for told in pool.as_exited():
-                assert_type(told, PoolExit)
-                assert_type(told.process, Process)
+            async with pool.start("true", limits=Limits(memory=1 << 30, nice=1), die_with_parent=True) as pooled:
+                assert_type(pooled, Process)
+            assert_type(await pool.run("true", timeout=None), Completed[bytes])
+            assert_type(await pool.run("true", encoding="utf-8"), Completed[str])
+            async for result in pool.map([["true"], cmd("true")], ordered=False, check=True):
+                assert_type(result, PoolResult)
 
         assert_type(await watch(1, reap=False, reap_timeout=0.5), Exit)
 

@@ -8,7 +8,8 @@ from governess.subprocess._orphans import reap_orphans
 from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
 from governess.subprocess._pipeline_run import Flow, FlowStart
-from governess.subprocess._pool import PoolExit, ProcessPool
+from governess.subprocess._pool import ProcessPool
+from governess.subprocess._pool_map import PoolMap, PoolResult
 from governess.subprocess._process import Process, create_subprocess_exec, create_subprocess_shell
 from governess.subprocess._pty import WindowSize
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout, TerminalRequired
@@ -30,7 +31,8 @@ __all__ = [
     "Line",
     "LineIterator",
     "Pipeline",
-    "PoolExit",
+    "PoolMap",
+    "PoolResult",
     "Process",
     "ProcessError",
     "ProcessPool",

@@ -1,76 +1,160 @@
-"""Runs many children, a limited number at a time."""
+"""Runs many programs, a limited number at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from governess.children._exit import Exit
 from governess.children._spawn.command import Program
-from governess.subprocess._options import StartOptions
+from governess.policies._threaded import usable_cpus
+from governess.subprocess._end import EndBounds
+from governess.subprocess._options import CommandRunOptions, RunOptions, StartOptions
+from governess.subprocess._pipeline import Cmd
+from governess.subprocess._pool_map import PoolMap
 from governess.subprocess._process import Process
-from governess.subprocess._start import Start, start
-from governess.subprocess._together import cancel_all, own_task, run_both, wait_for_all
+from governess.subprocess._results import Completed
+from governess.subprocess._run import run
+from governess.subprocess._start import start
+from governess.subprocess._together import cancel_all, own_task, wait_for_all
+from governess.transports._write_buffer import Buffer
 
 if TYPE_CHECKING:
-    from typing import Self, Unpack
+    from typing import Self
 
-__all__ = ["PoolExit", "ProcessPool"]
-
-
-class PoolExit(Exit):
-    """How a child of a pool ended, and which.
-
-    Attributes:
-        process: the child, whose output can still be read.
-    """
-
-    process: Process
+__all__ = ["ProcessPool"]
 
 
 class ProcessPool:
-    """Children of which at most `max_children` run at the same time.
+    """Programs of which at most `max_children` run at the same time, for the length of a block.
 
-    Who wants to start one more waits for a place; the places are given in the order in which they were asked for.
-    ``async with pool:`` closes it in the end, which ends the children that still run.
+    What is to run beyond that waits for a place; places are given in the order in which they were asked for. At the end
+    of ``async with ProcessPool() as pool:`` the pool waits for all that runs and for all that waits. If the block is
+    left by an error or a cancellation, what runs is ended, and what waits gets an error.
 
     Attributes:
         max_children: how many may run at the same time.
+        timeout: how many seconds a program may run by default; None for no limit.
     """
 
-    def __init__(self, max_children: int) -> None:
-        """Have places for `max_children`.
+    def __init__(self, max_children: int | None = None, *, timeout: float | None = None) -> None:
+        """Have places for `max_children` programs; by default, one for each processor.
 
         Raises:
             ValueError: there would be no place.
         """
+        if max_children is None:
+            max_children = usable_cpus()
         if type(max_children) is not int or max_children < 1:
             raise ValueError(f"a pool has places for one child at least, not for {max_children!r}")
         self.max_children = max_children
+        self.timeout = timeout
         self._free = max_children
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._starting = 0
-        self._running: dict[Process, asyncio.Task[None]] = {}
-        self._exits: deque[PoolExit] = deque()
-        self._news = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._runs: dict[asyncio.Timeout, asyncio.Task[Any] | None] = {}
+        self._blocks: dict[Process, EndBounds] = {}
+        self._is_closed = False
+        self._idle: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<ProcessPool {len(self._running)} of {self.max_children} run, {len(self._queue)} wait>"
+        taken = self.max_children - self._free
+        return f"<ProcessPool {taken} of {self.max_children} run, {len(self._queue)} wait>"
 
-    @property
-    def running(self) -> tuple[Process, ...]:
-        """The children that run, the oldest first."""
-        return tuple(self._running)
+    @overload
+    async def run(
+        self,
+        *argv: Program | Sequence[Program],
+        input: Buffer | None = None,
+        capture: Literal[True] = True,
+        encoding: None = None,
+        check: bool = False,
+        timeout: float | None = ...,
+        **options: Unpack[RunOptions],
+    ) -> Completed[bytes]: ...
+    @overload
+    async def run(
+        self,
+        *argv: Program | Sequence[Program],
+        input: str | None = None,
+        capture: Literal[True] = True,
+        encoding: str,
+        check: bool = False,
+        timeout: float | None = ...,
+        **options: Unpack[RunOptions],
+    ) -> Completed[str]: ...
+    @overload
+    async def run(
+        self,
+        *argv: Program | Sequence[Program],
+        input: Buffer | str | None = None,
+        capture: Literal[False],
+        encoding: str | None = None,
+        check: bool = False,
+        timeout: float | None = ...,
+        **options: Unpack[RunOptions],
+    ) -> Completed[None]: ...
+    async def run(self, *argv: Any, **options: Any) -> Completed[Any]:
+        """Run a program to its end as soon as there is a place for it, as `governess.subprocess.run` does.
 
-    async def start(self, *argv: Program | Sequence[Program], **options: Unpack[StartOptions]) -> Process:
-        """Start a program as soon as there is a place for it.
+        Args:
+            *argv: the program and its arguments.
+            **options: as in `governess.subprocess.run`. The `timeout` is the pool's by default, and does not include
+                the wait for a place.
 
-        Its place is free again when it has ended, and with it the process group that it leads.
+        Raises:
+            RuntimeError: the pool is closed, or was closed meanwhile; then the program was ended.
+            ProcessError: as `governess.subprocess.run` raises it; so its other errors.
+        """
+        options.setdefault("timeout", self.timeout)
+        async with self._place():
+            guard = asyncio.timeout(None)
+            self._runs[guard] = asyncio.current_task()
+            try:
+                async with guard:
+                    completed: Completed[Any] = await run(*argv, **options)
+                return completed
+            except TimeoutError:
+                if guard.expired():
+                    raise RuntimeError("the pool was closed while the program ran, which was ended") from None
+                raise
+            finally:
+                del self._runs[guard]
+
+    def map(
+        self,
+        commands: Iterable[Sequence[Program] | Cmd],
+        *,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        **options: Unpack[CommandRunOptions],
+    ) -> PoolMap:
+        """Run many programs, and give each with its result.
+
+        The iterator can be left, and a timeout around the next result loses nothing. It takes from `commands` only what
+        is at work, and a few more.
+
+        Args:
+            commands: lists of a program and its arguments, or what `cmd` returns.
+            ordered: whether the results come in the order of the commands. Else each comes as soon as it is there.
+            return_exceptions: whether an exception of `run` (a program that does not exist, a timeout; with `check`, a
+                failure) is given as the result. Else the iterator raises it, and can be used further.
+            **options: as in `governess.subprocess.run`, for each.
+
+        Returns:
+            An async iterator of `PoolResult`: (command, result).
+        """
+        return PoolMap(self, commands, ordered, return_exceptions, options)
+
+    @contextlib.asynccontextmanager
+    async def start(
+        self, *argv: Program | Sequence[Program], **options: Unpack[StartOptions]
+    ) -> AsyncIterator[Process]:
+        """Start a program for the length of a block as soon as there is a place for it.
+
+        It is used as ``async with pool.start(…) as process:``, and the place is free again at the end of the block.
 
         Args:
             *argv: the program and its arguments.
@@ -80,46 +164,36 @@ class ProcessPool:
             RuntimeError: the pool is closed.
             OSError: as `subprocess.Popen` raises it; so its other errors. The place is free again then.
         """
-        block = start(*argv, **options)
-        self._starting += 1
-        try:
-            await self._take_place()
-            try:
-                process = await block.__aenter__()
-            except BaseException:
-                self._give_place()
-                raise
-            task = self._running[process] = own_task(self._attend(process, block))
-        finally:
-            self._starting -= 1
-            self._tell_news()
-        if self._closing.is_set():  # while it was being started
-            await wait_for_all([task])
-            raise RuntimeError("the pool was closed")
-        return process
-
-    async def as_exited(self) -> AsyncIterator[PoolExit]:
-        """Give the exits in the order in which they come, until no child runs and no start waits for a slot.
-
-        More children may be started meanwhile. Each exit is given once.
-        """
-        while self._exits or not self._is_idle():
-            if self._exits:
-                yield self._exits.popleft()
-            else:
-                await self._news.wait()
-
-    async def join(self) -> None:
-        """Wait until no child runs and no start waits for a slot; the exits stay for `as_exited`."""
-        while not self._is_idle():
-            await self._news.wait()
+        async with self._place():
+            block = start(*argv, **options)
+            async with block as process:
+                if self._is_closed:  # while it was being started
+                    raise RuntimeError("the pool was closed")
+                self._blocks[process] = block.bounds
+                try:
+                    yield process
+                finally:
+                    del self._blocks[process]
 
     async def close(self) -> None:
-        """End the running children, all at the same time, as `start` says; starts that wait for a slot get an error."""
-        self._closing.set()
+        """End all that runs, at the same time, as `Process.end` does; what waits for a place gets an error.
+
+        Cancelled, it does not wait for the rest of the grace.
+        """
+        self._is_closed = True
         while self._queue:
             _settle(self._queue.popleft(), RuntimeError("the pool was closed"))
-        await wait_for_all(self._running.values())
+        for guard in self._runs:
+            with contextlib.suppress(RuntimeError):  # it is over in this very iteration of the loop
+                guard.reschedule(0.0)
+        ends = [own_task(process._end(bounds)) for process, bounds in self._blocks.items()]
+        try:
+            await wait_for_all(ends)
+            await self._emptied()
+        except asyncio.CancelledError:
+            cancel_all([task for task in self._runs.values() if task is not None])
+            await self._emptied()
+            raise
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,17 +201,32 @@ class ProcessPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not GeneratorExit:
-            await self.close()
+        if kind is GeneratorExit:  # the coroutine is thrown away, and can wait for nothing; so are all others
+            self._is_closed = True
             return
-        for process in self.running:  # the coroutine is thrown away, and cannot wait for anything
-            process._kill_now()
+        try:
+            if kind is None:
+                await self._emptied()
+        finally:
+            await self.close()
 
-    def _is_idle(self) -> bool:
-        return not self._running and not self._starting
+    async def _emptied(self) -> None:
+        """Wait until nothing runs and nothing waits."""
+        while self._queue or self._free < self.max_children:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        await self._take_place()
+        try:
+            yield
+        finally:
+            self._give_place()
 
     async def _take_place(self) -> None:
-        if self._closing.is_set():
+        if self._is_closed:
             raise RuntimeError("the pool is closed")
         if self._free and not self._queue:
             self._free -= 1
@@ -158,32 +247,9 @@ class ProcessPool:
             if _settle(self._queue.popleft()):
                 return
         self._free += 1
-
-    async def _attend(self, process: Process, block: Start) -> None:
-        ended = _either(process.wait(), self._closing.wait())
-        try:
-            await run_both(ended, block.__aexit__(None, None, None))
-        except GeneratorExit:  # the task is thrown away, and cannot wait for anything
-            process._kill_now()
-            raise
-        finally:
-            del self._running[process]
-            self._exits.append(_exit_of(process))
-            self._give_place()
-            self._tell_news()
-
-    def _tell_news(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._news.set()
-        self._news.clear()  # who waits by now is woken all the same
-
-
-async def _either(*endings: Coroutine[Any, Any, object]) -> None:
-    tasks = [own_task(ending) for ending in endings]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        cancel_all(tasks)
+        if self._free == self.max_children and self._idle is not None:
+            _settle(self._idle)
+            self._idle = None
 
 
 def _settle(turn: asyncio.Future[None], error: Exception | None = None) -> bool:
@@ -197,10 +263,3 @@ def _settle(turn: asyncio.Future[None], error: Exception | None = None) -> bool:
     except RuntimeError:  # the loop is closed, and its coroutines are thrown away
         return False
     return True
-
-
-def _exit_of(process: Process) -> PoolExit:
-    exit = Exit.unknown() if process.exit is None else process.exit
-    told = PoolExit(int(exit), rusage=exit.rusage, core_dumped=exit.core_dumped, lost=exit.lost)
-    told.process = process
-    return told

@@ -181,7 +181,11 @@ def _of_its_own(session: bool, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Start:
-    """What `start` returns: ``async with`` starts the child, and ends it."""
+    """What `start` returns: ``async with`` starts the child, and ends it.
+
+    Attributes:
+        bounds: how long each step of the end may take.
+    """
 
     def __init__(
         self,
@@ -193,7 +197,7 @@ class Start:
         """Be ready to start the command, with the terminal if `foreground` is given; `bounds` as of `Process.end`."""
         self._command = command
         self._make_protocol = make_protocol
-        self._bounds = bounds
+        self.bounds = bounds
         self._foreground = foreground
         self._process: Process | None = None
 
@@ -215,4 +219,4 @@ class Start:
         if kind is GeneratorExit:  # the coroutine is thrown away, and cannot wait for anything
             process._kill_now()
             return
-        await process._end(self._bounds)
+        await process._end(self.bounds)

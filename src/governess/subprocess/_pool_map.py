@@ -1,0 +1,95 @@
+"""The results of many programs that a pool runs, each with its command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from governess.children._spawn.command import Program
+from governess.subprocess._pipeline import Cmd
+from governess.subprocess._results import Completed
+from governess.subprocess._together import own_task
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from governess.subprocess._pool import ProcessPool
+
+__all__ = ["PoolMap", "PoolResult"]
+
+
+class PoolResult(NamedTuple):
+    """A command that a pool has run, and what came of it.
+
+    Attributes:
+        command: the command, as it was given.
+        result: a `Completed`; or, with ``return_exceptions=True``, what `run` has raised.
+    """
+
+    command: Sequence[Program] | Cmd
+    result: Completed[Any] | Any
+
+
+class PoolMap:
+    """What `ProcessPool.map` returns: an async iterator of `PoolResult`."""
+
+    def __init__(
+        self,
+        pool: ProcessPool,
+        commands: Iterable[Sequence[Program] | Cmd],
+        ordered: bool,
+        return_exceptions: bool,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Be ready to run the commands in the pool."""
+        self._pool = pool
+        self._commands = iter(commands)
+        self._ordered = ordered
+        self._return_exceptions = return_exceptions
+        self._options = options
+        self._tasks: dict[asyncio.Task[Completed[Any]], Sequence[Program] | Cmd] = {}
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PoolResult:
+        """Return the next result; raise StopAsyncIteration after the last one."""
+        self._fill()
+        if not self._tasks:
+            raise StopAsyncIteration
+        first = next(iter(self._tasks))
+        if self._ordered:
+            await asyncio.wait((first,))
+        elif (done := self._next_done()) is not None:
+            first = done
+        else:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            first = self._next_done() or first
+        command = self._tasks.pop(first)
+        self._fill()
+        error = first.exception()
+        if error is not None and not (self._return_exceptions and isinstance(error, Exception)):
+            raise error
+        return PoolResult(command, first.result() if error is None else error)
+
+    def _next_done(self) -> asyncio.Task[Completed[Any]] | None:
+        return next((task for task in self._tasks if task.done()), None)
+
+    def _fill(self) -> None:
+        """Have twice as many commands at work as there are places: while the oldest one takes long, others go on."""
+        while len(self._tasks) < 2 * self._pool.max_children:
+            try:
+                command = next(self._commands)
+            except StopIteration:
+                return
+            words, own = (command.argv, command.options) if isinstance(command, Cmd) else (tuple(command), {})
+            task = own_task(self._pool.run(*words, **{**own, **self._options}))
+            task.add_done_callback(_retrieve)
+            self._tasks[task] = command
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from logging the exception of a task whose result nobody has asked for by the end of the block."""
+    if not task.cancelled():
+        task.exception()
