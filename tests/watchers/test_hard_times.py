@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -22,7 +24,8 @@ from governess import (
     SafeChildWatcher,
     ThreadedChildWatcher,
 )
-from governess.children import adopt, children, end_group
+from governess.children import Child, adopt, children, end_group
+from governess.children import _pidfd as pidfd
 from governess.children._reaper import reap_later
 from settings import in_thread, run_in, told
 
@@ -359,3 +362,46 @@ def test_multiloop_under_many_threads() -> None:
         sys.setswitchinterval(interval)
         watcher.close()
     assert results == [[0, 1, 2, 3]] * 60
+
+
+class FailingPoll:
+    """What `select.poll` makes where poll(2) fails."""
+
+    def register(self, *_: int) -> None: ...
+
+    def poll(self, _: float | None) -> list[tuple[int, int]]:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has pidfds")
+def test_poll_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without poll(2) a pidfd still tells that its process lives, and that it is reaped."""
+    monkeypatch.setattr(select, "poll", FailingPoll)
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ)
+    descriptor = os.pidfd_open(pid)
+    assert not pidfd.has_exited(descriptor)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert pidfd.has_exited(descriptor, 0.01)
+    os.close(descriptor)
+
+
+def test_error_in_the_waiting_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit of a child whose thread has met with an error is told by the reaper."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    failures = [OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))]
+    wait_for_exit = Child.wait_for_exit
+
+    def fail_once(child: Child, timeout: float | None = None) -> bool:
+        if failures and timeout is None:
+            raise failures.pop()
+        return wait_for_exit(child, timeout)
+
+    monkeypatch.setattr(Child, "wait_for_exit", fail_once)
+
+    async def main() -> int:
+        process = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.1; exit 7")
+        return await asyncio.wait_for(process.wait(), 10)
+
+    assert run_in(asyncio.SelectorEventLoop, main, ThreadedChildWatcher()) == 7
+    assert failures == []

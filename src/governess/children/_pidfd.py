@@ -59,10 +59,23 @@ def unavailable() -> str | None:
 
 
 def has_exited(pidfd: int, timeout: float | None = 0) -> bool:
-    """Return whether the process has exited, waiting at most `timeout` seconds for it (None: without a limit)."""
+    """Return whether the process has exited, waiting at most `timeout` seconds for it (None: without a limit).
+
+    Where poll(2) fails (ENOMEM, or EINVAL under a small RLIMIT_NOFILE), return whether it is reaped, after a moment.
+    """
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    return bool(poller.poll(None if timeout is None else max(0, int(timeout * 1000))))
+    try:
+        return bool(poller.poll(None if timeout is None else max(0, int(timeout * 1000))))
+    except OSError:
+        time.sleep(_PATIENCE if timeout is None else max(0.0, min(timeout, _PATIENCE)))
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is another user's, or the sandbox refuses
+        return is_detached(pidfd)
+    return False
 
 
 def is_detached(pidfd: int) -> bool:

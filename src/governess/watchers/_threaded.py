@@ -65,5 +65,9 @@ def wait_in_thread(child: Child) -> threading.Thread | None:
 
 
 def _wait_and_reap(child: Child) -> None:
-    while child.reap() is None and not child.owned_elsewhere():
-        child.wait_for_exit()
+    try:
+        while child.reap() is None and not child.owned_elsewhere():
+            child.wait_for_exit()
+    except BaseException:
+        reap_later(child)  # which goes on in spite of errors; whoever waits for the child must not wait for ever
+        raise
