@@ -14,7 +14,7 @@ from pathlib import Path
 
 from governess.children import Exit
 
-__all__ = ["Case", "Scenario", "Verdict", "Wrong", "attempt", "explained", "is_of_closed_loop"]
+__all__ = ["BOUND", "Case", "Scenario", "Verdict", "Wrong", "attempt", "explained", "is_of_closed_loop"]
 
 
 class Wrong(Exception):
