@@ -12,6 +12,8 @@ import pytest
 
 from governess.children import _pidfd as pidfd
 from governess.children import children
+from governess.children._spawn import popen
+from governess.children._spawn.command import Command
 from governess.subprocess import ProcessPool, cmd, start
 
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
@@ -149,3 +151,25 @@ def test_group_whose_leader_has_ended(loop_factory: Callable) -> None:
     for member in members:
         os.close(member)
     assert alive == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_starts_that_wait_for_others(loop_factory: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starts by Popen, of which few are made at a time, are thrown away without an exception that nobody can catch."""
+    told: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+
+    def run_and_close() -> None:
+        async def main() -> None:
+            tasks.extend(asyncio.ensure_future(popen.spawn(Command(["true"]))) for _ in range(20))
+            await asyncio.sleep(0)  # the first are being started
+
+        tasks: list[asyncio.Task[object]] = []
+        loop = loop_factory()
+        loop.run_until_complete(main())
+        loop.close()
+
+    run_and_close()
+    gc.collect()
+    assert all_reaped()
+    assert told == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import math
 import os
@@ -172,7 +173,8 @@ async def spawn(command: Command) -> Spawned:
         return await _start_in_thread(loop, command)
     finally:
         slow.cancel()
-        leave()
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and its coroutines are thrown away
+            leave()
 
 
 async def _start_in_thread(loop: asyncio.AbstractEventLoop, command: Command) -> Spawned:
