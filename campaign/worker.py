@@ -109,8 +109,8 @@ class Worker:
         ran = time.monotonic()
         faults = self.shim.end() if self.shim is not None else Counter()
         self._check_uncaught(verdict, errors)
+        self._check_health(verdict)  # first: what waited for a thread of the reaper has it with the next child
         self._check_leaks(verdict)
-        self._check_health(verdict)
         if verdict.problems and self.shim is not None:
             verdict.problems.append(f"faults: {self.shim.describe()}")
         return {

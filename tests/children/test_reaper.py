@@ -35,3 +35,31 @@ def test_more_children_than_descriptors() -> None:
             time.sleep(0.01)
         """
     )
+
+
+def test_no_thread_for_the_reaper() -> None:
+    """A child for which the reaper could have no thread is reaped after the next start of a child."""
+    run_fresh(
+        """
+        import asyncio, os, threading, time
+        from governess.children import adopt, children
+        from governess.children._reaper import reap_later
+        from governess.subprocess import run
+
+        start = threading.Thread.start
+
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+
+        child = adopt(os.posix_spawn("/bin/true", ["true"], os.environ))
+        threading.Thread.start = refuse
+        assert not reap_later(child)
+        threading.Thread.start = start
+        assert children() == [child]
+        assert asyncio.run(run("true")).exit == 0
+        end = time.monotonic() + 10
+        while children():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        """
+    )

@@ -13,7 +13,7 @@ from governess.children._after_fork import run_after_fork
 from governess.children._backoff import pauses
 from governess.children._child import Child
 
-__all__ = ["reap_later"]
+__all__ = ["reap_later", "reap_pending"]
 
 logger = logging.getLogger("governess")
 
@@ -22,12 +22,17 @@ def reap_later(child: Child) -> bool:
     """Hand the child to the reaper, which reaps it when it exits. Finalizers may call this.
 
     Returns:
-        False if no thread can be had for the reaper now; it tries again with the next child.
+        False if no thread can be had for the reaper now; it tries again with the next child, also one that is started.
     """
     if sys.is_finalizing():
         return False  # no thread runs any more: init will reap
     run_after_fork(_start_anew)
     return _reaper.take(child)
+
+
+def reap_pending() -> None:
+    """Try again to reap the children for which no thread could be had; each start of a child calls this."""
+    _reaper.start()
 
 
 # How long it sleeps between two looks at new children and at those without a pidfd, in seconds: longer and longer.
@@ -44,10 +49,15 @@ class _Reaper:
         self._has_failed = False
 
     def take(self, child: Child) -> bool:
+        with self._lock:
+            self._pending.append(child)
+        return self.start()
+
+    def start(self) -> bool:
+        """Start the thread if there are children to wait for and it does not run; return False if it cannot be had."""
         try:
             with self._lock:
-                self._pending.append(child)
-                if self._works:
+                if self._works or not self._pending:
                     return True
                 self._works = True
             threading.Thread(target=self._work, name="governess-reaper", daemon=True).start()

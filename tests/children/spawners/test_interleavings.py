@@ -392,3 +392,18 @@ def test_failed_child_that_others_reap(monkeypatch: pytest.MonkeyPatch) -> None:
         spawned(popen_spawner, ["/missing/program"])
     gc.collect()
     assert list(subprocess._active or ()) == before
+
+
+def test_error_that_nobody_receives(caplog: pytest.LogCaptureFixture, loop_factory: Callable) -> None:
+    """The error of a start whose caller is thrown away with its closed loop is not logged as one never retrieved."""
+    asked = command(["/missing/program"])
+
+    def throw_away() -> None:
+        loop = loop_factory()
+        outcome = loop.create_future()
+        popen._Task(asked, loop, outcome)._failed(FileNotFoundError())
+        loop.close()
+
+    throw_away()
+    gc.collect()
+    assert caplog.records == []

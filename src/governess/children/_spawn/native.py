@@ -127,6 +127,7 @@ class _SpawnQueue:
                 return
             if step is not None:
                 outcome.set_exception(_failure(command, error, step))
+                outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
                 return
             spawned = _spawned(command, started, pid, pidfd, ends)
             outcome.set_result([spawned])

@@ -323,3 +323,4 @@ class _Task:
     def _failed(self, error: BaseException) -> None:
         if not self._outcome.done():
             self._outcome.set_exception(error)
+            self._outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
