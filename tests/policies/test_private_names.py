@@ -152,6 +152,13 @@ class TestInitWatcher:
             assert isinstance(policy.get_child_watcher(), governess.ThreadedChildWatcher)
             assert calls == [1]
 
+    @pytest.mark.skipif("can_use_pidfd" not in vars(asyncio.unix_events), reason="this asyncio has no such function")
+    def test_can_use_pidfd(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where a program has replaced `asyncio.unix_events.can_use_pidfd` by one that says no, threads watch."""
+        monkeypatch.setattr(asyncio.unix_events, "can_use_pidfd", lambda: False)
+        with DefaultEventLoopPolicy() as policy:
+            assert isinstance(policy.get_child_watcher(), governess.ThreadedChildWatcher)
+
     def test_chooses_none(self) -> None:
         """Where it leaves `_watcher` as it was, the default watcher is taken."""
 

@@ -18,12 +18,13 @@ from governess.children._per_loop import running_loop
 from governess.loops._choose import LoopFactory, factory_of
 from governess.loops._watched import make_watched
 from governess.policies._closing import close_loops, refuse_inside
-from governess.policies._private_names import PrivateNames
+from governess.policies._private_names import PrivateNames, refuses_pidfds
 from governess.policies._scopes import Scope, ThreadScope
 from governess.watchers._choice import choose_watcher
 
 if sys.platform != "win32":
     from governess.watchers._kqueue import KqueueChildWatcher
+    from governess.watchers._threaded import ThreadedChildWatcher
 
 if TYPE_CHECKING:
     from typing import Self
@@ -284,7 +285,8 @@ def _watcher_factory(
 def _default_watcher() -> AbstractChildWatcher:
     if sys.platform == "win32":
         raise NotImplementedError("children need no watcher on Windows")
-    return choose_watcher().factory()
+    choice = choose_watcher()
+    return ThreadedChildWatcher() if choice.name == "pidfd" and refuses_pidfds() else choice.factory()
 
 
 def _callers_level() -> int:

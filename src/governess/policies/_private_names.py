@@ -13,7 +13,7 @@ from typing import Any
 
 from governess.policies._scopes import Scope, ThreadScope
 
-__all__ = ["PrivateNames"]
+__all__ = ["PrivateNames", "refuses_pidfds"]
 
 
 class PrivateNames:
@@ -48,6 +48,12 @@ class PrivateNames:
         """Keep the loops in a `_Local` of the policy's class, if that is another than here."""
         if type(self)._Local is not PrivateNames._Local:
             self._local = self._Local()
+
+
+def refuses_pidfds() -> bool:
+    """Return whether `asyncio.unix_events.can_use_pidfd`, which programs replace to get threads, says no."""
+    ask = vars(asyncio.unix_events).get("can_use_pidfd")
+    return ask is not None and not ask()
 
 
 class _ScopeView(threading.local):

@@ -20,6 +20,7 @@ from governess.children._child import Child, adopt
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
+from governess.watchers._private_names import PrivateNames
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,7 +32,7 @@ Ts = TypeVarTuple("Ts")
 logger = logging.getLogger("governess")
 
 
-class ChildWatcher(AbstractChildWatcher):
+class ChildWatcher(PrivateNames, AbstractChildWatcher):
     """A watcher whose subclass says in `_watch` how it notices the exit of a child."""
 
     def __init__(self) -> None:
@@ -137,20 +138,20 @@ class ChildWatcher(AbstractChildWatcher):
 class _Handler:
     """A callback, the child whose exit it waits for, and the loop where it is to run, which it does not keep alive."""
 
-    __slots__ = ("_args", "_callback", "_watcher", "child", "loop")
+    __slots__ = ("_watcher", "args", "callback", "child", "loop")
 
     def __init__(
         self, watcher: ChildWatcher, child: Child, callback: Callable[..., object], args: tuple[Any, ...]
     ) -> None:
         self.child = child
         self._watcher = watcher
-        self._callback = callback
-        self._args = args
+        self.callback = callback
+        self.args = args
         loop = running_loop()
         self.loop = None if loop is None else weakref.ref(loop)
 
     def is_for(self, callback: Callable[..., object], args: tuple[Any, ...]) -> bool:
-        return self._callback is callback and self._args == args
+        return self.callback is callback and self.args == args
 
     def __call__(self, child: Child, exit: Exit) -> None:
         watcher = self._watcher
@@ -162,7 +163,7 @@ class _Handler:
         finally:
             here = running_loop()
             if self.loop is None or (here is not None and self.loop() is here):
-                self._callback(child.pid, exit, *self._args)
+                self.callback(child.pid, exit, *self.args)
             else:
                 child.release()  # before the other thread knows of the exit
                 self._call_there(self.loop(), child, exit)
@@ -170,7 +171,7 @@ class _Handler:
     def _call_there(self, loop: asyncio.AbstractEventLoop | None, child: Child, exit: Exit) -> None:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(self._callback, child.pid, exit, *self._args)
+                loop.call_soon_threadsafe(self.callback, child.pid, exit, *self.args)
                 return
         # Logged by its repr: a log record that is kept must not keep the loop alive.
         logger.warning("Loop %s that handles pid %d is closed", repr(loop), child.pid)

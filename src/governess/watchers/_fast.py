@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -17,6 +18,7 @@ from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.watchers import _sweep
+from governess.watchers._private_names import FastNames, is_waitpid_replaced, status_of
 from governess.watchers._sigchld import SigchldChildWatcher
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ logger = logging.getLogger("governess")
 MAX_UNCLAIMED = 4096
 
 
-class FastChildWatcher(SigchldChildWatcher):
+class FastChildWatcher(FastNames, SigchldChildWatcher):
     """Reaps whichever child has exited when SIGCHLD comes, in the loop it is attached to.
 
     An exit costs O(1), but other code that waits for its own children finds them gone. A child must be started inside
@@ -78,6 +80,16 @@ class FastChildWatcher(SigchldChildWatcher):
         return is_its_own
 
     def _search(self) -> int:
+        if self._has_own_verbs:
+            return super()._search()
+        self._do_waitpid_all()
+        self._sweep_known()
+        return len(self._handlers)
+
+    def _do_waitpid_all(self) -> None:
+        if is_waitpid_replaced():
+            self._ask_replaced_waitpid()
+            return
         last = None
         while (pid := _exited_pid()) not in (None, last):
             assert pid is not None
@@ -90,8 +102,6 @@ class FastChildWatcher(SigchldChildWatcher):
             child.reap()
         if pid is not None:
             self._next_sweep = 0.0  # it is held, and stands before all others till it is released
-        self._sweep_known()
-        return len(self._handlers)
 
     def _sweep_known(self) -> None:
         """Ask for each known child now and then: one that was reaped elsewhere is never seen among the dead."""
@@ -101,8 +111,22 @@ class FastChildWatcher(SigchldChildWatcher):
                 if not self._claim_exit(child):
                     child.reap()
 
+    def _ask_replaced_waitpid(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                child = _registry.get(pid) if pid in self._handlers else None
+                if child is not None:
+                    child.set_exit(status_of(status))
+                else:
+                    self._keep(pid, status_of(status), None)
+
     def _keep_exit(self, pid: int, child: Child | None) -> None:
-        exit = _reap_unknown(pid) if child is None else child.reap()
+        self._keep(pid, _reap_unknown(pid) if child is None else child.reap(), child)
+
+    def _keep(self, pid: int, exit: Exit | None, child: Child | None) -> None:
         if exit is not None and not self._unclaimed.keep(pid, exit, child is None) and child is None:
             logger.warning("Caught subprocess termination from unknown pid: %d -> %d", pid, exit)
 
@@ -115,15 +139,15 @@ class _UnclaimedExits:
     """Exits of unknown children, each kept while a start that began before it is pending: it may be that child's."""
 
     def __init__(self) -> None:
-        self._exits: dict[int, _UnclaimedExit] = {}  # by pid, oldest first
+        self.exits: dict[int, _UnclaimedExit] = {}  # by pid, oldest first
         self._epochs = itertools.count(1)
         self._youngest = 0
-        self._open: dict[int, None] = {}  # the epochs of pending starts, oldest first
+        self.open: dict[int, None] = {}  # the epochs of pending starts, oldest first
         self._windows_of: dict[object, list[int]] = {}
 
     def open_window(self) -> None:
         self._youngest = next(self._epochs)
-        self._open[self._youngest] = None
+        self.open[self._youngest] = None
         self._windows_of.setdefault(_who(), []).append(self._youngest)
 
     def close_window(self) -> list[int]:
@@ -131,14 +155,14 @@ class _UnclaimedExits:
         who = _who()
         mine = self._windows_of.get(who, [])
         if mine:
-            del self._open[mine.pop()]
+            del self.open[mine.pop()]
         else:
             self._close_orphaned_windows()
         if not mine:
             self._windows_of.pop(who, None)
-        oldest = next(iter(self._open), self._youngest + 1)
-        unwanted = [pid for pid, unclaimed in self._exits.items() if unclaimed.epoch < oldest]
-        return [pid for pid in unwanted if self._exits.pop(pid).is_unknown]
+        oldest = next(iter(self.open), self._youngest + 1)
+        unwanted = [pid for pid, unclaimed in self.exits.items() if unclaimed.epoch < oldest]
+        return [pid for pid in unwanted if self.exits.pop(pid).is_unknown]
 
     def _close_orphaned_windows(self) -> None:
         """End those of tasks that were destroyed with their loop: such a one leaves its block as nobody."""
@@ -146,26 +170,26 @@ class _UnclaimedExits:
             task = who() if isinstance(who, weakref.ref) else None
             if isinstance(who, weakref.ref) and (task is None or task.get_loop().is_closed()):
                 for epoch in epochs:
-                    del self._open[epoch]
+                    del self.open[epoch]
                 del self._windows_of[who]
 
     def keep(self, pid: int, exit: Exit, is_unknown: bool) -> bool:
         """Keep the exit if a start is pending; return whether it is kept."""
-        self._exits.pop(pid, None)
-        if not self._open:
+        self.exits.pop(pid, None)
+        if not self.open:
             return False
-        if len(self._exits) >= MAX_UNCLAIMED:
-            del self._exits[next(iter(self._exits))]
-        self._exits[pid] = _UnclaimedExit(exit, self._youngest, is_unknown)
+        if len(self.exits) >= MAX_UNCLAIMED:
+            del self.exits[next(iter(self.exits))]
+        self.exits[pid] = _UnclaimedExit(exit, self._youngest, is_unknown)
         return True
 
     def get(self, pid: int) -> Exit | None:
-        unclaimed = self._exits.get(pid)
+        unclaimed = self.exits.get(pid)
         return None if unclaimed is None else unclaimed.exit
 
     def forget(self, pid: int, exit: Exit) -> None:
         if self.get(pid) is exit:
-            del self._exits[pid]
+            del self.exits[pid]
 
 
 class _UnclaimedExit(NamedTuple):

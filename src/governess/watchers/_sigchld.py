@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import signal
 import threading
 import warnings
 import weakref
@@ -17,6 +18,7 @@ from governess.children._per_loop import CloseHook, PerLoop, running_loop, when_
 from governess.children._reaper import reap_later
 from governess.watchers import _sweep
 from governess.watchers._base import ChildWatcher
+from governess.watchers._private_names import SignalNames, is_waitpid_replaced, own_waitpid
 from governess.watchers._sweep import SigchldHandler, Sweeper
 from governess.watchers._threaded import wait_in_thread
 
@@ -37,7 +39,7 @@ class SigchldChildWatcher(ChildWatcher):
     def __init__(self) -> None:
         """Start without a loop, and so inactive."""
         super().__init__()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = None
         self._sweeper: Sweeper | None = None
         self._sigchld: SigchldHandler | None = None
         self._end: CloseHook | None = None
@@ -85,12 +87,30 @@ class SigchldChildWatcher(ChildWatcher):
 
     def _search(self) -> int:
         """Reap the children that have exited; return how many are left."""
+        self._sig_chld()
+        return len(self._handlers)
+
+    def _sig_chld(self) -> None:
+        """Call asyncio's inner verbs, of which a subclass may have its own."""
+        try:
+            self._do_waitpid_all()
+        except Exception as error:
+            message = "Unknown exception in SIGCHLD handler"
+            if self._loop is None:
+                logger.warning(message, exc_info=True)
+            else:
+                self._loop.call_exception_handler({"message": message, "exception": error})
+
+    def _do_waitpid_all(self) -> None:
+        raise NotImplementedError
+
+    def _do_waitpid(self, expected_pid: int) -> None:
         raise NotImplementedError
 
     def _watch(self, child: Child) -> None:
         if self._sweeper is not None:
             self._sweeper.call()
-        else:
+        elif not self._has_own_verbs:
             reap_later(child)
 
     def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -115,7 +135,8 @@ class SigchldChildWatcher(ChildWatcher):
             self._end.cancel()
             self._end = None
         for child in self._watched():
-            reap_later(child)
+            if not self._has_own_verbs:
+                reap_later(child)
 
     def _loop_is_closed(self, sweeper: Sweeper) -> None:
         if sweeper is self._sweeper:
@@ -133,12 +154,26 @@ class SafeChildWatcher(SigchldChildWatcher):
     """
 
     def _search(self) -> int:
+        if self._has_own_verbs:
+            return super()._search()
         for child in self._watched():
             child.reap()
         return len(self._handlers)
 
+    def _watch(self, child: Child) -> None:
+        super()._watch(child)
+        if self._has_own_verbs or is_waitpid_replaced():
+            self._do_waitpid(child.pid)
 
-class MultiLoopChildWatcher(ChildWatcher):
+    def _do_waitpid_all(self) -> None:
+        for pid in list(self._callbacks):
+            self._do_waitpid(pid)
+
+    def _do_waitpid(self, expected_pid: int) -> None:
+        own_waitpid(self, expected_pid)
+
+
+class MultiLoopChildWatcher(SignalNames, ChildWatcher):
     """Asks for every child it knows when SIGCHLD comes, each in the loop that it was added in.
 
     It serves the loops of all threads and leaves other processes alone; an exit costs O(children). Made in the main
@@ -185,11 +220,14 @@ class MultiLoopChildWatcher(ChildWatcher):
             wait_in_thread(child)
             return
         if (sweeper := self._sweepers.get(loop)) is None:
-            sweeper = _LoopSweeper(loop, _sweep.SLOW if self._sigchld else _sweep.FAST)
+            own = self._sig_chld if self._has_own_verbs else None
+            sweeper = _LoopSweeper(loop, _sweep.SLOW if self._sigchld else _sweep.FAST, own)
             self._sweepers.set(loop, sweeper)
         self._sweeper_of[child] = sweeper
         sweeper.children.add(child)
         sweeper.search.call()
+        if self._has_own_verbs:
+            self._do_waitpid(child.pid)
 
     def _unwatch(self, child: Child) -> None:
         if (sweeper := self._sweeper_of.pop(child, None)) is not None:
@@ -209,7 +247,10 @@ class MultiLoopChildWatcher(ChildWatcher):
 class _LoopSweeper:
     """The children of one loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, interval: float) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, interval: float, own: Callable[[int, None], object] | None
+    ) -> None:
+        self._own = own
         self.children: set[Child] = set()
         self.search = Sweeper(loop, self._reap_all, interval=interval)
         # Of the children alone: the search's timer leads back to the loop.
@@ -220,6 +261,9 @@ class _LoopSweeper:
         self._end.cancel()
 
     def _reap_all(self) -> int:
+        if self._own is not None:
+            self._own(signal.SIGCHLD, None)
+            return len(self.children)
         for child in list(self.children):
             child.reap()
         return len(self.children)

@@ -20,7 +20,7 @@ from typing import Any
 
 from governess.children._after_fork import run_after_fork
 
-__all__ = ["SigchldHandler", "Sweeper"]
+__all__ = ["SigchldHandler", "Sweeper", "found_handler"]
 
 
 class SigchldHandler:
@@ -49,7 +49,7 @@ class _Dispatcher:
 
     def __init__(self) -> None:
         self._notifies: tuple[Callable[[], object], ...] = ()
-        self._before: Any = None
+        self.before: Any = None
         self._is_handling = False
 
     def add(self, notify: Callable[[], object]) -> None:
@@ -60,7 +60,7 @@ class _Dispatcher:
         if found != self._handle:
             signal.signal(signal.SIGCHLD, self._handle)
             signal.siginterrupt(signal.SIGCHLD, False)
-            self._before = found
+            self.before = found
         run_after_fork(_forget_all)
         # A signal during the interpreter's last moments, when it has dropped the handler, makes it complain.
         atexit.unregister(_forget_all)
@@ -77,7 +77,7 @@ class _Dispatcher:
         # ValueError: only the main thread can. Until it asks, the handler stays, and only calls the one before.
         with contextlib.suppress(ValueError):
             # None is a handler that was not set by Python, and cannot be set again.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL if self._before is None else self._before)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL if self.before is None else self.before)
         return True
 
     def forget(self) -> None:
@@ -88,15 +88,21 @@ class _Dispatcher:
         for notify in self._notifies:
             notify()
         # A handler that was set over this one, and calls it, may be the one that this one has found later.
-        if callable(self._before) and not self._is_handling:
+        if callable(self.before) and not self._is_handling:
             self._is_handling = True
             try:
-                self._before(number, frame)
+                self.before(number, frame)
             finally:
                 self._is_handling = False
 
 
 _dispatcher = _Dispatcher()
+
+
+def found_handler() -> Any:
+    """Return the handler of SIGCHLD that the shared one has replaced, and calls."""
+    before = _dispatcher.before
+    return signal.SIG_DFL if before is None else before
 
 
 def _forget_all() -> None:
