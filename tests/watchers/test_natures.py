@@ -360,9 +360,9 @@ class TestFast:
                 await _reaped(first.pid)
                 later = asyncio.create_task(hold())
                 await asyncio.sleep(0)
-                assert list(watcher._unclaimed._exits) == [first.pid]
+                assert list(watcher._unclaimed.exits) == [first.pid]
             # The younger start is still pending, but cannot have started that child.
-            assert not watcher._unclaimed._exits
+            assert not watcher._unclaimed.exits
             release.set()
             await later
 
@@ -387,7 +387,7 @@ class TestFast:
                     stranger = subprocess.Popen(["true"])
                     stranger.returncode = 0
                     await _reaped(stranger.pid)
-                assert len(watcher._unclaimed._exits) == 3
+                assert len(watcher._unclaimed.exits) == 3
 
         run_in(loop_factory, main, watcher)
 
