@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from governess import _current_policy
+from governess import _current_policy, _workers
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._watched import WatchedLoop, attach_watcher, close_loop
@@ -30,7 +30,8 @@ def install(policy: AbstractEventLoopPolicy | None = None) -> None:
     """Let asyncio's names of policies and child watchers lead to governess, on every version of Python.
 
     The names that this version has removed are there again, and none of them warns. The loops of asyncio and uvloop
-    keep their classes, and start their children by governess. Done twice, it is done once.
+    keep their classes, and start their children by governess. The workers of multiprocessing that this process starts
+    install the bridge too, whatever the start method. Done twice, it is done once.
 
     Args:
         policy: the current policy from here on; None leaves the choice that was made by governess's functions.
@@ -118,6 +119,7 @@ def _make_changes() -> _Changes:
             _set_names(changes, importlib.import_module(module), names)
         for loop_class in _loop_classes():
             _patch_loop_class(changes, loop_class)
+        _workers.follow(changes.set, changes.then)
     except BaseException:
         changes.undo()
         raise

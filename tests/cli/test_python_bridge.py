@@ -106,31 +106,6 @@ def test_what_it_starts_itself_is_plain_python(governess: Run, tmp_path: Path, p
     assert "governess" not in out(governess, program, input=script)
 
 
-@posix
-@pytest.mark.parametrize(("method", "bridged"), [("fork", True), ("spawn", False)])
-def test_workers(governess: Run, tmp_path: Path, method: str, bridged: bool) -> None:
-    """A forked worker has the bridge; one that is a new Python has not."""
-    (tmp_path / "script.py").write_text(f"""
-import asyncio, multiprocessing, warnings
-
-async def child():
-    process = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
-    returncode = await process.wait()
-    print(int(returncode), hasattr(returncode, "lost"), flush=True)
-
-def work():
-    asyncio.run(child())
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
-    work()
-    worker = multiprocessing.get_context("{method}").Process(target=work)
-    worker.start()
-    worker.join()
-""")
-    assert out(governess, "script.py").splitlines() == ["7 True", f"7 {bridged}"]
-
-
 def test_the_command_and_the_module(tmp_path: Path) -> None:
     """`governess python` and `python -m governess python` are the same."""
     command = Path(sys.executable).parent / "governess"

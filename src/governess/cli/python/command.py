@@ -57,6 +57,12 @@ class _Python(click.Command):
 )
 @click.option("--loop", metavar="L", help=f"{LOOP_HELP} Default: asyncio, the loop that the program expects.")
 @click.option("--watcher", metavar="W", help=f"{WATCHER_HELP} Default: auto.")
+@click.option(
+    "--inherit",
+    is_flag=True,
+    help="Do the same in all Python processes that the program starts, by PYTHONPATH and the environment variable "
+    "GOVERNESS_INHERIT. Workers of multiprocessing need no option.",
+)
 @click.argument("words", nargs=-1, metavar="PROGRAM [ARGS]...")
 def command(words: tuple[str, ...]) -> int:
     """Run the program and return the exit status."""

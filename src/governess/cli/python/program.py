@@ -14,6 +14,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from importlib.util import MAGIC_NUMBER
 from pkgutil import get_importer
 from types import CodeType, ModuleType, TracebackType
+from typing import Any
 
 from governess.cli import loop_factory, main, watcher_factory
 
@@ -50,11 +51,17 @@ def launch(words: Sequence[str]) -> int:
 
 def _install(call: "Call") -> None:
     from governess import DefaultEventLoopPolicy, install
+    from governess._inherit import pass_on
+    from governess._workers import Choice, choose
 
     try:
         factory, watcher = loop_factory(call.loop), watcher_factory(call.watcher)
     except ValueError as error:
         raise WrongCall(str(error)) from None
+    choice = Choice(call.loop, call.watcher)
+    choose(choice)
+    if call.inherit:
+        pass_on(choice)
     install(DefaultEventLoopPolicy(loop_factory=factory, watcher=watcher))
 
 
@@ -85,7 +92,7 @@ class WrongCall(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A program, its arguments, and the loop and watcher chosen for it."""
+    """A program, its arguments, the loop and watcher chosen for it, and whether Python children inherit the bridge."""
 
     kind: Kind
     program: str
@@ -93,6 +100,7 @@ class Call:
     args: list[str]
     loop: str = "asyncio"
     watcher: str = "auto"
+    inherit: bool = False
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "Call | None":
@@ -105,7 +113,7 @@ class Call:
             WrongCall: the program is missing, or an option is unknown.
         """
         rest = list(words)
-        options: dict[str, str] = {}
+        options: dict[str, Any] = {"inherit": bool(os.environ.get("GOVERNESS_INHERIT"))}
         while rest and rest[0].startswith("-") and rest[0] != "-":
             word = rest.pop(0)
             if word in ("-h", "--help"):
@@ -115,6 +123,9 @@ class Call:
                 return cls(kind, word[2:] or _value(kind.value, rest), rest, **options)
             if word == "--":
                 break
+            if word == "--inherit":
+                options["inherit"] = True
+                continue
             name, equals, value = word.partition("=")
             if name not in ("--loop", "--watcher"):
                 raise WrongCall(f"there is no option {word}; {_ELSEWHERE}")
