@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from governess._current_policy import get_event_loop_policy
 from governess.abc import AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
+from governess.loops._change import WATCHED, make_loop
 from governess.loops._choose import LoopFactory, factory_of
-
-if sys.platform != "win32":
-    from governess.loops._watched import make_watched
 
 __all__ = ["Runner", "run"]
 
@@ -87,12 +84,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
     def _current_loop(self) -> asyncio.AbstractEventLoop:
         policy = get_event_loop_policy()
-        loop = policy.new_event_loop() if self._named is None else _adopted(self._named())
+        loop = policy.new_event_loop() if self._named is None else make_loop(self._named, (WATCHED,))
         policy.set_event_loop(loop)
         self._policy = policy
         return loop
-
-
-def _adopted(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-    """The loop, whose children are governess's from here on."""
-    return loop if sys.platform == "win32" else make_watched(loop)

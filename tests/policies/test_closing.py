@@ -2,13 +2,16 @@
 
 import asyncio
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from governess import DefaultEventLoopPolicy
+from governess import DefaultEventLoopPolicy, ThreadedEventLoopPolicy
+from governess.loops._threaded import loop as loop_module
+from governess.loops._threaded import thread as thread_module
 from governess.policies import _closing as closing
 
 pytestmark = pytest.mark.windows
@@ -203,3 +206,26 @@ def test_one_patience_for_all(
         with pytest.raises(RuntimeError, match="has not stopped"):
             policy.close()
         assert all(loop.is_closed() for loop in loops)
+
+
+def test_one_deadline(loop_factory: Callable[[], AbstractEventLoop], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many loops are blocked, close() takes the one time-out, and closes the others."""
+    for module in (closing, thread_module, loop_module):
+        monkeypatch.setattr(module, "JOIN_TIMEOUT", 1.0)
+    release = threading.Event()
+    policy = ThreadedEventLoopPolicy(loop_factory, threads=5)
+    loops = policy._loops_for_map()
+    blocked = loops[1:]
+    for loop in blocked:
+        loop.call_soon_threadsafe(release.wait, 30)
+    began = time.monotonic()
+    try:
+        with pytest.raises(RuntimeError, match="has not stopped within 1 s"):
+            policy.close()
+        took = time.monotonic() - began
+        assert loops[0].is_closed()
+    finally:
+        release.set()
+        policy.close()
+    assert all(loop.is_closed() for loop in loops)
+    assert 0.8 < took < 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import sys
 import threading
 from asyncio import AbstractEventLoop
@@ -138,3 +139,41 @@ assert policy.get_event_loop() is loop
 policy.close()
 """
     )
+
+
+def loops_left(loop_class: type) -> int:
+    gc.collect()
+    return sum(isinstance(each, loop_class) for each in gc.get_objects())
+
+
+def test_closed_loops_are_let_go(loop_factory: type[AbstractEventLoop]) -> None:
+    """No context keeps a loop that is closed, by itself or with its policy."""
+
+    class Loop(loop_factory):  # type: ignore[misc, valid-type]
+        pass
+
+    for _ in range(5):
+        with ContextEventLoopPolicy(Loop) as policy:
+            policy.set_event_loop(policy.new_event_loop())
+    assert loops_left(Loop) == 0
+    with ContextEventLoopPolicy(Loop) as policy:
+        loop = policy.new_event_loop()
+        policy.set_event_loop(loop)
+        loop.close()
+        assert policy.get_event_loop() is loop  # as in asyncio, for who has it
+        del loop
+        assert loops_left(Loop) == 0
+        with pytest.raises(RuntimeError, match="no current event loop"):
+            policy.get_event_loop()
+
+
+def test_open_loops_are_kept(loop_factory: type[AbstractEventLoop], policy: ContextEventLoopPolicy) -> None:
+    """A context keeps its loop while that is open, also one of another maker, and after it was set a second time."""
+    policy.set_event_loop(policy.new_event_loop())
+    gc.collect()
+    assert not policy.get_event_loop().is_closed()
+    other = loop_factory()
+    for _ in range(2):
+        policy.set_event_loop(other)
+        assert policy.get_event_loop() is other
+    other.close()

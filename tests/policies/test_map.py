@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import itertools
 import signal
 import sys
 import threading
@@ -165,3 +166,68 @@ def test_work_that_waits_in_c(policy: ThreadedEventLoopPolicy) -> None:
 
     all_are_there = threading.Barrier(3)
     assert sorted(policy.map(block, range(3), at_once=1)) == [0, 1, 2]
+
+
+def test_context_of_an_item(policy: ThreadedEventLoopPolicy) -> None:
+    """What the call for one item sets in a context variable, the call for another one does not see."""
+    user = contextvars.ContextVar("user", default=None)
+
+    async def handle(item: int) -> Any:
+        before = user.get()
+        user.set(item)
+        await asyncio.sleep(0)
+        return before, user.get()
+
+    assert policy.map(handle, range(20), at_once=2) == [(None, item) for item in range(20)]
+    assert policy.map(handle, iter(range(20)), at_once=2) == [(None, item) for item in range(20)]
+
+
+def test_takes_what_it_needs(policy: ThreadedEventLoopPolicy) -> None:
+    """From a generator no more items are taken than are at work, in one thread at a time."""
+    lock = threading.Lock()
+    at_work = most = 0
+
+    def items() -> Iterator[int]:
+        nonlocal at_work, most
+        for number in range(60):
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            yield number
+
+    async def work(number: int) -> int:
+        nonlocal at_work
+        await asyncio.sleep(0.001)
+        with lock:
+            at_work -= 1
+        return number
+
+    assert policy.map(work, items(), at_once=4) == list(range(60))
+    assert most <= 3 * 4 + 1
+
+
+def test_endless_items(policy: ThreadedEventLoopPolicy) -> None:
+    """An error ends the work on an endless generator; so does an error of the generator."""
+
+    async def fail(number: int) -> None:
+        if number == 20:
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        policy.map(fail, itertools.count())
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise LookupError("the generator's")
+
+    with pytest.raises(LookupError, match="the generator's"):
+        policy.map(double, broken())
+
+
+def test_threads_by_position(loop_factory: Factory) -> None:
+    """A number in the first place is the number of threads, as in ThreadPoolExecutor(4)."""
+    with ThreadedEventLoopPolicy(2) as policy:
+        assert policy.map(double, range(3)) == [0, 2, 4]
+        assert len([thread for thread in threading.enumerate() if thread.name.startswith("governess-loop")]) == 2
+    with pytest.raises(TypeError):
+        ThreadedEventLoopPolicy(2, threads=2)

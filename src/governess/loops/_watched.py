@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["SelectorEventLoop", "WatchedLoop", "attach_watcher", "close_loop", "make_watched", "watched"]
+__all__ = [
+    "SelectorEventLoop",
+    "WatchedLoop",
+    "attach_watcher",
+    "close_loop",
+    "inherits_from_the_bridge",
+    "make_watched",
+    "watched",
+]
 
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
@@ -161,13 +169,14 @@ def make_watched(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     A loop whose class cannot be changed, such as one of a class written in C, stays as it is. So does one of a
     program's own class while the bridge is installed: it inherits all that from asyncio's class.
     """
-    if not isinstance(loop, WatchedLoop) and not _inherits_from_the_bridge(type(loop)):
+    if not isinstance(loop, WatchedLoop) and not inherits_from_the_bridge(type(loop)):
         with contextlib.suppress(TypeError):
             loop.__class__ = watched(type(loop))
     return loop
 
 
-def _inherits_from_the_bridge(loop_class: type[Any]) -> bool:
+def inherits_from_the_bridge(loop_class: type[Any]) -> bool:
+    """Return whether the class has from asyncio's class, which the bridge has changed, what `watched` would add."""
     is_asyncios = issubclass(loop_class, asyncio.BaseEventLoop)
     return is_asyncios and hasattr(loop_class, "governess_policy") and "governess_policy" not in vars(loop_class)
 

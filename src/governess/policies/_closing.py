@@ -74,17 +74,24 @@ async def _end_all() -> None:
 # Seconds between two looks at whether a loop has stopped.
 POLL_INTERVAL = 0.001
 
+# Seconds before the deadline, kept for the loops that can stop after others have used up the rest.
+TIME_TO_STOP = 0.5
+
 
 def close_loops(loops: Sequence[asyncio.AbstractEventLoop]) -> None:
     """Close the loops; a loop that runs in another thread is stopped first.
 
-    If the loop runs continuously, its tasks are cancelled before that, because no caller would do it.
+    If the loop runs continuously, its tasks are cancelled before that, because no caller would do it. All of this ends
+    within `JOIN_TIMEOUT` seconds, however many loops there are.
 
     Raises:
         RuntimeError: a loop does not stop; the others are closed.
     """
     deadline = time.monotonic() + JOIN_TIMEOUT
-    shutdown([loop for loop in loops if _runs_continuously(loop)], deadline)
+    continuous = [loop for loop in loops if _runs_continuously(loop)]
+    shutdown(continuous, deadline - TIME_TO_STOP)
+    for each in continuous:
+        each.begin_close()
     for loop in loops:
         _ask_to_stop(loop)
     with contextlib.ExitStack() as each_even_if_one_fails:
@@ -109,7 +116,10 @@ def _close(loop: asyncio.AbstractEventLoop, deadline: float) -> None:
             _ask_to_stop(loop)
             _wait_until_stopped(loop, deadline)
             try:
-                type(loop).close(loop)
+                if isinstance(loop, ThreadedLoop):
+                    loop.close_within(max(deadline - time.monotonic(), 0))
+                else:
+                    type(loop).close(loop)
             except Exception:
                 # Another thread may have started or closed it just before.
                 if time.monotonic() > deadline:

@@ -8,15 +8,15 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from governess._current_policy import set_default_factory
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
 from governess.children._per_loop import running_loop
+from governess.loops._change import WATCHED, LoopChange, make_loop
 from governess.loops._choose import LoopFactory, factory_of
-from governess.loops._watched import make_watched
 from governess.policies._closing import close_loops, refuse_inside
 from governess.policies._private_names import PrivateNames, refuses_pidfds
 from governess.policies._scopes import Scope, ThreadScope
@@ -119,17 +119,7 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
         Raises:
             TypeError: the loop factory does not return an event loop.
         """
-        factory = self._factory or self._loop_factory
-        loop = factory()
-        if not isinstance(loop, asyncio.AbstractEventLoop):
-            raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
-        if sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop):  # which starts children itself
-            loop = make_watched(loop)
-            if hasattr(loop, "governess_policy"):
-                loop.governess_policy = self
-        with self._lock:
-            self._loops.add(loop)
-        return loop
+        return self._new_loop(self._changes)
 
     @property
     def loop_factory(self) -> LoopFactory:
@@ -215,6 +205,19 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _changes(self) -> Sequence[LoopChange]:
+        """What this policy makes of the loops of its factory, the innermost change first."""
+        return (WATCHED,)
+
+    def _new_loop(self, changes: Sequence[LoopChange]) -> asyncio.AbstractEventLoop:
+        loop: Any = make_loop(self._factory or self._loop_factory, changes)
+        if hasattr(loop, "governess_policy"):
+            loop.governess_policy = self
+        with self._lock:
+            self._loops.add(loop)
+        return loop  # type: ignore[no-any-return]
 
     def _new_watcher(self) -> AbstractChildWatcher:
         factory = self._make_watcher

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import SupportsIndex
 
 from governess.abc import AbstractChildWatcher
+from governess.loops._change import PRIORITIZED, LoopChange, limit_of
 from governess.loops._choose import LoopFactory
-from governess.loops._limited.loop import DEFAULT, checked_limit, make_limited
-from governess.loops._priority.loop import make_prioritized
+from governess.loops._limited.loop import DEFAULT, checked_limit
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._scopes import Scope
 
@@ -42,22 +41,14 @@ class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
         self._max_tasks = checked_limit(max_tasks)
         super().__init__(loop_factory, scope=scope, watcher=watcher)
 
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop with this policy's limit.
-
-        Raises:
-            TypeError: the loop factory does not return an event loop, or the class of the loop cannot be changed.
-        """
-        return make_limited(super().new_event_loop(), self._max_tasks)
+    @property
+    def _changes(self) -> Sequence[LoopChange]:
+        return (*super()._changes, limit_of(self._max_tasks))
 
 
 class PriorityEventLoopPolicy(DefaultEventLoopPolicy):
     """Its loops run callbacks by the priority of their context, as `governess.priority` sets it."""
 
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new loop that runs callbacks by priority.
-
-        Raises:
-            TypeError: the loop factory does not return an event loop, or the class of the loop cannot be changed.
-        """
-        return make_prioritized(super().new_event_loop())
+    @property
+    def _changes(self) -> Sequence[LoopChange]:
+        return (*super()._changes, PRIORITIZED)

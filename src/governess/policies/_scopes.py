@@ -6,7 +6,10 @@ import asyncio
 import contextvars
 import os
 import threading
+import weakref
 from typing import Protocol
+
+from governess.children._per_loop import PerLoop
 
 __all__ = ["ContextScope", "ProcessScope", "Scope", "ThreadScope"]
 
@@ -129,15 +132,22 @@ class ContextScope:
     def __init__(self) -> None:
         """Start with no loop in any context."""
         self._setting: contextvars.ContextVar[_Setting] = contextvars.ContextVar("governess_event_loop")
+        # A context keeps what was set in it as long as it lives. So each loop has one setting, which lets the loop go.
+        self._settings: PerLoop[_Setting] = PerLoop()
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this context; None if there is none."""
+        """Return the loop of this context; None if there is none, or it is closed and nothing else keeps it."""
         setting = self._setting.get(None)
         return None if setting is None else setting.here()
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Set the loop of this context; None removes it."""
-        self._setting.set(_Setting(loop, os.getpid()))
+        self._setting.set(_Setting(None, os.getpid()) if loop is None else self._setting_of(loop))
+
+    def release(self) -> None:
+        """Keep none of the loops alive any longer."""
+        for setting in self._settings.values():
+            setting.release()
 
     @property
     def was_set(self) -> bool:
@@ -157,20 +167,47 @@ class ContextScope:
         """Name the thread of this context, since contexts have no names."""
         return f"this context of thread {threading.current_thread().name!r}"
 
+    def _setting_of(self, loop: asyncio.AbstractEventLoop) -> _Setting:
+        setting = self._settings.get(loop)
+        if setting is None or setting.process != os.getpid() or setting.here() is not loop:
+            setting = _Setting(loop, os.getpid())
+            self._settings.set(loop, setting)
+            # A loop that cannot call this keeps its place until the policy is closed.
+            if (call_on_close := getattr(loop, "call_on_close", None)) is not None:
+                call_on_close(setting.release)
+        elif not loop.is_closed():
+            setting.loop = loop
+        return setting
+
 
 class _Setting:
-    """A loop, the process in which it was set, and whether that counts as set."""
+    """A loop, the process in which it was set, and whether that counts as set.
 
-    __slots__ = ("loop", "process", "was_set")
+    Attributes:
+        loop: None if there is none, or it was released.
+        process: the id.
+        was_set: whether a loop, or None, counts as set.
+    """
+
+    __slots__ = ("_released", "loop", "process", "was_set")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None, process: int, was_set: bool = True) -> None:
         self.loop = loop
         self.process = process
         self.was_set = was_set
+        self._released: weakref.ref[asyncio.AbstractEventLoop] | None = None
+
+    def release(self) -> None:
+        """Do not keep the loop alive any longer; who asks while others do still gets it."""
+        loop, self.loop = self.loop, None
+        if loop is not None:
+            self._released = weakref.ref(loop)
 
     def here(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop; None in a forked child, which does not inherit it."""
-        return self.loop if self.process == os.getpid() else None
+        if self.process != os.getpid():
+            return None
+        return self._released() if self.loop is None and self._released is not None else self.loop
 
 
 class _Local(threading.local):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from governess.abc import AbstractChildWatcher
 from governess.children._per_loop import running_loop
+from governess.loops._change import THREADED
 from governess.loops._choose import LoopFactory
 from governess.loops._threaded.loop import ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
@@ -71,13 +72,18 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
         with self._lock:
             loop = self._process_scope.shared
             if not isinstance(loop, ThreadedLoop) or loop.is_closed():
-                loop = make_threaded(self.new_event_loop())
+                loop = self._new_threaded_loop()
                 loop.start()
                 close_at_exit(self)
                 self._process_scope.share(loop)
         if sys.platform != "win32" and isinstance(loop, WatchedLoop):
             attach_watcher(loop)
         return loop
+
+    def _new_threaded_loop(self) -> ThreadedLoop:
+        if type(self).new_event_loop is not SharedEventLoopPolicy.new_event_loop:  # a subclass makes the loops
+            return make_threaded(self.new_event_loop())
+        return make_threaded(self._new_loop((*self._changes, THREADED)))
 
 
 class ContextEventLoopPolicy(DefaultEventLoopPolicy):
@@ -90,4 +96,12 @@ class ContextEventLoopPolicy(DefaultEventLoopPolicy):
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
         """Combine loop factory and watcher, as `DefaultEventLoopPolicy` does."""
-        super().__init__(loop_factory, scope=ContextScope(), watcher=watcher)
+        self._context_scope = ContextScope()
+        super().__init__(loop_factory, scope=self._context_scope, watcher=watcher)
+
+    def close(self) -> None:
+        """Close all loops that this policy has made, as `DefaultEventLoopPolicy.close` does; no context keeps them."""
+        try:
+            super().close()
+        finally:
+            self._context_scope.release()

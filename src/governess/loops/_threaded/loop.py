@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from governess.loops._threaded.calls import LoopFuture, deadlock_error
+from governess.loops._threaded.calls import JOIN_TIMEOUT, LoopFuture, deadlock_error
 from governess.loops._threaded.thread import LoopThread
 
 if sys.platform != "win32":
@@ -131,10 +131,22 @@ class ThreadedLoop(_Base):
 
     def close(self) -> None:
         """Close the loop and end its thread; a loop that runs continuously is stopped first."""
+        self.close_within(JOIN_TIMEOUT)
+
+    def close_within(self, timeout: float) -> None:
+        """Do what `close` does, within `timeout` seconds.
+
+        Raises:
+            RuntimeError: a caller runs the loop; or it runs continuously, and a callback does not return.
+        """
         if self._loop_thread.is_here:
             super().close()
         else:
-            self._loop_thread.end(super().close)
+            self._loop_thread.end(super().close, timeout)
+
+    def begin_close(self) -> None:
+        """Ask a loop that runs continuously to stop, and do not wait for it; `close` must follow."""
+        self._loop_thread.begin_end()
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None

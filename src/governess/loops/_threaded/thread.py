@@ -165,8 +165,19 @@ class LoopThread:
             self._release_stop_waiters()
             return True
 
-    def end(self, close: Callable[[], object]) -> None:
+    def begin_end(self) -> None:
+        """Ask the loop to stop if it runs continuously; `end` waits for that."""
+        with self._change:
+            if self._is_busy and self._job is None and not self._is_elsewhere():
+                self._is_over = True
+                self._ask_to_stop()
+
+    def end(self, close: Callable[[], object], timeout: float) -> None:
         """Close the loop by `close`, its own method, and end the thread.
+
+        Args:
+            close: the method.
+            timeout: how many seconds the loop has to stop, and the thread to end.
 
         Raises:
             RuntimeError: a caller runs the loop; or it runs continuously, and a callback does not return.
@@ -174,10 +185,11 @@ class LoopThread:
         if self._is_elsewhere():
             close()
             return
+        deadline = time.monotonic() + timeout
         with self._change:
             if self._is_busy and self._job is None:
                 self._is_over = True
-                self._stop_continuous()
+                self._stop_continuous(timeout)
             if self._is_busy:
                 raise RuntimeError("Cannot close a running event loop")
             self._stand_in = threading.get_ident()  # the thread is idle, or was never needed
@@ -192,7 +204,7 @@ class LoopThread:
         for future in pending:
             future.fail_closed()
         if self._thread is not None and not self.is_here:
-            self._thread.join(JOIN_TIMEOUT)
+            self._thread.join(max(deadline - time.monotonic(), 0))
 
     def _interrupt(self, job: Callable[[], object]) -> bool:
         """Stop the loop if it runs this job; return whether it does."""
@@ -206,13 +218,16 @@ class LoopThread:
         loop.call_soon_threadsafe(loop.stop)
         return True
 
-    def _stop_continuous(self) -> None:
-        loop = self._loop()
-        if loop is not None:
+    def _stop_continuous(self, timeout: float) -> None:
+        self._ask_to_stop()
+        if not self._change.wait_for(lambda: not self._is_busy, timeout):
+            seconds = f"{JOIN_TIMEOUT:g} s"
+            raise RuntimeError(f"{self._loop()!r} runs in a thread of its own and has not stopped within {seconds}")
+
+    def _ask_to_stop(self) -> None:
+        if (loop := self._loop()) is not None:
             with contextlib.suppress(RuntimeError):  # a callback has closed it
                 loop.call_soon_threadsafe(loop.stop)
-        if not self._change.wait_for(lambda: not self._is_busy, JOIN_TIMEOUT):
-            raise RuntimeError(f"{loop!r} runs in a thread of its own and has not stopped within {JOIN_TIMEOUT:g} s")
 
     def _check(self) -> None:
         if self._is_over:

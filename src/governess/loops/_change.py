@@ -1,0 +1,86 @@
+"""How a loop becomes a watched, limited, prioritized or threaded one: by its class, or afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, SupportsIndex
+
+from governess.loops._choose import LoopFactory
+from governess.loops._limited.loop import limited, make_limited
+from governess.loops._priority.loop import make_prioritized, prioritized
+from governess.loops._threaded.loop import make_threaded, threaded
+from governess.loops._watched import inherits_from_the_bridge, make_watched, watched
+
+__all__ = ["PRIORITIZED", "THREADED", "WATCHED", "LoopChange", "limit_of", "make_loop"]
+
+
+class LoopChange(NamedTuple):
+    """What one of the functions of this package does to a loop.
+
+    Attributes:
+        derive: returns a changed subclass of a loop class; None if it leaves loops of that class as they are.
+        convert: changes an existing loop, by assigning its `__class__`, and returns it.
+    """
+
+    derive: Callable[[type[Any]], type[Any]]
+    convert: Callable[[Any], Any]
+
+
+def make_loop(factory: LoopFactory, changes: Sequence[LoopChange]) -> asyncio.AbstractEventLoop:
+    """Return a loop of the factory with all changes, the first one innermost.
+
+    If the factory is a class, the loop is made of the derived class: it is then as fast as a stock loop. To assign the
+    class of an existing object slows each access to its attributes (CPython moves them to a separate dictionary).
+
+    Raises:
+        TypeError: the factory does not return an event loop, or the class of the loop cannot be changed.
+    """
+    if isinstance(factory, type) and issubclass(factory, asyncio.AbstractEventLoop):
+        try:
+            derived = _derived(factory, changes)
+        except TypeError:  # the class is closed to subclassing
+            pass
+        else:
+            factory = derived
+            changes = ()
+    loop = factory()
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        raise TypeError(f"the loop factory {factory!r} has made {loop!r}, which is no event loop")
+    try:
+        for change in changes:
+            loop = change.convert(loop)
+    except BaseException:
+        loop.close()
+        raise
+    return loop
+
+
+def _derived(loop_class: type[Any], changes: Sequence[LoopChange]) -> type[Any]:
+    for change in changes:
+        loop_class = change.derive(loop_class)
+    return loop_class
+
+
+def _watched(loop_class: type[Any]) -> type[Any]:
+    return loop_class if _starts_children(loop_class) or inherits_from_the_bridge(loop_class) else watched(loop_class)
+
+
+def _make_watched(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    return loop if _starts_children(type(loop)) else make_watched(loop)
+
+
+def _starts_children(loop_class: type[Any]) -> bool:
+    """Return whether the class needs no watcher, as asyncio's proactor loop on Windows."""
+    return sys.platform == "win32" and issubclass(loop_class, asyncio.ProactorEventLoop)
+
+
+WATCHED = LoopChange(_watched, _make_watched)
+PRIORITIZED = LoopChange(prioritized, make_prioritized)
+THREADED = LoopChange(threaded, make_threaded)
+
+
+def limit_of(max_tasks: SupportsIndex) -> LoopChange:
+    """Return the change to a loop with this limit."""
+    return LoopChange(lambda it: limited(it, max_tasks), lambda it: make_limited(it, max_tasks))
