@@ -81,7 +81,8 @@ class _ScopeView(threading.local):
     @_set_called.setter
     def _set_called(self, was_set: bool) -> None:
         if hasattr(self._scope, "was_set"):
-            self._scope.was_set = was_set
+            scope: Any = self._scope
+            scope.was_set = was_set
         elif was_set != self._set_called:
             warnings.warn(f"{self._scope!r} cannot set policy._local._set_called", RuntimeWarning, stacklevel=2)
 
