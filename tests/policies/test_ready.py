@@ -44,7 +44,8 @@ def loop(
     """A prioritized loop with that kind of queue, whichever is the one in use."""
 
     class Loop(prioritized(loop_factory)):  # type: ignore[misc]
-        call_soon = kind.call_soon
+        call_soon, call_soon_threadsafe = kind.call_soon, kind.call_soon_threadsafe
+        call_later, call_at = kind.call_later, kind.call_at
 
         def set_debug(self, enabled: bool) -> None:
             super(PrioritizedLoop, self).set_debug(False)  # the handles of debug mode are of the kind in use

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-__all__ = ["ReadyHandle", "ReadyQueue", "call_soon"]
+__all__ = ["ReadyHandle", "ReadyQueue", "TimerHandle", "call_at", "call_later", "call_soon", "call_soon_threadsafe"]
 
-if TYPE_CHECKING or os.environ.get("GOVERNESS_PURE"):
-    from governess.loops._priority.ready import ReadyHandle, ReadyQueue, call_soon
+if TYPE_CHECKING:
+    from governess.loops._priority.ready import (
+        ReadyHandle,
+        ReadyQueue,
+        TimerHandle,
+        call_at,
+        call_later,
+        call_soon,
+        call_soon_threadsafe,
+    )
 else:
     try:
+        if os.environ.get("GOVERNESS_PURE"):
+            raise ImportError
         from governess.loops._priority import _ready as implementation
     except ImportError:
         from governess.loops._priority import ready as implementation
-    ReadyQueue, ReadyHandle, call_soon = implementation.ReadyQueue, implementation.ReadyHandle, implementation.call_soon
+    globals().update((name, getattr(implementation, name)) for name in __all__)

@@ -1,36 +1,8 @@
-import asyncio
-from collections.abc import Callable
-from contextvars import Context
-from traceback import StackSummary
-from typing import Any, TypeVarTuple, final
-
-Ts = TypeVarTuple("Ts")
-
-def call_soon(
-    self: Any, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-) -> ReadyHandle: ...
-
-class ReadyHandle(asyncio.Handle):
-    callback: Callable[..., object] | None
-    args: tuple[Any, ...] | None
-    context: Context
-    due: int | None
-    source_traceback: StackSummary | None
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, /) -> None: ...
-    def get_context(self) -> Context: ...
-
-@final
-class ReadyQueue:
-    ran: int
-    is_scheduled: bool
-    handle_class: type[ReadyHandle]
-    schedule: Callable[[], object] | None
-    report: Callable[[ReadyHandle, BaseException], object] | None
-    def __init__(self, step: int) -> None: ...
-    def add(self, handle: ReadyHandle, priority: int, /) -> None: ...
-    def take(self) -> ReadyHandle | None: ...
-    def run(self, count: int, report: Callable[[ReadyHandle, BaseException], object], /) -> ReadyHandle | None: ...
-    def run_batch(self) -> None: ...
-    def clear(self) -> None: ...
-    def __len__(self) -> int: ...
-    def __bool__(self) -> bool: ...
+# The extension has what ready.py has.
+from governess.loops._priority.ready import ReadyHandle as ReadyHandle
+from governess.loops._priority.ready import ReadyQueue as ReadyQueue
+from governess.loops._priority.ready import TimerHandle as TimerHandle
+from governess.loops._priority.ready import call_at as call_at
+from governess.loops._priority.ready import call_later as call_later
+from governess.loops._priority.ready import call_soon as call_soon
+from governess.loops._priority.ready import call_soon_threadsafe as call_soon_threadsafe

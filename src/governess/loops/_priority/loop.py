@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from governess.loops._priority import ReadyHandle, ReadyQueue, call_soon
-from governess.loops._priority.handles import DebugHandle, IOTrampoline, TimerHandle, TimerTrampoline
-from governess.loops._priority.ready import AGING_STEP, current_priority
+from governess.loops._priority import (
+    ReadyHandle,
+    ReadyQueue,
+    TimerHandle,
+    call_at,
+    call_later,
+    call_soon,
+    call_soon_threadsafe,
+)
+from governess.loops._priority.handles import DebugHandle, DebugTimerHandle, IOTrampoline
+from governess.loops._priority.inheritance import Inheritance
+from governess.loops._priority.ready import AGING_STEP
+from governess.loops._priority.waiting import record_holders
 
 if TYPE_CHECKING:
     from asyncio import BaseEventLoop as _Base
@@ -43,44 +54,16 @@ class PrioritizedLoop(_Base):
         """Initialise the underlying loop with these arguments."""
         _begin(self)
         super().__init__(*args, **options)
+        _find_others(self)
 
     call_soon = call_soon
-
-    def call_soon_threadsafe(
-        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
-        """Do what `call_soon` does, from any thread or signal handler."""
-        if self.get_debug():
-            _check(callback, "call_soon_threadsafe")
-        handle = self._enqueue(callback, args, context or copy_context())
-        try:
-            super().call_soon_threadsafe(self._next_batch())
-        except BaseException:
-            handle.cancel()
-            raise
-        return handle
-
-    def call_later(
-        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Add `callback` to the ready queue after `delay` seconds; arguments and errors are those of asyncio."""
-        start = super().call_later
-        if isinstance(callback, TimerTrampoline):  # call_at of the underlying loop calls this method
-            return start(delay, callback)
-        return self._new_timer(partial(start, delay), self.time() + delay, callback, args, context)
-
-    def call_at(
-        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Add `callback` to the ready queue at the time `when`; arguments and errors are those of asyncio."""
-        start = super().call_at
-        if isinstance(callback, TimerTrampoline):  # call_later of the underlying loop calls this method
-            return start(when, callback)
-        return self._new_timer(partial(start, when), when, callback, args, context)
+    call_soon_threadsafe = call_soon_threadsafe
+    call_later = call_later
+    call_at = call_at
 
     def add_reader(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Add `callback` to the ready queue when `fd` is readable; arguments and errors are those of asyncio."""
-        trampoline = self._new_trampoline(callback, args)
+        trampoline = IOTrampoline(self, callback, args)
         super().add_reader(fd, trampoline)
         self._keep_trampoline("reader", fd, trampoline)
 
@@ -91,7 +74,7 @@ class PrioritizedLoop(_Base):
 
     def add_writer(self, fd: FileDescriptorLike, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Add `callback` to the ready queue when `fd` is writable; arguments and errors are those of asyncio."""
-        trampoline = self._new_trampoline(callback, args)
+        trampoline = IOTrampoline(self, callback, args)
         super().add_writer(fd, trampoline)
         self._keep_trampoline("writer", fd, trampoline)
 
@@ -103,7 +86,7 @@ class PrioritizedLoop(_Base):
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Add `callback` to the ready queue when the signal arrives; arguments and errors are those of asyncio."""
         _check(callback, "add_signal_handler")
-        trampoline = self._new_trampoline(callback, args)
+        trampoline = IOTrampoline(self, callback, args)
         super().add_signal_handler(sig, trampoline)
         self._keep_trampoline("signal", sig, trampoline)
 
@@ -115,33 +98,39 @@ class PrioritizedLoop(_Base):
     def set_debug(self, enabled: bool) -> None:
         """Turn asyncio's debug mode on or off."""
         super().set_debug(enabled)
-        self._ready_queue.handle_class = DebugHandle if enabled else ReadyHandle
+        queue = self._ready_queue
+        queue.handle_class = DebugHandle if enabled else ReadyHandle
+        queue.timer_class = DebugTimerHandle if enabled else TimerHandle
 
     def close(self) -> None:
         """Close the loop and drop the queued callbacks, as asyncio's loops do."""
         super().close()
         queue = self._ready_queue
         queue.is_scheduled = False
-        queue.schedule = queue.report = None
+        queue.schedule = queue.wake = queue.report = queue.start_at = queue.start_later = queue.others = None
+        queue.after_step = queue.level_of = None
+        queue.waits, queue.waiters = {}, {}
         queue.clear()
         self._trampolines.clear()
-
-    def _join(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
-        return call_soon(self, callback, *args, context=context)
-
-    def _enqueue(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> ReadyHandle:
-        handle = self._ready_queue.handle_class(callback, args, context)
-        self._ready_queue.add(handle, context.get(current_priority, 0))
-        return handle
 
     def _schedule_batch(self, callback: Callable[..., object]) -> None:
         """In debug mode, schedule a batch of this one callback in the underlying loop; raise if the loop is closed."""
         if self._ready_queue.handle_class is DebugHandle:
-            _check(callback, "call_soon")
-        super().call_soon(self._next_batch(), context=self._batch_context)
+            self._check_callback_of("call_soon", callback)
+            self._schedule_debug_batch()
+        else:
+            super().call_soon(self._ready_queue.run_batch, context=self._batch_context)
 
-    def _next_batch(self) -> Callable[[], None]:
-        return _DebugBatch(self) if self._ready_queue.handle_class is DebugHandle else self._ready_queue.run_batch
+    def _schedule_debug_batch(self) -> None:
+        super().call_soon(_DebugBatch(self), context=self._batch_context)
+
+    def _wake_for_batch(self) -> None:
+        """Schedule a batch from another thread; in debug mode, of one callback; raise if the loop is closed."""
+        batch = _DebugBatch(self) if self._ready_queue.handle_class is DebugHandle else self._ready_queue.run_batch
+        super().call_soon_threadsafe(batch, context=self._batch_context)
+
+    def _check_callback_of(self, method: str, callback: Callable[..., object]) -> None:
+        _check(callback, method)
 
     def _report(self, handle: ReadyHandle, error: BaseException) -> None:
         # The message and the keys are asyncio's.
@@ -149,26 +138,6 @@ class PrioritizedLoop(_Base):
         if handle.source_traceback is not None:
             report["source_traceback"] = handle.source_traceback
         self.call_exception_handler(report)
-
-    def _new_timer(
-        self,
-        start: Callable[[TimerTrampoline], asyncio.TimerHandle],
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        context: Context | None,
-    ) -> TimerHandle:
-        if when is None:
-            raise TypeError("when cannot be None")
-        if self.get_debug():
-            _check(callback, "call_at")
-        context = context or copy_context()
-        timer = TimerHandle(when, callback, args, self, context)
-        timer.waits_for = start(TimerTrampoline(timer, partial(self._join, callback, args, context)))
-        return timer
-
-    def _new_trampoline(self, callback: Callable[..., object], args: tuple[Any, ...]) -> IOTrampoline:
-        return IOTrampoline(partial(self._join, callback, args, copy_context()))
 
     def _keep_trampoline(self, kind: str, fd: Any, trampoline: IOTrampoline | None) -> None:
         key = kind, fd if isinstance(fd, int) else fd.fileno()
@@ -180,17 +149,41 @@ class PrioritizedLoop(_Base):
 
 
 class _DebugBatch:
-    """A batch of one callback; its repr names that callback."""
+    """A batch of one callback; the loop logs it under the name of that callback, or of its task."""
 
     def __init__(self, loop: PrioritizedLoop) -> None:
         self._loop = loop
         self._handle: ReadyHandle | None = None
 
     def __call__(self) -> None:
-        self._handle = self._loop._ready_queue.run(1, self._loop._report)
+        queue = self._loop._ready_queue
+        if queue.others and (number := _first_other(queue.others, queue.batch_context)) is not None:
+            # As `ReadyQueue.run_batch` does, but batches stay in front of each other.
+            other: Any = queue.others[number]
+            del queue.others[number]
+            self._loop._schedule_debug_batch()
+            if not other._cancelled:
+                other._run()
+            return
+        self._handle = queue.run(1, self._loop._report)
+
+    @property
+    def __self__(self) -> Any:
+        """The task whose step was run: asyncio logs a slow step under its name."""
+        if self._handle is None:
+            raise AttributeError("__self__")
+        return self._handle.callback.__self__  # type: ignore[union-attr]
 
     def __repr__(self) -> str:
         return "<a batch>" if self._handle is None else repr(self._handle)
+
+
+def _first_other(handles: deque[asyncio.Handle], batch_context: Context | None) -> int | None:
+    """Return the number of the first handle that is not a batch."""
+    for number, handle in enumerate(list(handles)):
+        if handle._context is not batch_context:  # type: ignore[attr-defined]
+            return number
+    return None
 
 
 def prioritized(loop_class: type[LoopT]) -> type[LoopT]:
@@ -215,6 +208,7 @@ def make_prioritized(loop: LoopT) -> LoopT:
     if not isinstance(loop, PrioritizedLoop):
         loop.__class__ = prioritized(type(loop))
         _begin(loop)
+        _find_others(loop)
         loop.set_debug(loop.get_debug())
     return loop
 
@@ -226,12 +220,25 @@ def _prioritized(loop_class: type[Any]) -> type[Any]:
 
 
 def _begin(loop: Any) -> None:
+    loop._trampolines = {}
     loop._ready_queue = queue = ReadyQueue(AGING_STEP)
-    loop._batch_context = context = Context()
+    loop._batch_context = queue.batch_context = context = Context()
+    queue.report = loop._report
     below: Any = super(PrioritizedLoop, loop)
     queue.schedule = partial(below.call_soon, queue.run_batch, context=context)
-    queue.report = loop._report
-    loop._trampolines = {}
+    queue.wake = partial(below.call_soon_threadsafe, queue.run_batch, context=context)
+    # Without a context of their own: uvloop copies one in less time than it takes a keyword argument.
+    queue.start_at, queue.start_later = below.call_at, below.call_later
+    queue.starts_at = isinstance(loop, asyncio.BaseEventLoop)  # whose call_later only calls call_at
+    Inheritance(queue)  # which the queue refers to
+    record_holders()
+
+
+def _find_others(loop: Any) -> None:
+    """Note the ready queue of asyncio's loops, which runs the handles that are in it when an iteration begins."""
+    others = getattr(loop, "_ready", None)
+    if loop._ready_queue.starts_at and isinstance(others, deque):
+        loop._ready_queue.others = others
 
 
 def _check(callback: Any, method: str) -> None:
