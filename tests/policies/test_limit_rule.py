@@ -23,14 +23,22 @@ from governess.loops._limited.limiter import Slot, SlotLimiter
 class Task:
     """A task, as the rule sees it, and what is known of it."""
 
-    def __init__(self, name: int, maker: "Task | None") -> None:
+    def __init__(self, name: int, cause: "Task | None", limiter: SlotLimiter) -> None:
         self.name = name
-        self.maker = maker
-        self.made: list[Task] = []
+        self.cause = cause
         self.state = "new"  # then: in line, runs, waits, ended
         self.awaits: Task | None = None
-        self.slot = Slot(maker and maker.slot)
-        self.slot.admit = self.admitted
+        self.slot = Slot(limiter, cause and cause.slot)
+        self.slot.admit = self.admitted  # type: ignore[method-assign]
+
+    def causes(self) -> "list[Task]":
+        """The living tasks that have caused it, the nearest first."""
+        found, cause = [], self.cause
+        while cause is not None:
+            if cause.state != "ended" and not cause.slot.is_exempt:
+                found.append(cause)
+            cause = cause.cause
+        return found
 
     def admitted(self) -> None:
         if self.state == "in line":
@@ -54,16 +62,15 @@ class Rule(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def make(self, data: st.DataObject) -> None:
-        maker = data.draw(st.sampled_from([None, *self.those("runs")]))
-        task = Task(len(self.tasks), maker)
-        if maker is not None:
-            maker.made.append(task)
-        self.tasks.append(task)
+        """A task is caused by one that runs, or by a timer, a callback or a thread of one, which may have ended."""
+        cause = data.draw(st.sampled_from([None, *self.those("runs", "waits", "ended")]))
+        self.tasks.append(Task(len(self.tasks), cause, self.limiter))
 
     @precondition(lambda self: self.those("new"))
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("new")))
+        task.slot.level = data.draw(st.sampled_from([0, 0, -20, 10]))
         task.state = "in line"
         if self.limiter.request(task.slot, task):
             task.state = "runs"
@@ -73,7 +80,7 @@ class Rule(RuleBasedStateMachine):
     def wait(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.those("runs")))
         task.state = "waits"
-        task.awaits = data.draw(st.sampled_from([None, *task.made]))
+        task.awaits = data.draw(st.sampled_from([None, *(it for it in self.tasks if it is not task)]))
         self.limiter.suspend(task.slot, task.awaits)
 
     @precondition(lambda self: self.those("waits"))
@@ -118,14 +125,27 @@ class Rule(RuleBasedStateMachine):
             assert not task.slot.is_acquired
 
     @invariant()
-    def who_waits_holds_up_nobody_of_its_own(self) -> None:
-        for task in self.those("waits"):
-            if task.slot.is_exempt:
-                continue
-            if task.awaits is not None:
-                assert task.awaits.state != "in line"
-            if any(it.state == "in line" for it in task.made):
-                assert task.slot._borrowers
+    def nobody_is_stuck_behind_its_cause(self) -> None:
+        """The slot of the living cause of a queued task is with another task that it has caused, or that it awaits."""
+        for task in self.those("in line"):
+            causes = task.causes()
+            for cause in causes:
+                assert not (cause.state == "waits" and cause.awaits is task)
+            if causes and causes[0].state == "waits":
+                slot = causes[0].slot
+                while slot.waits and slot._borrowers:
+                    awaited = [it for it in slot._borrowers if it._name is slot.awaits]
+                    if not awaited:
+                        break
+                    slot = awaited[0]
+                assert slot._borrowers or not slot.waits
+
+    @invariant()
+    def no_cause_is_kept_that_has_ended(self) -> None:
+        """Where it has ended, a task has a living cause or none."""
+        for task in self.those("ended"):
+            assert task.slot._caused is None
+            assert task.slot._name is None
 
     def teardown(self) -> None:
         """Let all end, in any order: nobody is left in line."""

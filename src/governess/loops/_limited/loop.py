@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import operator
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
+from contextvars import ContextVar
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from governess.children._per_loop import set_unless_done
 from governess.loops._limited.limiter import Slot, SlotLimiter
+from governess.loops._limited.stall import watch_for_stall
+from governess.loops._priority.loop import PrioritizedLoop
+from governess.loops._priority.ready import current_priority
 
 if TYPE_CHECKING:
     from asyncio import BaseEventLoop as _Base
@@ -36,15 +41,16 @@ class LimitedLoop(_Base):
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Create a task that starts when it has acquired a slot; arguments and errors are those of asyncio's loops."""
-        if not asyncio.iscoroutine(coro):
+        if type(coro) is not CoroutineType and not asyncio.iscoroutine(coro):
             return super().create_task(coro, **options)  # which raises, unless the task factory accepts it
-        if self._limiter is None:
-            self._limiter = SlotLimiter(self.max_tasks)
-        wrapper = LimitedCoroutine(coro, self._limiter, self)
+        limiter = self._limiter
+        if limiter is None:
+            limiter = self._limiter = SlotLimiter(self.max_tasks, _is_awaited)
+        slot = Slot(limiter, limiter.current or _cause.get())
         if self._next_is_exempt:
             self._next_is_exempt = False
-            wrapper.slot.is_exempt = True
-        return super().create_task(wrapper, **options)
+            slot.is_exempt = True
+        return super().create_task(LimitedCoroutine(coro, slot, self), **options)
 
     def create_exempt_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Create a task that needs no slot; arguments and errors are those of `create_task`."""
@@ -73,8 +79,9 @@ class LimitedLoop(_Base):
 def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type[LoopT]:
     """Return a subclass of the loop class that has a limited number of tasks in progress at a time.
 
-    The other tasks start in order, when slots become free. A task that waits lends its slot to the tasks that it has
-    created itself, one at a time, so they can always start. The task that `run_until_complete` runs needs no slot.
+    The other tasks start when slots become free: in order, in a `prioritized` loop the most urgent first. A task that
+    waits lends its slot to the tasks that it has caused, one at a time, so they can always start. The task that
+    `run_until_complete` runs needs no slot.
 
     Args:
         loop_class: any class with asyncio's public methods; a limited class gets the new limit.
@@ -124,12 +131,10 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
 
     __slots__ = ("__weakref__", "_coroutine", "_has_begun", "_limiter", "_loop", "_waiting", "slot")
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], limiter: SlotLimiter, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.slot = Slot(limiter.current)
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], slot: Slot, loop: LimitedLoop) -> None:
+        self.slot = slot
         self._coroutine = coroutine
-        self._limiter = limiter
+        self._limiter = slot.limiter
         self._loop = loop
         self._has_begun = False
         self._waiting: Generator[Any, None, None] | None = None
@@ -138,14 +143,41 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         """Run one step of the coroutine; or wait on in the queue."""
         if not self._has_begun and (waiter := self._queue()) is not None:
             return waiter
-        return self._step(self._coroutine.send, value)
+        # The same stands in `throw`: a call more would make each step slower.
+        limiter, slot = self._limiter, self.slot
+        outer, limiter.current = limiter.current, slot
+        if _cause.get() is not slot:  # in the first step; later, if other tasks run in the same context
+            _cause.set(slot)
+        slot.waits = False
+        try:
+            awaited = self._coroutine.send(value)
+        except BaseException:
+            limiter.release(slot)
+            raise
+        finally:
+            limiter.current = outer
+        limiter.suspend(slot, awaited)
+        return awaited
 
     def throw(self, *error: Any) -> Any:
         """Raise the error where the coroutine waits; a queued coroutine ends with the error without a step."""
         if not self._has_begun:
             self._skip_queue()
             return self._coroutine.throw(*error)
-        return self._step(self._coroutine.throw, *error)
+        limiter, slot = self._limiter, self.slot
+        outer, limiter.current = limiter.current, slot
+        if _cause.get() is not slot:
+            _cause.set(slot)
+        slot.waits = False
+        try:
+            awaited = self._coroutine.throw(*error)
+        except BaseException:
+            limiter.release(slot)
+            raise
+        finally:
+            limiter.current = outer
+        limiter.suspend(slot, awaited)
+        return awaited
 
     def close(self) -> None:
         """Close the coroutine and release its slot."""
@@ -163,10 +195,9 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
 
     def _queue(self) -> Any:
         """Return what the task has to wait for before its first step; None if it has a slot."""
-        # Its name in the queue is its task, because its maker may await the task.
-        if self._waiting is None and not self._limiter.request(self.slot, asyncio.current_task(self._loop)):
+        if self._waiting is None and not self._limiter.start_at_once(self.slot) and not self._request():
             admitted = self._loop.create_future()
-            self.slot.admit = functools.partial(set_unless_done, admitted, None)
+            self.slot.admit = functools.partial(set_unless_done, admitted, None)  # type: ignore[method-assign]
             self._waiting = admitted.__await__()
         if self._waiting is not None:
             try:
@@ -176,21 +207,34 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         self._has_begun = True
         return None
 
+    def _request(self) -> bool:
+        if isinstance(self._loop, PrioritizedLoop):
+            self.slot.level = current_priority.get()
+        # Its name in the queue is its task, because others may await the task.
+        if self._limiter.request(self.slot, asyncio.current_task(self._loop)):
+            return True
+        if self._loop.get_debug():
+            watch_for_stall(self._loop, self._limiter)
+        return False
+
     def _skip_queue(self) -> None:
         self._waiting = None
         self._has_begun = True
         self._limiter.release(self.slot)
 
-    def _step(self, step: Callable[..., Any], *value: Any) -> Any:
-        limiter, slot = self._limiter, self.slot
-        outer, limiter.current = limiter.current, slot
-        limiter.resume(slot)
-        try:
-            awaited = step(*value)
-        except BaseException:
-            limiter.release(slot)
-            raise
-        finally:
-            limiter.current = outer
-        limiter.suspend(slot, awaited)
-        return awaited
+
+# The slot of the task in whose context the current code runs, be it in a callback or in another thread.
+_cause: ContextVar[Slot | None] = ContextVar("governess.cause", default=None)
+
+
+def _is_awaited(task: asyncio.Task[Any], awaited: Any) -> bool:
+    """Return whether to wait for `awaited` is to await the task; `wait_for` up to 3.11 has a future between."""
+    if awaited is task:
+        return True
+    callbacks: Any = getattr(task, "_callbacks", None) or ()
+    return any(
+        isinstance(callback, functools.partial)
+        and getattr(callback.func, "__name__", "") == "_release_waiter"
+        and awaited in callback.args
+        for callback, _ in callbacks
+    )
