@@ -130,6 +130,12 @@ class SlotLimiter:
     def release(self, slot: Slot) -> None:
         """Note that the task has ended, whether it had started or not."""
         slot._has_ended = True
+        if not self.queue and slot.is_acquired and not (slot._lender or slot._borrowers):  # most tasks end so
+            slot.is_acquired = slot.waits = False
+            slot.awaits = slot._name = None
+            slot._cause = _living(slot._cause)
+            self._free += 1
+            return
         slot.waits = False
         slot.awaits = None
         if slot._is_queued:

@@ -26,7 +26,7 @@ class Line(Generic[W]):
     __slots__ = ("_levels",)
 
     def __init__(self) -> None:
-        self._levels: dict[int, OrderedDict[W, None]] = {}
+        self._levels: dict[int, OrderedDict[W, None]] = {}  # those that are not empty
 
     def add(self, waiting: W) -> None:
         """Add one to the end of its level."""

@@ -50,7 +50,8 @@ class LimitedLoop(_Base):
         if self._next_is_exempt:
             self._next_is_exempt = False
             slot.is_exempt = True
-        return super().create_task(LimitedCoroutine(coro, slot, self), **options)
+        wrapper = LimitedCoroutine(coro, slot, self)
+        return super().create_task(wrapper, **options) if options else super().create_task(wrapper)
 
     def create_exempt_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Create a task that needs no slot; arguments and errors are those of `create_task`."""
@@ -129,22 +130,25 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
     that has not started, sees there that a queued task has not started.
     """
 
-    __slots__ = ("__weakref__", "_coroutine", "_has_begun", "_limiter", "_loop", "_waiting", "slot")
+    # One is made for each task, so what few of them need stands here, and not in __init__.
+    _has_begun = False
+    _waiting: Generator[Any, None, None] | None = None
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], slot: Slot, loop: LimitedLoop) -> None:
         self.slot = slot
         self._coroutine = coroutine
-        self._limiter = slot.limiter
         self._loop = loop
-        self._has_begun = False
-        self._waiting: Generator[Any, None, None] | None = None
 
     def send(self, value: Any) -> Any:
         """Run one step of the coroutine; or wait on in the queue."""
-        if not self._has_begun and (waiter := self._queue()) is not None:
-            return waiter
+        if not self._has_begun:
+            if self._waiting is None and self.slot.limiter.start_at_once(self.slot):
+                self._has_begun = True
+            elif (waiter := self._queue()) is not None:
+                return waiter
         # The same stands in `throw`: a call more would make each step slower.
-        limiter, slot = self._limiter, self.slot
+        slot = self.slot
+        limiter = slot.limiter
         outer, limiter.current = limiter.current, slot
         if _cause.get() is not slot:  # in the first step; later, if other tasks run in the same context
             _cause.set(slot)
@@ -156,7 +160,10 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
             raise
         finally:
             limiter.current = outer
-        limiter.suspend(slot, awaited)
+        slot.waits = True
+        slot.awaits = awaited
+        if limiter.queue:
+            limiter.lend(slot)
         return awaited
 
     def throw(self, *error: Any) -> Any:
@@ -164,7 +171,8 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         if not self._has_begun:
             self._skip_queue()
             return self._coroutine.throw(*error)
-        limiter, slot = self._limiter, self.slot
+        slot = self.slot
+        limiter = slot.limiter
         outer, limiter.current = limiter.current, slot
         if _cause.get() is not slot:
             _cause.set(slot)
@@ -176,7 +184,10 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
             raise
         finally:
             limiter.current = outer
-        limiter.suspend(slot, awaited)
+        slot.waits = True
+        slot.awaits = awaited
+        if limiter.queue:
+            limiter.lend(slot)
         return awaited
 
     def close(self) -> None:
@@ -195,7 +206,7 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
 
     def _queue(self) -> Any:
         """Return what the task has to wait for before its first step; None if it has a slot."""
-        if self._waiting is None and not self._limiter.start_at_once(self.slot) and not self._request():
+        if self._waiting is None and not self._request():
             admitted = self._loop.create_future()
             self.slot.admit = functools.partial(set_unless_done, admitted, None)  # type: ignore[method-assign]
             self._waiting = admitted.__await__()
@@ -211,16 +222,16 @@ class LimitedCoroutine(Coroutine[Any, Any, Any]):
         if isinstance(self._loop, PrioritizedLoop):
             self.slot.level = current_priority.get()
         # Its name in the queue is its task, because others may await the task.
-        if self._limiter.request(self.slot, asyncio.current_task(self._loop)):
+        if self.slot.limiter.request(self.slot, asyncio.current_task(self._loop)):
             return True
         if self._loop.get_debug():
-            watch_for_stall(self._loop, self._limiter)
+            watch_for_stall(self._loop, self.slot.limiter)
         return False
 
     def _skip_queue(self) -> None:
         self._waiting = None
         self._has_begun = True
-        self._limiter.release(self.slot)
+        self.slot.limiter.release(self.slot)
 
 
 # The slot of the task in whose context the current code runs, be it in a callback or in another thread.
