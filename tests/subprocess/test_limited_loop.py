@@ -31,8 +31,7 @@ async def listen_to_a_program() -> None:
 
 async def use_a_pool() -> None:
     async with ProcessPool(1) as pool:
-        await asyncio.gather(*(pool.start("true") for _ in range(4)))
-        assert [exit async for exit in pool.as_exited()] == [0] * 4
+        assert [done.exit async for _, done in pool.map([["true"]] * 4, ordered=False)] == [0] * 4
 
 
 @pytest.mark.parametrize("work", [fail_in_a_pipeline, fill_both_outputs, listen_to_a_program, use_a_pool])
