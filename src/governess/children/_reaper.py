@@ -13,9 +13,12 @@ from governess.children._after_fork import run_after_fork
 from governess.children._backoff import pauses
 from governess.children._child import Child
 
-__all__ = ["reap_later", "reap_pending"]
+__all__ = ["is_late", "reap_later", "reap_pending"]
 
 logger = logging.getLogger("governess")
+
+#: Whether children wait for a reap, since no thread could be had for the reaper.
+is_late = False
 
 
 def reap_later(child: Child) -> bool:
@@ -31,7 +34,7 @@ def reap_later(child: Child) -> bool:
 
 
 def reap_pending() -> None:
-    """Try again to reap the children for which no thread could be had; each start of a child calls this."""
+    """Try again to reap the children for which no thread could be had; if it `is_late`, each start calls this."""
     _reaper.start()
 
 
@@ -55,6 +58,7 @@ class _Reaper:
 
     def start(self) -> bool:
         """Start the thread if there are children to wait for and it does not run; return False if it cannot be had."""
+        global is_late
         try:
             with self._lock:
                 if self._works or not self._pending:
@@ -62,11 +66,12 @@ class _Reaper:
                 self._works = True
             threading.Thread(target=self._work, name="governess-reaper", daemon=True).start()
         except RuntimeError:  # no thread can be had, or the interpreter shuts down
-            self._works = False
+            self._works, is_late = False, True
             return False
         except BaseException:  # KeyboardInterrupt: whoever comes next starts the thread, perhaps a second one
-            self._works = False
+            self._works, is_late = False, True
             raise
+        is_late = False
         return True
 
     def _work(self) -> None:
@@ -125,5 +130,5 @@ _reaper = _Reaper()
 
 
 def _start_anew() -> None:
-    global _reaper
-    _reaper = _Reaper()
+    global _reaper, is_late
+    _reaper, is_late = _Reaper(), False

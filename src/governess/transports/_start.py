@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from governess._current_policy import get_event_loop_policy
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess.children import _reaper
 from governess.children._after_fork import run_after_fork
 from governess.children._child import Child
 from governess.children._per_loop import PerLoop, running_loop, when_closed
-from governess.children._reaper import reap_later, reap_pending
+from governess.children._reaper import reap_later
 from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
 from governess.transports._stops import StopWatch
@@ -57,7 +58,8 @@ async def start_child(
     if loop.get_debug():
         logger.debug("run %r", command)
     spawned = transport = None
-    reap_pending()
+    if _reaper.is_late:
+        _reaper.reap_pending()
     try:
         with watcher:
             if not watcher.is_active():
