@@ -90,6 +90,19 @@ def _rate(found: Found) -> Iterator[Figure]:
             yield Figure(f"time a child, {case}: {ours} / C, 2 threads", 1.25, True, of)
 
 
+def _runs(found: Found) -> Iterator[Figure]:
+    for ours in OURS:
+        of = compare(found, "cpu", ("16 at once", ours), ("16 at once", "asyncio"))
+        yield Figure(f"run(), 16 at once: CPU: {ours} / asyncio", 0.7, True, of)
+        of = compare(found, "seconds", ("1 at once", ours), ("1 at once", "asyncio"))
+        yield Figure(f"run(), one at a time: time: {ours} / asyncio", 1.0, True, of)
+    for other in ("asyncio", "thread pool", "trio", "anyio"):
+        of = compare(found, "seconds", ("16 at once", "governess"), ("16 at once", other))
+        yield Figure(f"run(), 16 at once: time: governess / {other}", 0.7, True, of)
+    of = compare(found, "seconds", ("16 at once", "governess's pool"), ("16 at once", "governess"))
+    yield Figure("16 at once: time: governess's pool / run()", 1.05, True, of)
+
+
 def _crowd(found: Found) -> Iterator[Figure]:
     ours, theirs = "governess + pidfd", "asyncio + pidfd"
     for measure, text in (("cpu_of_one", "CPU of one exit"), ("latency", "until one exit is seen")):
@@ -126,6 +139,7 @@ _LISTS: dict[str, Callable[[Found], Iterator[Figure]]] = {
     "lag": _lag,
     "slow_exec": _slow_exec,
     "rate": _rate,
+    "runs": _runs,
     "crowd": _crowd,
     "pipes": _pipes,
     "commands": _commands,

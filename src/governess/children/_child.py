@@ -102,9 +102,11 @@ class Child:
 
     def duplicate_pidfd(self) -> int | None:
         """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
-        with self._lock, contextlib.suppress(OSError):  # no descriptor is left
-            return None if self.pidfd is None else os.dup(self.pidfd)
-        return None
+        with self._lock:
+            try:
+                return None if self.pidfd is None else os.dup(self.pidfd)
+            except OSError:  # no descriptor is left
+                return None
 
     def reap(self) -> Exit | None:
         """Reap the child if it has exited; return how it ended, or None while it lives.

@@ -9,8 +9,7 @@ import signal as signals
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from governess.subprocess._together import run_both
 
@@ -22,8 +21,7 @@ __all__ = ["EndBounds", "end_process", "is_over", "output_ended", "terminate"]
 logger = logging.getLogger("governess")
 
 
-@dataclass(frozen=True, slots=True)
-class EndBounds:
+class EndBounds(NamedTuple):
     """How long each step of an end may take, in seconds; `Process.end` says what the steps are."""
 
     grace: float = 5.0

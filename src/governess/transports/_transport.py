@@ -274,7 +274,11 @@ class ChildTransport(asyncio.SubprocessTransport):
         if not isinstance(returncode, Exit):
             # A watcher that is not ours has reaped it.
             self.child.set_exit(Exit(returncode))
-        self._call(self._protocol.process_exited if self._connected else self._end)
+        if self._connected:
+            self._call(self._protocol.process_exited)
+        else:
+            self.finished = True
+            self._call(self._end)
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
             if not waiter.done():
@@ -332,6 +336,7 @@ class ChildTransport(asyncio.SubprocessTransport):
                 self._tell_of_failure("pipe_connection_lost", failure)
         self._connected -= 1
         if self._returncode is not None and not self._connected:
+            self.finished = True
             self._call(self._lose_connection)
 
     def _tell_of_failure(self, name: str, error: Exception) -> None:
@@ -356,7 +361,6 @@ class ChildTransport(asyncio.SubprocessTransport):
 
     def _lose_connection(self) -> None:
         protocol, self._protocol = self._protocol, None
-        self.finished = True
         protocol.connection_lost(None)
 
 
