@@ -130,7 +130,6 @@ _MISSING: tuple[tuple[Any, str, Any], ...] = (
     (asyncio.events, "_set_event_loop_policy", governess.set_event_loop_policy),
     (asyncio.unix_events, "_DefaultEventLoopPolicy", governess.DefaultEventLoopPolicy),
     (asyncio.unix_events, "can_use_pidfd", _can_use_pidfd),
-    (governess.FastChildWatcher, "_callbacks", {}),  # which a test of 3.11 to 3.13 empties when all is over
 )
 for owner, missing, value in _MISSING:
     if missing not in vars(owner):
