@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGE := pyproject.toml setup.py $(wildcard native/*/*)
 
 .PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs matrix
-.PHONY: frameworks peers pains conformance windows all clean
+.PHONY: frameworks peers pains conformance wild windows all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -75,6 +75,9 @@ pains: ## each public pain with governess and with its peers (ARGS=--write makes
 
 conformance: $(VENV)/.test ## CPython's own tests of policies, watchers and children, on governess
 	@$(PYTHON) -m conformance $(ARGS)
+
+wild: $(VENV)/.test ## distributions of others, plain and with governess (ARGS=--write makes docs/compatibility.md)
+	@$(BIN)/python -m wild $(ARGS)
 
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
 	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \

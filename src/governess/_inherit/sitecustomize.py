@@ -5,7 +5,7 @@ so it has no annotations.
 """
 
 # mypy: ignore-errors
-# pyright: reportOptionalMemberAccess=false, reportMissingImports=false
+# pyright: basic, reportOptionalMemberAccess=false, reportMissingImports=false
 
 import os
 import sys

@@ -1,0 +1,1 @@
+"""Distributions of others, plain and with governess: `make wild`."""

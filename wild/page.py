@@ -1,0 +1,70 @@
+"""The table in docs/compatibility.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wild.run import Outcome, Result
+
+__all__ = ["is_broken", "row", "write"]
+
+PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+def write(table: list[list[Outcome | None]], pythons: tuple[str, ...]) -> None:
+    """Write the table into the page: the outcomes of each entry, in the order of the Pythons; None was not tried."""
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    plain = [f"plain on {python}" for python in pythons]
+    head = ["package", "version", *plain, f"governess on {pythons[-1]}", "what is different"]
+    rows = [row(outcomes) for outcomes in table if any(outcomes)]
+    text = "\n".join(map(_line, [head, ["---"] * len(head), *rows]))
+    PAGE.write_text(f"{before}{BEGIN}\n\n{len(rows)} rows.\n\n{text}\n\n{END}{after}")
+
+
+def row(outcomes: list[Outcome | None]) -> list[str]:
+    """Return the cells of an entry, whose outcomes are in the order of the Pythons."""
+    tried = [outcome for outcome in outcomes if outcome is not None]
+    entry, newest = tried[0].entry, outcomes[-1]
+    versions = list(dict.fromkeys(outcome.version for outcome in tried if outcome.version))
+    plain = ["not tried" if one is None else _word(one, one.results["plain"]) for one in outcomes]
+    ours = "not tried"
+    if newest is not None:
+        results = [result for way, result in newest.results.items() if way != "plain"]
+        ours = _word(newest, next((result for result in results if not result.worked), results[0]))
+    text = "; ".join(filter(None, (entry.note, *dict.fromkeys(filter(None, map(_difference, tried))))))
+    return [f"`{entry.name}`", ", ".join(versions) or entry.version, *plain, ours, text or "nothing"]
+
+
+def is_broken(outcome: Outcome) -> bool:
+    """Return whether plain Python works, and one of the ways of governess does not."""
+    return outcome.results["plain"].worked and not all(result.worked for result in outcome.results.values())
+
+
+def _word(outcome: Outcome, result: Result) -> str:
+    if result.worked:
+        return "works"
+    return "fails" if outcome.version else "not to be had"
+
+
+def _difference(outcome: Outcome) -> str:
+    plain, *ours = outcome.results.values()
+    on = f"on {outcome.python}"
+    if not outcome.version:
+        return f"{on}: {_code(plain.line)}"
+    failed = [result for result in ours if not result.worked]
+    if failed:
+        return f"{on}{', with governess alone' if plain.worked else ''}: {_code(failed[0].line)}"
+    if not plain.worked:
+        return f"{on} it needs governess: {_code(plain.line)}"
+    lines = {result.line for result in ours} - {plain.line}
+    return f"{on}: {_code(plain.line)} is {', '.join(map(_code, sorted(lines)))}" if lines else ""
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("|", "/") + "`"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
