@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import os
@@ -25,7 +24,7 @@ from governess.transports._transport import ChildTransport, tell_exit
 from governess.watchers._base import ChildWatcher
 from governess.watchers._choice import choose_watcher
 
-__all__ = ["LoopChildren", "close_descriptors", "start_child", "watcher_of"]
+__all__ = ["LoopChildren", "close_descriptors", "has_children", "start_child", "watcher_of"]
 
 logger = logging.getLogger("governess")
 
@@ -100,8 +99,10 @@ def watcher_of(loop: asyncio.AbstractEventLoop) -> AbstractChildWatcher:
     if policy is None:
         policy = get_event_loop_policy()
     if (get := getattr(policy, "get_child_watcher", None)) is not None:
-        with contextlib.suppress(NotImplementedError):
+        try:  # not suppress(): this is done at each run of a loop
             return get()  # type: ignore[no-any-return]
+        except NotImplementedError:
+            pass
     if _default_watcher is None:
         _default_watcher = choose_watcher().factory()
     return _default_watcher
@@ -161,6 +162,11 @@ def _new_children(loop: asyncio.AbstractEventLoop) -> LoopChildren:
     children = LoopChildren(loop)
     _children_of.set(loop, children)
     return children
+
+
+def has_children(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether the loop has started any child."""
+    return _children_of.get(loop) is not None
 
 
 def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
