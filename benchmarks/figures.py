@@ -135,6 +135,21 @@ def _imports(found: Found) -> Iterator[Figure]:
         yield Figure("import: governess / asyncio", 1.3, True, of)
 
 
+def _policies(found: Found) -> Iterator[Figure]:
+    wanted = (
+        ("default", "sleep", "a step of a task", 1.08),
+        ("default", "run", "run of an empty coroutine", 1.1),
+        ("priority", "call_later", "call_later", 1.3),
+        ("priority", "call_soon_threadsafe", "call_soon_threadsafe", 1.3),
+        ("limited", "create_task", "create_task", 1.5),
+        ("shared", "call", "call from another thread", 1.0),
+    )
+    for case in found.rounds:
+        for policy, measure, text, limit in wanted:
+            of = compare(found, measure, (case, policy), (case, "stock"))
+            yield Figure(f"{text} {case}: {policy} policy / stock", limit, True, of)
+
+
 _LISTS: dict[str, Callable[[Found], Iterator[Figure]]] = {
     "lag": _lag,
     "slow_exec": _slow_exec,
@@ -144,4 +159,5 @@ _LISTS: dict[str, Callable[[Found], Iterator[Figure]]] = {
     "pipes": _pipes,
     "commands": _commands,
     "imports": _imports,
+    "policies": _policies,
 }

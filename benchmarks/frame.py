@@ -81,6 +81,6 @@ def _environment(contestant: str) -> dict[str, str]:
     environment["PYTHONWARNINGS"] = "ignore"
     if path := os.environ.get("PYTHONPATH"):
         environment["PYTHONPATH"] = path
-    if contestant.endswith("popen"):
+    if contestant.endswith(("popen", "pure")):
         environment["GOVERNESS_PURE"] = "1"
     return environment
