@@ -337,7 +337,7 @@ class TestHere:
             await asyncio.sleep(0.2)
             assert len(_guardian._client._records) == 2
             os.kill(other.pid, signal.SIGKILL)
-            process._feed()
+            process._streams.feed()
             await process.wait()
             while _guardian._client._records:
                 await asyncio.sleep(0.005)

@@ -64,6 +64,8 @@ async def start_child(
             if not watcher.is_active():
                 raise _inactive(watcher)
             spawned = await spawner().spawn(command)
+            if (group := spawned.group) is not None and group.guard is not None:
+                await group.guard.settled()
             if ends:
                 spawned.pipes.update(ends)
                 ends.clear()

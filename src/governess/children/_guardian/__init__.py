@@ -93,6 +93,10 @@ class Guard:
         self._client = client
         self._key = key
 
+    async def settled(self) -> None:
+        """Wait until a guardian process holds the promise, or it is known that there can be none."""
+        await self._client.settled()
+
     def release(self, *_: object) -> None:
         """Let the child, or what it leads, outlive this process. Finalizers may call this."""
         self._client.forget(self._key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from governess.children._guardian.main import FORGET, FORGET_ALL
+from governess.children._per_loop import set_unless_done
 
 __all__ = ["Client", "Record"]
 
@@ -75,12 +78,32 @@ class Client:
         self._connection: socket.socket | None = None  # there is one while the thread runs
         self._is_behind = False
         self._has_warned = False
+        self._is_settled = False  # whether a process has the other end, or none can be had
+        self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
     def prepare(self) -> None:
         """Start a guardian if there is none."""
         with self._lock:
             if not self.is_running:
                 self._start()
+
+    async def settled(self) -> None:
+        """Wait until a guardian holds the other end of the socket, or none can be had."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._is_settled or not self.is_running:
+                return
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiters.append((loop, waiter))
+        await waiter
+
+    def _settle(self) -> None:
+        with self._lock:
+            self._is_settled = True
+            waiters, self._waiters = self._waiters, []
+        for loop, waiter in waiters:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(set_unless_done, waiter, None)
 
     @property
     def is_running(self) -> bool:
@@ -146,6 +169,7 @@ class Client:
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 self._give_up(ends, error)
                 return
+            self._settle()
             status = process.wait()
             missing = started + _SHORTEST_LIFE - time.monotonic()
             if status > 0 and missing > 0:
@@ -170,6 +194,7 @@ class Client:
             ends[0].close()
             if self._connection is ends[0]:
                 self._connection = None
+                self._is_settled = False
 
     def _give_up(self, ends: _Ends | None, reason: object) -> None:
         """Be without a guardian until the next child comes."""
@@ -177,6 +202,7 @@ class Client:
             self._disconnect(ends)
             is_first = bool(self._records) and not self._has_warned
             self._has_warned |= is_first
+        self._settle()
         if is_first:
             logger.warning(
                 "there is no guardian (%s): should this process end, nobody ends what its children have started",
