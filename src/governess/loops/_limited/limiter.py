@@ -132,7 +132,7 @@ class SlotLimiter:
         slot._has_ended = True
         if not self.queue and slot.is_acquired and not (slot._lender or slot._borrowers):  # most tasks end so
             slot.is_acquired = slot.waits = False
-            slot.awaits = slot._name = None
+            slot.awaits = slot._name = slot._caused = None
             slot._cause = _living(slot._cause)
             self._free += 1
             return
