@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from asyncio_version import SIMULATED
+from governess import pytest_plugin as plugin
 
 Ids = Callable[..., list[str]]
 Run = Callable[..., pytest.RunResult]
@@ -222,3 +225,28 @@ def test_neither_is_there(ids: Ids) -> None:
     conftest = "import sys\nsys.modules.update(pytest_asyncio=None, anyio=None)\n"
     tests = f"{conftest}\ndef test(event_loop_policy_matrix): pass"
     assert ids(tests, *OPTIONS, apart=True) == [f"test[{name}]" for name in COMBINATIONS]
+
+
+@pytest.mark.parametrize(
+    ("has_hook", "mode", "markers", "is_told"),
+    [
+        (False, "strict", ["asyncio"], True),
+        (False, "auto", [], True),
+        (False, "strict", [], False),
+        (True, "auto", ["asyncio"], False),
+    ],
+)
+def test_old_pytest_asyncio(has_hook: bool, mode: str, markers: list[str], is_told: bool) -> None:
+    """A test that pytest-asyncio runs gets a warning where that cannot be told of loops, as before 1.4.
+
+    What pytest passes is played here, since an environment has one version of pytest-asyncio.
+    """
+
+    async def test() -> None: ...
+
+    hook = SimpleNamespace(**({plugin.LOOP_FACTORIES_HOOK: None} if has_hook else {}))
+    manager = SimpleNamespace(hasplugin=lambda name: name == "asyncio")
+    config = SimpleNamespace(pluginmanager=manager, hook=hook, getini={"asyncio_mode": mode}.get)
+    definition = SimpleNamespace(get_closest_marker=lambda name: name if name in markers else None)
+    metafunc: Any = SimpleNamespace(config=config, definition=definition, function=test)
+    assert plugin._runs_in_old_pytest_asyncio(metafunc) is is_told

@@ -87,6 +87,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     for fixture in (POLICY_FIXTURE, ANYIO_FIXTURE):
         if fixture in metafunc.fixturenames:
             _parametrize(metafunc, fixture, chosen or options.default(metafunc.config))
+    if chosen is not None and _runs_in_old_pytest_asyncio(metafunc):
+        metafunc.definition.warn(pytest.PytestWarning(_TOO_OLD))
     with _loop_factories_offered(metafunc.config, _loop_factories(metafunc, chosen)):
         return (yield)
 
@@ -95,6 +97,21 @@ def _loop_factories(metafunc: pytest.Metafunc, chosen: list[Combination] | None)
     if POLICY_FIXTURE in metafunc.fixturenames:
         return {"policy": new_event_loop}  # of the policy that the fixture makes current
     return None if chosen is None else {each.id: each for each in chosen}
+
+
+_TOO_OLD = (
+    "the chosen policies and watchers do not hold for this test: pytest-asyncio before 1.4 makes the loops itself; "
+    "pytest-asyncio 1.4 and anyio's plugin can be told"
+)
+
+
+def _runs_in_old_pytest_asyncio(metafunc: pytest.Metafunc) -> bool:
+    """Return whether pytest-asyncio runs the test, and cannot be told in which loop."""
+    config = metafunc.config
+    if not config.pluginmanager.hasplugin("asyncio") or hasattr(config.hook, LOOP_FACTORIES_HOOK):
+        return False
+    is_asked_for = metafunc.definition.get_closest_marker("asyncio") is not None
+    return inspect.iscoroutinefunction(metafunc.function) and (is_asked_for or config.getini("asyncio_mode") == "auto")
 
 
 def _is_plain(metafunc: pytest.Metafunc) -> bool:

@@ -4,6 +4,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from governess.subprocess._limits import Limits, Usage, UsageWatch
 from governess.subprocess._lines import BinaryFile, Line, LineIterator
+from governess.subprocess._options import ChildOptions, CommandRunOptions, ExecOptions, RunOptions, StartOptions
 from governess.subprocess._orphans import reap_orphans
 from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
@@ -22,9 +23,12 @@ __all__ = [
     "PIPE",
     "STDOUT",
     "BinaryFile",
+    "ChildOptions",
     "Cmd",
+    "CommandRunOptions",
     "Completed",
     "CompletedPipeline",
+    "ExecOptions",
     "Flow",
     "FlowStart",
     "Limits",
@@ -38,7 +42,9 @@ __all__ = [
     "ProcessPool",
     "ProcessTimeout",
     "Reader",
+    "RunOptions",
     "Start",
+    "StartOptions",
     "TerminalRequired",
     "Usage",
     "UsageWatch",
