@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from governess.children._child import Child
 from governess.children._exit import Exit, MaybeNone
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
@@ -228,11 +227,11 @@ async def run_pipeline(
     drain: float,
 ) -> CompletedPipeline[Any]:
     """Do what `Pipeline.run` says, with what starts the pipeline, and its words for an error."""
-    execution = _Execution(starting, input)
     timer = asyncio.timeout(timeout)
+    execution = _Execution(starting, input, timer)
     try:
         async with timer:
-            await execution.run(timer, drain)
+            await execution.run(drain)
     except TimeoutError:
         if not timer.expired():
             raise
@@ -248,43 +247,33 @@ async def run_pipeline(
 class _Execution:
     """What is known of a pipeline that is being run."""
 
-    def __init__(self, starting: FlowStart, input: Buffer | None) -> None:
+    def __init__(self, starting: FlowStart, input: Buffer | None, timer: asyncio.Timeout) -> None:
         self._starting = starting
         self._input = input
+        self._timer = timer
         self._flow: Flow | None = None
-        self._timer: asyncio.Timeout | None = None
         self._duration = 0.0
-        self._stop: tuple[Child, int] | None = None
 
-    async def run(self, timer: asyncio.Timeout, drain: float) -> None:
+    async def run(self, drain: float) -> None:
         started = time.monotonic()
         async with self._starting as self._flow:
-            self._timer = timer
             processes = self._flow.processes
             for process in processes:
                 if process._foreground is None:
-                    process._streams.on_stop = self._give_up
+                    process._streams.timer = self._timer
             if self._input is not None:
                 processes[0]._streams.feed(self._input)
             await self._flow.wait()
-            timer.reschedule(None)
+            self._timer.reschedule(None)
             self._duration = time.monotonic() - started
             await results_of(*(output_ended(process, drain) for process in processes))
 
-    def _give_up(self, child: Child, stop: int) -> None:
-        """End all of it now: nobody can continue the child where it could use the terminal."""
-        with contextlib.suppress(RuntimeError):  # its time is over as well
-            assert self._timer is not None
-            self._timer.reschedule(0.0)
-            self._stop = child, stop
-
     def terminal_failure(self, capture: bool, encoding: str | None) -> TerminalRequired | None:
         """Return the error of a program that was stopped by the terminal, if there is one."""
-        if self._stop is None or self._flow is None:
-            return None
-        child, stop = self._stop
-        process = next(process for process in self._flow.processes if process._child is child)
-        return TerminalRequired(self._command(process, capture, encoding, "replace"), stop)
+        for process in () if self._flow is None else self._flow.processes:
+            if stop := process._streams.stop:
+                return TerminalRequired(self._command(process, capture, encoding, "replace"), stop)
+        return None
 
     def outcome(self, capture: bool, encoding: str | None) -> tuple[Any, Any, Any]:
         """Return the exit, the output, and everything written to standard error, as far as it has arrived."""

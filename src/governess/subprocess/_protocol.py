@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,14 @@ class ChildProtocol(asyncio.SubprocessProtocol):
 
     Attributes:
         failure: done with the exception of a listener, if there is any; None without listeners.
-        on_stop: what handles that the terminal has stopped the child; None to log a warning.
+        stop: the signal by which the terminal has stopped the child, which has used it without having it; 0 before.
+        timer: expires then, since nobody can continue the child where it could use the terminal; None if nobody waits.
+        on_stop: what else handles that; None to log a warning, unless there is a timer.
     """
 
     failure: asyncio.Future[Exception] | None = None
+    stop = 0
+    timer: asyncio.Timeout | None = None
     on_stop: Callable[[Child, int], None] | None = None
     _listeners: Sequence[Listener] = ()
 
@@ -52,7 +57,11 @@ class ChildProtocol(asyncio.SubprocessProtocol):
     def stopped(self, child: Child, stop: int) -> None:
         """Tell that the child has used the terminal without having it, and is stopped by the signal `stop`."""
         on_stop, self.on_stop = self.on_stop, ignore_stop
-        if on_stop is not None:
+        if self.timer is not None:
+            with contextlib.suppress(RuntimeError):  # the time is over as well
+                self.timer.reschedule(0.0)
+                self.stop = stop
+        elif on_stop is not None:
             on_stop(child, stop)
         else:
             logger.warning("%s", terminal_hint(joined(child.argv), stop))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
 import re
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -12,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Unpack, overload
 
-from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended
@@ -138,11 +136,11 @@ async def run(
         listeners.append(copy_to_parents_output)
     bounds = EndBounds(grace, kill_timeout, drain)
     starting = Start(command, partial(Collector, capture, listeners), bounds, terminal)
-    execution = _Execution(starting, data)
     timer = asyncio.timeout(timeout)
+    execution = _Execution(starting, data, timer)
     try:
         async with timer:
-            await execution.run(timer, drain)
+            await execution.run(drain)
     except TimeoutError:
         if not timer.expired():
             raise
@@ -180,38 +178,33 @@ def input_bytes(input: Any, encoding: str | None, errors: str) -> Buffer | None:
 class _Execution:
     """What is known of a program that is being run."""
 
-    def __init__(self, starting: Start, input: Buffer | None) -> None:
+    def __init__(self, starting: Start, input: Buffer | None, timer: asyncio.Timeout) -> None:
         self._starting = starting
         self._input = input
+        self._timer = timer
         self._process: Process | None = None
-        self._timer: asyncio.Timeout | None = None
         self.duration = 0.0
-        self.stop = 0
+
+    @property
+    def stop(self) -> int:
+        return 0 if self._process is None else self._process._streams.stop
 
     @property
     def exit(self) -> Exit | None:
         return None if self._process is None else self._process._child.exit
 
-    async def run(self, timer: asyncio.Timeout, drain: float) -> None:
+    async def run(self, drain: float) -> None:
         started = time.monotonic()
         async with self._starting as process:
-            self._process, self._timer = process, timer
+            self._process = process
             if process._foreground is None:
-                process._streams.on_stop = self._give_up
+                process._streams.timer = self._timer
             if self._input is not None:
                 process._streams.feed(self._input)
             await (process.wait() if process._streams.failure is None else _wait_unless_failed(process))
-            process._streams.on_stop = None  # which leads back here
-            timer.reschedule(None)
+            self._timer.reschedule(None)
             self.duration = time.monotonic() - started
             await output_ended(process, drain)
-
-    def _give_up(self, child: Child, stop: int) -> None:
-        """End it now: nobody can continue it where it could use the terminal."""
-        with contextlib.suppress(RuntimeError):  # its time is over as well
-            assert self._timer is not None
-            self._timer.reschedule(0.0)
-            self.stop = stop
 
     def completed(self, argv: tuple[Program, ...], stdout: Any, stderr: Any) -> Completed[Any]:
         exit = Exit.unknown() if self.exit is None else self.exit  # it was killed, and has not ended even so
