@@ -47,7 +47,6 @@ def _try_all(entries: list[Entry], pythons: list[str], jobs: int) -> list[Outcom
         futures = [pool.submit(try_out, entry, python) for entry in entries for python in pythons]
         for future in futures:
             outcome = future.result()
-            outcome.record()
             outcomes.append(outcome)
             words = [("works" if result.worked else "fails") for result in outcome.results.values()]
             mark = "  BROKEN" if page.is_broken(outcome) else ""

@@ -90,7 +90,13 @@ def base_of(python: str) -> Path:
 
 
 def try_out(entry: Entry, python: str) -> Outcome:
-    """Install the entry for this Python, and run its program in each way."""
+    """Install the entry for this Python, and run its program in each way; keep the outcome for the page."""
+    outcome = _try_out(entry, python)
+    outcome.record()
+    return outcome
+
+
+def _try_out(entry: Entry, python: str) -> Outcome:
     base = base_of(python)
     with tempfile.TemporaryDirectory(prefix="wild-") as temporary:
         target = Path(temporary, "packages")
@@ -104,7 +110,10 @@ def try_out(entry: Entry, python: str) -> Outcome:
             "WILD_FOLDER": temporary,
         }
         if entry.source:
-            environment["WILD_SOURCE"] = str(_source(base, entry, Path(temporary, "source")))
+            try:
+                environment["WILD_SOURCE"] = str(_source(base, entry, Path(temporary, "source")))
+            except RuntimeError as error:
+                return Outcome(entry, python, "", {way: Result(False, str(error)) for way in WAYS})
         results = {way: _run([base, *words, entry.program], environment, temporary) for way, words in WAYS.items()}
         return Outcome(entry, python, _version(entry, target), results)
 
@@ -118,7 +127,7 @@ def _install(base: Path, entry: Entry, target: Path) -> str:
 
 def _source(base: Path, entry: Entry, folder: Path) -> Path:
     pinned = f"{entry.name}=={entry.version}" if entry.version else entry.name
-    options = ["-qq", "--no-deps", "--no-build-isolation", "--no-binary", entry.name]
+    options = ["-qq", "--no-deps", "--no-binary", entry.name]
     complaint = _complaint([base, "-m", "pip", "download", *options, "-d", folder, pinned])
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as tar:

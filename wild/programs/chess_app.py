@@ -10,7 +10,8 @@ import chess.engine
 ENGINE = """
 for line in iter(input, "quit"):
     if line == "uci":
-        print("id name wild\nuciok", flush=True)
+        print("id name wild")
+        print("uciok", flush=True)
     elif line == "isready":
         print("readyok", flush=True)
 """

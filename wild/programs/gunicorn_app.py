@@ -26,7 +26,7 @@ async def asgi(scope, receive, send):
 """
 folder = Path(os.environ["WILD_FOLDER"])
 (folder / "served.py").write_text(APPLICATION)
-socket = folder / "socket"
+(folder / "log").unlink(missing_ok=True)
 prefix = [sys.executable, *(["-m", "governess", "python"] if "governess" in sys.modules else [])]
 name = "served:application" if "aiohttp" in KIND else "served:asgi"
 words = ["-m", "gunicorn", "-k", KIND, "-b", "127.0.0.1:0", "--log-file", "log", name]
@@ -38,7 +38,14 @@ try:
         if "Listening at: " in log and "Booting worker" in log:
             break
     address = log.split("Listening at: ")[1].split()[0]
-    print(KIND, urllib.request.urlopen(address, timeout=30).read().decode())
+    for _ in range(100):
+        try:
+            print(KIND, urllib.request.urlopen(address, timeout=30).read().decode())
+            break
+        except OSError:  # the worker is not ready yet
+            time.sleep(0.1)
+    else:
+        raise SystemExit("no answer")
 finally:
     server.terminate()
     server.wait(20)

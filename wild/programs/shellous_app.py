@@ -1,12 +1,15 @@
-"""shellous: commands, a pipe, and a command that fails."""
+"""shellous: a pipe, and a command that fails."""
 
 import asyncio
 
-from shellous import sh
+from shellous import ResultError, sh
 
 
 async def main() -> None:
-    print(await (sh("printf", "b\na\n") | sh("sort")), (await sh("sh", "-c", "exit 3").result(check=False)).exit_code)
+    try:
+        await sh("sh", "-c", "exit 3")
+    except ResultError as error:
+        print(await (sh("echo", "hello") | sh("cat")), error.result.exit_code)
 
 
 asyncio.run(main())
