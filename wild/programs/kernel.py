@@ -14,7 +14,8 @@ print(asyncio.get_event_loop().run_until_complete(child()), await child())
 manager = KernelManager()
 manager.kernel_spec.argv[0] = sys.executable
 if "governess" in sys.modules:
-    manager.kernel_spec.argv[1:1] = ["-m", "governess", "python"]
+    words = manager.kernel_spec.argv
+    words[words.index("-m") : words.index("-m")] = ["-m", "governess", "python"]
 manager.start_kernel()
 client = manager.client()
 client.start_channels()
