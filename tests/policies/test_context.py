@@ -160,6 +160,8 @@ def test_closed_loops_are_let_go(loop_factory: type[AbstractEventLoop]) -> None:
         loop = policy.new_event_loop()
         policy.set_event_loop(loop)
         loop.close()
+        if not hasattr(loop, "call_on_close"):
+            pytest.skip("a proactor loop tells nobody of its close: it is kept until the policy is closed")
         assert policy.get_event_loop() is loop  # as in asyncio, for who has it
         del loop
         assert loops_left(Loop) == 0
