@@ -4,13 +4,13 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
 if sys.platform != "win32":
-    import pty
     import termios
 
 __all__ = ["OnTerminal"]
@@ -26,11 +26,12 @@ class OnTerminal:
 
     def __init__(self, *argv: str) -> None:
         """Start the program."""
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            os.execvp(argv[0], argv)
+        self._terminal, self._theirs = os.openpty()
+        # The leader of a session without a terminal gets the one that it opens. No pty.fork(): pytest has threads.
+        command = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._theirs), *argv]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.pid = self._process.pid
         self.seen = ""
-        self._is_reaped = False
 
     def __enter__(self) -> "OnTerminal":
         return self
@@ -41,9 +42,9 @@ class OnTerminal:
         for pid in self.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self._process.wait()
         os.close(self._terminal)
-        if not self._is_reaped:
-            os.waitpid(self.pid, 0)
+        os.close(self._theirs)
 
     def type(self, text: str) -> None:
         """Type something."""
@@ -56,16 +57,8 @@ class OnTerminal:
 
     def wait_for_end(self, timeout: float = 30.0) -> int:
         """Read until the program has ended; return its exit status, as `subprocess` gives it."""
-        found: list[int] = []
-
-        def has_ended() -> bool:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            found.append(status)
-            self._is_reaped = pid != 0
-            return self._is_reaped
-
-        self._wait(has_ended, "the end", timeout)
-        return os.waitstatus_to_exitcode(found[-1])
+        self._wait(lambda: self._process.poll() is not None, "the end", timeout)
+        return self._process.wait()
 
     def echoes(self) -> bool:
         """Return whether the terminal shows what is typed."""
@@ -87,5 +80,4 @@ class OnTerminal:
         while not is_so():
             assert time.monotonic() < deadline, f"{what!r} has not come; this was seen: {self.seen!r}"
             if select.select([self._terminal], [], [], 0.02)[0]:
-                with contextlib.suppress(OSError):  # EIO: nobody has it open any more
-                    self.seen += os.read(self._terminal, 65536).decode(errors="replace").replace("\r\n", "\n")
+                self.seen += os.read(self._terminal, 65536).decode(errors="replace").replace("\r\n", "\n")
