@@ -106,15 +106,17 @@ class TestRun:
 
     def test_a_cancelled_close_is_quick(self, run: Callable) -> None:
         """A cancelled close() cuts the grace short: what ignores TERM is killed at once."""
-        deaf = "trap '' TERM; while :; do sleep 1; done"
+        deaf = "trap '' TERM; echo; while :; do sleep 1; done"
 
         async def main() -> None:
             began = time.monotonic()
             pool = ProcessPool(2)
-            task = asyncio.ensure_future(pool.run("sh", "-c", deaf, grace=60))
-            async with pool.start("sh", "-c", deaf + "; echo", stdout=PIPE, grace=60) as process:
-                while len(children()) < 2:
-                    await asyncio.sleep(0.01)
+            is_deaf = asyncio.Event()
+            run_one = pool.run("sh", "-c", deaf, grace=60, on_line=lambda _: is_deaf.set())
+            task = asyncio.ensure_future(run_one)
+            async with pool.start("sh", "-c", deaf, stdout=PIPE, grace=60) as process:
+                await process.stdout.readline()
+                await is_deaf.wait()
                 closing = asyncio.ensure_future(pool.close())
                 await asyncio.sleep(0.1)
                 closing.cancel()

@@ -110,7 +110,14 @@ class Process(asyncio.subprocess.Process):
 
     def __init__(self, transport: ChildTransport, protocol: ChildProtocol, loop: asyncio.AbstractEventLoop) -> None:
         """Use the child of the transport."""
-        super().__init__(transport, protocol, loop)
+        # What asyncio's constructor does.
+        self._transport: ChildTransport = transport
+        self._protocol: ChildProtocol = protocol
+        self._loop = loop
+        self.stdin = protocol.stdin
+        self.stdout = protocol.stdout  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.stderr = protocol.stderr  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.pid: int = transport.child.pid
         self._child: Child = transport.child
         self._group: Group | None = transport.group
         self._connection = transport

@@ -31,6 +31,10 @@ class ChildProtocol(asyncio.SubprocessProtocol):
         on_stop: what else handles that; None to log a warning, unless there is a timer.
     """
 
+    # What `asyncio.subprocess.Process` has, where a caller reads or writes in parts.
+    stdin: Any
+    stdout: Any
+    stderr: Any
     failure: asyncio.Future[Exception] | None = None
     stop = 0
     timer: asyncio.Timeout | None = None
@@ -87,7 +91,6 @@ class ChildProtocol(asyncio.SubprocessProtocol):
 class Collector(ChildProtocol):
     """Collects all that a child writes to its pipes, however much it is; no caller reads meanwhile."""
 
-    # What `asyncio.subprocess.Process` looks for.
     stdin = stdout = stderr = None
 
     def __init__(self, keep: bool, listeners: Sequence[Listener], loop: asyncio.AbstractEventLoop) -> None:

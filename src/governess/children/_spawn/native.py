@@ -64,7 +64,7 @@ class NativeSpawner:
         key = next(_keys)
         try:
             queue.submit(key, command, outcome)
-            if has_guardian(command.options):
+            if command.options.get("die_with_parent") and has_guardian(command.options):
                 prepare_guardian()
             return (await outcome).pop()
         except asyncio.CancelledError:
@@ -204,7 +204,7 @@ def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, e
         child = Child(pid, argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
         spawned = Spawned(command, child, pipes)
         started.release()
-        if has_guardian(command.options):
+        if command.options.get("die_with_parent") and has_guardian(command.options):
             spawned.end_with_parent(command, has_death_signal=True)
     except BaseException:
         if spawned is None and (found := _registry.get(pid)) is not None:
