@@ -200,7 +200,8 @@ class Client:
         """Be without a guardian until the next child comes."""
         with self._lock:
             self._disconnect(ends)
-            is_first = bool(self._records) and not self._has_warned
+            # One that cannot run here is not tried again: it may be broken before the first child is told of.
+            is_first = (bool(self._records) or self.is_broken) and not self._has_warned
             self._has_warned |= is_first
         self._settle()
         if is_first:
