@@ -87,7 +87,8 @@ class TestLeaving:
                     assert await process.stdout.readline() == b"up\n"
                     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
             else:
-                process = await create_subprocess_exec("sh", "-c", script, stdout=PIPE)
+                # In a group of its own, since the tests' may be an orphaned one, in which the kernel stops nobody.
+                process = await create_subprocess_exec("sh", "-c", script, stdout=PIPE, process_group=0)
                 assert await process.stdout.readline() == b"up\n"
                 os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
                 await process.end(grace=60)
