@@ -127,6 +127,9 @@ class _LoopPoller:
     def discard(self, child: Child) -> None:
         self._children.discard(child)
         is_empty = not self._children
+        if is_empty and not self._end.is_reliable:  # nothing is left in such a loop
+            self.is_closed = True
+            self._end.cancel()
         if is_empty and (loop := running_loop()) is not None and loop is self._loop():
             if (descriptor := self._queue.fileno()) >= 0:
                 loop.remove_reader(descriptor)
