@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -176,7 +177,9 @@ def _last(file: object) -> str:
 
 
 def _short(text: str) -> str:
-    return text.strip() if len(text.strip()) <= 100 else f"{text.strip()[:97]}..."
+    """Return the line without the paths of this machine, and not too long for a table."""
+    text = re.sub(r" \((/[^)]*)\)", "", text.strip())
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _version(entry: Entry, target: Path) -> str:
