@@ -45,6 +45,23 @@ class TestChild:
         assert children() == []
         assert child.pidfd is None
 
+    def test_kept_descriptor(self) -> None:
+        """The descriptor of a child that is reaped stays open until everybody who keeps it has released it."""
+        child, _ = start("true")
+        kept = child.pidfd
+        assert child.keep_pidfd(1) == child.keep_pidfd(2) == kept
+        assert child.wait_for_exit(10)
+        assert child.reap() == 0
+        assert child.pidfd is child.keep_pidfd(3) is None
+        if kept is None:
+            return
+        child.release_pidfd(1)
+        child.release_pidfd(1)
+        os.fstat(kept)
+        child.release_pidfd(2)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(kept)
+
     def test_wait_with_a_timeout(self) -> None:
         """wait_for_exit gives up after its timeout, and does not reap."""
         child, process = start("cat", stdin=subprocess.PIPE)

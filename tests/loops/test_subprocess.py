@@ -1,13 +1,16 @@
 """`loop.subprocess_exec` and `loop.subprocess_shell` of a watched loop do what asyncio's do."""
 
 import asyncio
+import fcntl
 import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
+import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable
 from pathlib import Path
@@ -135,10 +138,13 @@ class TestChild:
         """While a lot flows, as much is read at once as the pipe holds, and no more than 256 KiB."""
 
         async def main() -> int:
-            process = await asyncio.create_subprocess_exec(
-                "head", "-c", "300000", "/dev/zero", stdout=PIPE, pipesize=holds
-            )
+            line = "read go; exec head -c 300000 /dev/zero"
+            process = await asyncio.create_subprocess_shell(line, stdin=PIPE, stdout=PIPE, pipesize=holds)
             reader = process._transport.get_pipe_transport(1)
+            descriptor = reader.get_extra_info("pipe").fileno()
+            os.write(process._transport.get_pipe_transport(0).get_extra_info("pipe").fileno(), b"\n")
+            while _waiting_in(descriptor) < 1 << 16:  # the loop stands still, so that its next read finds a full pipe
+                time.sleep(0.001)
             await process.communicate()
             return reader.max_size
 
@@ -492,3 +498,8 @@ class TestChild:
             assert await process.wait() == 0
 
         asyncio.run(main())
+
+
+def _waiting_in(pipe: int) -> int:
+    """Return how many bytes can be read from the pipe at once."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -44,6 +44,9 @@ class Child:
 
     #: The descriptor that stands for the process; None where there is none, and after the reap.
     pidfd: int | None = None
+    #: Those who still need the descriptor after the reap, and the descriptor then.
+    _keepers: frozenset[int] = frozenset()
+    _kept: int | None = None
 
     def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
         """Take over the child `pid`, and the descriptor that stands for it."""
@@ -99,6 +102,24 @@ class Child:
         with self._lock:
             self._check_unreaped()
             os.killpg(self.pid, number)
+
+    def keep_pidfd(self, keeper: int) -> int | None:
+        """Return the descriptor of the process, open until `release_pidfd`; None where there is none.
+
+        Args:
+            keeper: a number that stands for the caller, as `id` gives it.
+        """
+        with self._lock:
+            if self.pidfd is not None:
+                self._keepers |= {keeper}
+            return self.pidfd
+
+    def release_pidfd(self, keeper: int) -> None:
+        """Close the descriptor, if the child is reaped and nobody else keeps it; a second call does nothing."""
+        with self._lock_unless_finalizing():
+            self._keepers -= {keeper}
+            if self._kept is not None and not self._keepers:
+                os.close(vars(self).pop("_kept"))
 
     def duplicate_pidfd(self) -> int | None:
         """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
@@ -304,8 +325,10 @@ class Child:
 
     def _close_pidfd(self) -> None:
         with self._lock:
-            if self.pidfd is not None:
-                # In one step: interrupted between two, it would stay open, or be closed twice.
+            # In one step: interrupted between two, it would stay open, or be closed twice.
+            if self.pidfd is not None and self._keepers:
+                self._kept, self.pidfd = self.pidfd, None
+            elif self.pidfd is not None:
                 os.close(vars(self).pop("pidfd"))
 
 

@@ -61,8 +61,12 @@ class Group:
         """Use the group of the child `leader`."""
         self.leader = leader
         self._hold = contextlib.ExitStack()
-        self._pidfd = _group_pidfd(leader)
-        self.is_closed = False
+        try:
+            self._pidfd = self._usable_pidfd()
+            self.is_closed = False
+        except BaseException:
+            self._release_pidfd()
+            raise
         # Where the exit of a held child cannot be seen, the leader is held only while `end` runs.
         if self._pidfd is None and CAN_PEEK:
             self._hold.enter_context(leader.held())
@@ -80,9 +84,7 @@ class Group:
         guard, self.guard = self.guard, None
         if guard is not None:
             guard.release()
-        descriptor, self._pidfd = self._pidfd, None
-        if descriptor is not None:
-            os.close(descriptor)
+        self._release_pidfd()
         self._hold.close()
 
     def detach(self) -> None:
@@ -153,6 +155,27 @@ class Group:
             return self.leader.pid in _snapshot.groups(since)
         return True
 
+    def _usable_pidfd(self) -> int | None:
+        """Return the descriptor by which the group can be signalled; None where that is refused."""
+        if (descriptor := self.leader.keep_pidfd(id(self))) is None:
+            return None
+        try:
+            signal.pidfd_send_signal(descriptor, 0, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+        except ProcessLookupError:  # nobody is left in it
+            return descriptor
+        except (OSError, AttributeError):
+            self._release_pidfd()
+            return None
+        return descriptor
+
+    def _release_pidfd(self) -> None:
+        self._pidfd = None
+        try:
+            self.leader.release_pidfd(id(self))
+        except BaseException:  # KeyboardInterrupt, perhaps before anything was done
+            self.leader.release_pidfd(id(self))
+            raise
+
     def _try(self, number: int) -> None:
         # PermissionError is how macOS says that there are only zombies in the group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -160,21 +183,6 @@ class Group:
 
 
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 6.9
-
-
-def _group_pidfd(leader: Child) -> int | None:
-    """Return a descriptor by which the group can be signalled; None where the kernel or a sandbox refuses that."""
-    descriptor = leader.duplicate_pidfd()
-    if descriptor is None:
-        return None
-    try:
-        signal.pidfd_send_signal(descriptor, 0, None, _PIDFD_SIGNAL_PROCESS_GROUP)
-    except ProcessLookupError:  # nobody is left in it
-        return descriptor
-    except (OSError, AttributeError):
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 class _Snapshot:

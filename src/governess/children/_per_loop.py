@@ -30,17 +30,20 @@ class PerLoop(Generic[T]):
 
     It is an attribute of the loop: what leads back to the loop is garbage together with it, which a
     `weakref.WeakKeyDictionary` would keep for ever. A loop without attributes is kept by a thing that leads to it.
+
+    Attributes:
+        name: the name of that attribute.
     """
 
     def __init__(self) -> None:
         """Start without any loop."""
-        self._name = f"_governess_{next(_numbers)}"
+        self.name = f"_governess_{next(_numbers)}"
         self._loops: dict[weakref.ref[asyncio.AbstractEventLoop], T | None] = {}
 
     def get(self, loop: asyncio.AbstractEventLoop) -> T | None:
         """Return what belongs to the loop, if there is something."""
         try:
-            return loop.__dict__.get(self._name)
+            return loop.__dict__.get(self.name)
         except AttributeError:  # it has slots alone
             return self._loops.get(weakref.ref(loop))
 
@@ -48,7 +51,7 @@ class PerLoop(Generic[T]):
         """Let the thing belong to the loop."""
         loops, kept_here = self._loops, None
         try:
-            loop.__dict__[self._name] = thing
+            loop.__dict__[self.name] = thing
         except AttributeError:
             kept_here = thing
         loops[weakref.ref(loop, lambda gone: loops.pop(gone, None))] = kept_here
@@ -57,7 +60,7 @@ class PerLoop(Generic[T]):
         """Let nothing belong to the loop."""
         self._loops.pop(weakref.ref(loop), None)
         with contextlib.suppress(AttributeError):
-            loop.__dict__.pop(self._name, None)
+            loop.__dict__.pop(self.name, None)
 
     def values(self) -> list[T]:
         """Return the things of all loops."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -29,7 +29,6 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
         stdin: what writes to the child, if that is a pipe.
         stdout: what reads from it, likewise.
         stderr: likewise.
-        order: in which order its two outputs have come.
     """
 
     stdin: asyncio.StreamWriter | None
@@ -40,7 +39,6 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
     def __init__(self, limit: int, listeners: Sequence[Listener], loop: asyncio.AbstractEventLoop) -> None:
         """Have readers that buffer `limit` bytes, before the child has to wait."""
         super().__init__(limit=limit, loop=loop)
-        self.order = OutputOrder()
         self._readers: dict[int, Reader] = {}
         self._reader_limit = limit
         self._reader_loop = loop
@@ -52,6 +50,8 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
         self._transport = transport
         if 0 in transport.pipes:
             self.stdin = asyncio.StreamWriter(transport.get_pipe_transport(0), self, None, self._reader_loop)
+        else:  # what asyncio's constructor makes for a writer is most of what a child without pipes takes
+            self._drain_waiters = self._stdin_closed = ()
         for fd in (1, 2):
             if fd in transport.pipes:
                 self._readers[fd] = Reader(self._reader_limit, self._reader_loop, transport, fd, self.order)
@@ -77,7 +77,14 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
         self.order.note(fd, 0)
         if self._listeners:
             self._tell_listeners(fd, b"")
-        reader._ended.set()
+        reader._has_ended = True
+        if reader._ended is not None:
+            reader._ended.set()
+
+    @functools.cached_property
+    def order(self) -> OutputOrder:
+        """In which order its two outputs have come."""
+        return OutputOrder()
 
     @property
     def is_finished(self) -> bool:
@@ -126,7 +133,8 @@ class Reader(asyncio.StreamReader):
         self._fd = fd
         self._order = order
         self._drain: Drain | None = None
-        self._ended = asyncio.Event()
+        self._has_ended = False
+        self._ended: asyncio.Event | None = None  # made for whoever waits: its deque takes 600 bytes
         self._begun_line = bytearray()
         self._collected = bytearray()
 
@@ -198,7 +206,7 @@ class Reader(asyncio.StreamReader):
     def _limit_drain(self, seconds: float) -> None:
         """End the output so many seconds after the exit, for those who read its lines."""
         if self._drain is None:
-            self._drain = Drain(self._home, self._child, self._pipe, self._ended.is_set, self._end)
+            self._drain = Drain(self._home, self._child, self._pipe, lambda: self._has_ended, self._end)
         self._drain.limit(seconds)
 
     def _end(self) -> None:
@@ -212,14 +220,16 @@ class Reader(asyncio.StreamReader):
     @property
     def _is_finished(self) -> bool:
         """Whether all that the child has written was read or collected, and nothing more comes."""
-        return self._ended.is_set() and (self._order.is_followed or self.at_eof())
+        return self._has_ended and (self._order.is_followed or self.at_eof())
 
     async def _finish(self) -> None:
         """Wait for the end of the output; collect what no other caller reads."""
         if not self._order.is_followed:
             with contextlib.suppress(Exception):  # somebody else reads, or will be told of the failure
                 await self.collect()
-        await self._ended.wait()
+        if not self._has_ended:
+            self._ended = self._ended or asyncio.Event()
+            await self._ended.wait()
 
     async def _next_line(self) -> bytes | None:
         end = False
@@ -257,8 +267,8 @@ class OutputOrder:
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self._waiting: deque[OutputPiece] = deque()
-        self._news = asyncio.Event()
+        self._waiting: list[OutputPiece] = []
+        self._news: asyncio.Event | None = None
         self._stopped = False
         self.is_followed = False
 
@@ -270,13 +280,15 @@ class OutputOrder:
         if size and self._waiting and self._waiting[-1].fd == fd:
             size += self._waiting.pop().size
         self._waiting.append(OutputPiece(fd, size))
-        self._news.set()
+        if self._news is not None:
+            self._news.set()
 
     def stop(self) -> None:
         """Stop recording the order."""
         self._stopped = True
         self._waiting.clear()
-        self._news.set()
+        if self._news is not None:
+            self._news.set()
 
     async def next(self) -> OutputPiece:
         """Wait for the oldest piece that is not yet read, and return it.
@@ -288,6 +300,7 @@ class OutputOrder:
         while not self._waiting:
             if self._stopped:
                 raise RuntimeError("the order of the lines is not known: one of the outputs was read by itself")
+            self._news = self._news or asyncio.Event()
             self._news.clear()
             await self._news.wait()
-        return self._waiting.popleft()
+        return self._waiting.pop(0)

@@ -71,7 +71,9 @@ async def start_child(
                 ends.clear()
             transport = ChildTransport(loop, protocol, command.args, spawned)
             spawned.claimed = True
-            (_children_of.get(loop) or _new_children(loop)).watch(watcher, spawned.child, transport)
+            # Not _get_children() at once: this is done for each child.
+            children = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(_children_of.name) or _get_children(loop)
+            children.watch(watcher, spawned.child, transport)
         await transport.connect()
     except BaseException:  # KeyboardInterrupt, too, at whichever line
         if transport is not None:
@@ -123,24 +125,24 @@ class LoopChildren:
     them. The close hook must not reference the loop strongly.
 
     Attributes:
-        living: the transports whose children live. A transport takes itself out when its child has exited; its pipes
-            are still closed with the loop.
+        living: the transports whose children live. A transport takes itself out when its child has exited.
         watchers: who watches each of those children, and for whom.
+        lingering: the transports whose children have exited while their pipes were open. These are still closed with
+            the loop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.living: set[ChildTransport] = set()
-        self._transports: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
         self.watchers: Watchers = {}
+        self.lingering: weakref.WeakSet[ChildTransport] = weakref.WeakSet()
         self._stops = StopWatch(self.living)
-        end = functools.partial(_release_all, weakref.ref(loop), self._transports, self.watchers, os.getpid())
+        end = functools.partial(_release_all, weakref.ref(loop), self.watchers, self.lingering, os.getpid())
         when_closed(loop, end)
 
     def watch(self, watcher: AbstractChildWatcher, child: Child, transport: ChildTransport) -> None:
         """Have the watcher notify the transport when its child exits."""
         reference = weakref.ref(transport)
         self.living.add(transport)
-        self._transports.add(transport)
         self.watchers[child] = watcher, reference
         transport.siblings = self
         if self._stops.is_idle:
@@ -155,14 +157,16 @@ class LoopChildren:
 
     def close_descriptors(self) -> None:
         """Close the descriptors that the closed loop has left open."""
-        for transport in list(self._transports):
+        for transport in [*self.living, *self.lingering]:
             transport.close_descriptors()
 
 
-def _new_children(loop: asyncio.AbstractEventLoop) -> LoopChildren:
-    run_after_fork(_children_of.clear)
-    children = LoopChildren(loop)
-    _children_of.set(loop, children)
+def _get_children(loop: asyncio.AbstractEventLoop) -> LoopChildren:
+    """Return the children of the loop, made anew for its first one."""
+    if (children := _children_of.get(loop)) is None:
+        run_after_fork(_children_of.clear)
+        children = LoopChildren(loop)
+        _children_of.set(loop, children)
     return children
 
 
@@ -179,12 +183,13 @@ def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
 
 
 _children_of: PerLoop[LoopChildren] = PerLoop()
+_NO_ATTRIBUTES: dict[str, LoopChildren] = {}
 
 
 def _release_all(
     reference: weakref.ref[asyncio.AbstractEventLoop],
-    transports: weakref.WeakSet[ChildTransport],
     watchers: Watchers,
+    lingering: weakref.WeakSet[ChildTransport],
     process: int,
 ) -> None:
     """Have the loop close its ends of the pipes, and hand the living children to the reaper."""
@@ -192,7 +197,8 @@ def _release_all(
         return  # the parent's children, pipes and epoll are not a forked child's
     loop = reference()
     if loop is not None and not loop.is_closed():
-        connected = [transport.abort_pipes() for transport in list(transports)]
+        living = [owner for _, transport in list(watchers.values()) if (owner := transport()) is not None]
+        connected = [transport.abort_pipes() for transport in [*living, *lingering]]
         if any(connected):
             _finish_with_pipes(loop)
     for child, (watcher, transport) in list(watchers.items()):

@@ -13,6 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from contextvars import Context
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from governess.children._exit import Exit
@@ -46,6 +47,9 @@ NATIVE_HOOKS: list[Any] = [
 ]
 
 
+_NO_PIPES: Any = MappingProxyType({})
+
+
 class ChildTransport(asyncio.SubprocessTransport):
     """Connects a child's pipes and its exit with an `asyncio.SubprocessProtocol`.
 
@@ -73,16 +77,16 @@ class ChildTransport(asyncio.SubprocessTransport):
         """Own the child, which was started with `args`, its group, and our descriptors of its pipes."""
         pipes = tuple(spawned.pipes)
         self._given: tuple[int, ...] = ()  # the pipes that the loop has, or is about to have
-        self._ends: dict[int, PipeEnd] = {}
+        self._ends: dict[int, PipeEnd] = {} if pipes else _NO_PIPES
         for number in pipes:
             self._ends[number] = PipeEnd(spawned.pipes, number)
-        super().__init__({"child": spawned.child, "group": spawned.group})
+        super().__init__()
         self._loop = loop
         self._protocol: Any = protocol
         self._args = args
         self.child = spawned.child
         self.group = spawned.group
-        self.pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes)
+        self.pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes) if pipes else _NO_PIPES
         self._pending: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
         self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
@@ -152,6 +156,8 @@ class ChildTransport(asyncio.SubprocessTransport):
         """Return what is known by that name, as the class says."""
         if name == "subprocess":
             return self._popen_view
+        if name in {"child", "group"}:
+            return getattr(self, name)
         return super().get_extra_info(name, default)
 
     @functools.cached_property
@@ -264,9 +270,11 @@ class ChildTransport(asyncio.SubprocessTransport):
         """Handle the exit of the child; runs in the loop, and has an effect only once."""
         if self._returncode is not None:
             return
-        if self.siblings is not None:
-            self.siblings.living.discard(self)
-            self.siblings.watchers.pop(self.child, None)
+        if (siblings := self.siblings) is not None:
+            if self._connected:
+                siblings.lingering.add(self)
+            siblings.living.discard(self)
+            siblings.watchers.pop(self.child, None)
             self.siblings = None
         if self._loop.get_debug():
             logger.info("%r exited with return code %r", self, returncode)

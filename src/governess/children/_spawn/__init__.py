@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from governess.children._spawn import popen
 from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.with_parent import is_guardian_usable
 
 __all__ = ["Spawner", "can_die_with_parent", "describe", "spawner"]
 
@@ -45,7 +46,7 @@ def describe() -> tuple[str, str]:
 
 def can_die_with_parent() -> bool:
     """Return whether children can be started with `die_with_parent` here."""
-    return sys.platform == "linux" and (spawner().name == "native" or popen.is_guardian_usable())
+    return sys.platform == "linux" and (spawner().name == "native" or is_guardian_usable())
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, Any
 
@@ -30,8 +31,6 @@ __all__ = [
     "arguments_of",
     "command_of",
     "discard_outcome",
-    "has_guardian",
-    "prepare_guardian",
     "program_of",
     "shell_command_of",
 ]
@@ -127,6 +126,7 @@ def _allowed(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in _FIXED}
 
 
+@dataclass(slots=True, eq=False)
 class Spawned:
     """A child that was just started, and our ends of its pipes.
 
@@ -139,41 +139,22 @@ class Spawned:
         claimed: whether the receiver owns the child and the descriptors from here on.
     """
 
-    def __init__(self, command: Command, child: Child, pipes: dict[int, int]) -> None:
-        """Own the child and the descriptors until they are claimed."""
-        self.child = child
-        self.pipes = pipes
-        self.claimed = False
-        self.group: Group | None = None
+    child: Child
+    pipes: dict[int, int]
+    group: Group | None = None
+    claimed: bool = False
+
+    def keep_group(self, command: Command) -> None:
+        """Keep the group or session that the child leads within reach, if the command says so."""
         if command.keep_group:
             in_terminal = command.options.get("controlling_terminal") is not None
-            self.group = Session(child) if in_terminal else Group(child)
+            self.group = Session(self.child) if in_terminal else Group(self.child)
             self.group._is_killed_when_dropped = True
 
     def claim(self) -> Spawned:
         """Transfer the child and the descriptors to the caller."""
         self.claimed = True
         return self
-
-    def end_with_parent(self, command: Command, *, has_death_signal: bool) -> None:
-        """Have the guardian end the child, with what it leads, when this process is gone.
-
-        That holds for as long as the group is kept; where it is not, until the child has exited.
-
-        Args:
-            command: what it was started by.
-            has_death_signal: whether the kernel sends the child itself a TERM then.
-        """
-        from governess.children import _guardian
-
-        scope = _guardian.GROUP if leads_group(command.options) else _guardian.PROCESS
-        if command.options.get("controlling_terminal") is not None:
-            scope = _guardian.SESSION
-        guard = _guardian.guard(self.child, scope, has_death_signal=has_death_signal)
-        if self.group is not None:
-            self.group.guard = guard
-        elif guard is not None:
-            self.child.subscribe(guard.release)
 
     def discard(self) -> None:
         """Kill the child and the group that it leads; close the descriptors, and let the reaper do the rest."""
@@ -201,7 +182,7 @@ class Spawned:
         reap_later(self.child)
 
     def __del__(self) -> None:
-        if not self.claimed:
+        if not getattr(self, "claimed", True):  # set last: without it, an interrupt has kept this from being made
             self.discard()
 
 
@@ -215,34 +196,12 @@ def discard_outcome(outcome: Outcome) -> None:
         outcome.result().pop().discard()
 
 
-def leads_group(options: Mapping[str, Any]) -> bool:
-    """Return whether a child with these options leads a process group."""
-    if options.get("start_new_session") or options.get("controlling_terminal") is not None:
-        return True
-    return options.get("process_group") == 0
-
-
-def has_guardian(options: Mapping[str, Any]) -> bool:
-    """Return whether a guardian ends a child with these options: one that leads a group and dies with its parent."""
-    if not options.get("die_with_parent") or not leads_group(options):
-        return False
-    from governess.children import _guardian
-
-    return _guardian.is_usable()
-
-
-def prepare_guardian() -> None:
-    """Have the guardian started while the child is, so that it is there when the child is."""
-    from governess.children import _guardian
-
-    _guardian.prepare()
-
-
 _NONE = -1
 
 
 def arguments_of(
     command: Command,
+    is_guarded: bool,
     /,
     *,
     executable: Any = None,
@@ -270,6 +229,8 @@ def arguments_of(
 ) -> tuple[Any, ...]:
     """Return the arguments of `_native.Channel.submit`, but for the key, from a command and its options.
 
+    `is_guarded` says whether the guardian ends the child when this process is gone.
+
     Raises:
         TypeError, ValueError, LookupError: as `subprocess.Popen` raises it.
     """
@@ -291,7 +252,7 @@ def arguments_of(
     if die_with_parent:
         # The guardian gives it a grace. If that is killed together with this process (pkill -9 python), the child gets
         # this TERM all the same. Where there is no guardian, nobody can KILL it later.
-        parent_death_signal = signal.SIGTERM if has_guardian(command.options) else signal.SIGKILL
+        parent_death_signal = signal.SIGTERM if is_guarded else signal.SIGKILL
     argv = list(command.args) if type(command.args) is tuple and not command.shell else _argv(command, executable)
     program = argv[0] if executable is None else executable
     sys.audit("subprocess.Popen", program, argv, cwd, env)

@@ -25,10 +25,9 @@ from governess.children._spawn.command import (
     Spawned,
     arguments_of,
     discard_outcome,
-    has_guardian,
-    prepare_guardian,
     program_of,
 )
+from governess.children._spawn.with_parent import end_with_parent, is_guarded, prepare_guardian
 
 __all__ = ["NativeSpawner"]
 
@@ -64,8 +63,6 @@ class NativeSpawner:
         key = next(_keys)
         try:
             queue.submit(key, command, outcome)
-            if command.options.get("die_with_parent") and has_guardian(command.options):
-                prepare_guardian()
             return (await outcome).pop()
         except asyncio.CancelledError:
             discard_outcome(outcome)
@@ -84,7 +81,7 @@ class _SpawnQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop, slot: _Slot) -> None:
         self.loop = loop
         self._slot = slot
-        self._waiting: dict[int, tuple[Outcome, Command]] = {}
+        self._waiting: dict[int, tuple[Outcome, Command, bool]] = {}
         self._channel = _native.Channel()
         try:
             # In a context of its own: it serves others too, whatever priority this one has.
@@ -98,8 +95,11 @@ class _SpawnQueue:
 
     def submit(self, key: int, command: Command, outcome: Outcome) -> None:
         """Start the child; the outcome becomes the result of the future."""
-        self._waiting[key] = outcome, command
-        self._channel.submit(key, *arguments_of(command, **command.options))
+        guarded = "die_with_parent" in command.options and is_guarded(command.options)
+        self._waiting[key] = outcome, command, guarded
+        self._channel.submit(key, *arguments_of(command, guarded, **command.options))
+        if guarded:
+            prepare_guardian()
 
     def leave(self, key: int) -> None:
         """Cancel the start if it is still in progress. Close the queue if it is empty, in the loop's own thread."""
@@ -122,14 +122,14 @@ class _SpawnQueue:
         outcome = None
         try:
             key, pid, pidfd, *ends, error, step = started.outcome()
-            outcome, command = self._waiting.pop(key, _NOBODY)
+            outcome, command, guarded = self._waiting.pop(key, _NOBODY)
             if outcome is None or command is None or outcome.done():
                 return
             if step is not None:
                 outcome.set_exception(_failure(command, error, step))
                 outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
                 return
-            spawned = _spawned(command, started, pid, pidfd, ends)
+            spawned = _spawned(command, started, pid, pidfd, ends, guarded)
             outcome.set_result([spawned])
             if _registry.observers:
                 _registry.tell_of_spawn(spawned.child)
@@ -164,7 +164,7 @@ class _Slot:
 
 _slots: PerLoop[_Slot] = PerLoop()
 _keys = itertools.count()
-_NOBODY = None, None
+_NOBODY = None, None, False
 
 
 def _new_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
@@ -192,7 +192,9 @@ def _forget_parents_queues() -> None:
     _slots.clear()
 
 
-def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int]) -> Spawned:
+def _spawned(
+    command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int], guarded: bool
+) -> Spawned:
     """Take over the child that was started; interrupted at whichever point (KeyboardInterrupt), end it."""
     pipes: dict[int, int] = {}
     for number, end in enumerate(ends):
@@ -202,13 +204,15 @@ def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, e
     try:
         argv = command.args if type(command.args) is tuple else command.argv
         child = Child(pid, argv, pidfd=open_pidfd(pid) if pidfd < 0 else pidfd)
-        spawned = Spawned(command, child, pipes)
+        spawned = Spawned(child, pipes)
         started.release()
-        if command.options.get("die_with_parent") and has_guardian(command.options):
-            spawned.end_with_parent(command, has_death_signal=True)
+        if command.keep_group:
+            spawned.keep_group(command)
+        if guarded:
+            end_with_parent(spawned, command, has_death_signal=True)
     except BaseException:
         if spawned is None and (found := _registry.get(pid)) is not None:
-            spawned = Spawned(command, found, pipes)
+            spawned = Spawned(found, pipes)
         if spawned is not None:
             started.release()
             spawned.discard()

@@ -19,13 +19,14 @@ from governess.children._child import Child
 from governess.children._per_loop import PerLoop
 from governess.children._pidfd import open_pidfd
 from governess.children._registry import tell_of_spawn
-from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome, prepare_guardian
+from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome
 from governess.children._spawn.stdio import Pipes
+from governess.children._spawn.with_parent import end_with_parent, is_guardian_usable, prepare_guardian
 
 if sys.platform == "win32":
     from governess.children._windows import WindowsChild
 
-__all__ = ["POPEN", "PopenSpawner", "is_guardian_usable", "spawn", "start"]
+__all__ = ["POPEN", "PopenSpawner", "spawn", "start"]
 
 
 def start(command: Command) -> Spawned:
@@ -56,20 +57,12 @@ def start(command: Command) -> Spawned:
             **options,
         )
         child = _child_of(process, command)
-        spawned = Spawned(command, child, pipes.keep_ours())
+        spawned = Spawned(child, pipes.keep_ours())
+        spawned.keep_group(command)
         if dies_with_parent:
-            spawned.end_with_parent(command, has_death_signal=False)
+            end_with_parent(spawned, command, has_death_signal=False)
     tell_of_spawn(child)
     return spawned
-
-
-def is_guardian_usable() -> bool:
-    """Return whether a guardian can end children, which Popen starts, when this process is gone."""
-    if sys.platform == "win32":
-        return False
-    from governess.children import _guardian
-
-    return _guardian.is_usable()
 
 
 def _refuse_no_change(options: dict[str, Any]) -> None:
