@@ -50,7 +50,7 @@ assert not changed, changed
 
 def test_nothing_global() -> None:
     """No policy, signal handler, thread, at-fork handler, descriptor or hook is there that was not before."""
-    run_fresh(LOOK + "import governess" + COMPARE)
+    run_fresh(LOOK + "from governess import *" + COMPARE)
 
 
 def test_standard_library_alone() -> None:
@@ -58,7 +58,7 @@ def test_standard_library_alone() -> None:
     script = """
         import sys
         before = {name.partition(".")[0] for name in sys.modules}
-        import governess
+        from governess import *
         after = {name.partition(".")[0] for name in sys.modules}
         print(*(name for name in after - before - sys.stdlib_module_names if not name.startswith("_")))
         """
@@ -68,20 +68,39 @@ def test_standard_library_alone() -> None:
 @pytest.mark.parametrize("name", ["children._spawn.native", "transports._threaded_pipes"])
 def test_on_demand(name: str) -> None:
     """A module that few programs need is not imported before it is needed."""
-    run_fresh(f"import sys, governess; assert 'governess.{name}' not in sys.modules")
+    run_fresh(f"import sys; from governess import *; assert 'governess.{name}' not in sys.modules")
 
 
 @pytest.mark.parametrize("name", ["click", "rich", "uvloop"])
 def test_extras(name: str) -> None:
     """A missing extra does not hinder the import, and one that is there is not imported."""
-    run_fresh(f"import sys, governess; assert {name!r} not in sys.modules")
+    run_fresh(f"import sys; from governess import *; assert {name!r} not in sys.modules")
     run_fresh(f"import sys; sys.modules[{name!r}] = None; import governess; governess.get_event_loop_policy()")
 
 
 @pytest.mark.parametrize("options", [[], ["-X", "dev"], ["-bb"], ["-OO"]])
 def test_no_warning(options: list[str]) -> None:
     """It is imported without a warning, also in development mode and without docstrings."""
-    run_fresh("import governess", *options)
+    run_fresh("from governess import *", *options)
+
+
+def test_lazy() -> None:
+    """A name of the package is imported when it is used, and so is a package of it; an unknown name is an error."""
+    script = """
+        import sys
+        import governess
+
+        assert not any(name.startswith(("asyncio", "governess.p")) for name in sys.modules)
+        assert {"run", "watchers", *governess.__all__} <= set(dir(governess))
+        assert governess.policies.Scope.__name__ == "Scope"
+        assert "governess.policies._threaded" not in sys.modules
+        assert governess.ThreadedEventLoopPolicy is governess.policies._threaded.ThreadedEventLoopPolicy
+        try:
+            governess.policy
+        except AttributeError as error:
+            print(error)
+        """
+    assert run_fresh(script).strip() == "module 'governess' has no attribute 'policy'"
 
 
 def test_all() -> None:

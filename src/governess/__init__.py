@@ -1,29 +1,50 @@
-"""asyncio's event loop policies and child watchers as a library of their own."""
+"""asyncio's event loop policies and child watchers as a library of their own.
+
+A name is imported when it is used for the first time: a program does not pay for the loops, policies and watchers that
+it does not use, and the import of the package costs next to nothing.
+"""
 
 import sys
 
-from governess._bridge import install, installed, uninstall
-from governess._current_policy import (
-    get_child_watcher,
-    get_event_loop,
-    get_event_loop_policy,
-    new_event_loop,
-    set_child_watcher,
-    set_event_loop,
-    set_event_loop_policy,
-)
-from governess._runner import Runner, run
-from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
-from governess.children import Child, Exit, observe
-from governess.loops import SelectorEventLoop, limited, prioritized, priority, threaded, watched
-from governess.policies import (
-    ContextEventLoopPolicy,
-    DefaultEventLoopPolicy,
-    LimitedEventLoopPolicy,
-    PriorityEventLoopPolicy,
-    SharedEventLoopPolicy,
-    ThreadedEventLoopPolicy,
-)
+from governess._lazy import lazy_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from governess._bridge import install, installed, uninstall
+    from governess._current_policy import (
+        get_child_watcher,
+        get_event_loop,
+        get_event_loop_policy,
+        new_event_loop,
+        set_child_watcher,
+        set_event_loop,
+        set_event_loop_policy,
+    )
+    from governess._runner import Runner, run
+    from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+    from governess.children import Child, Exit, observe
+    from governess.loops import SelectorEventLoop, limited, prioritized, priority, threaded, watched
+    from governess.policies import (
+        ContextEventLoopPolicy,
+        DefaultEventLoopPolicy,
+        LimitedEventLoopPolicy,
+        PriorityEventLoopPolicy,
+        SharedEventLoopPolicy,
+        ThreadedEventLoopPolicy,
+    )
+
+    if sys.platform == "win32":
+        from governess.policies import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
+    else:
+        from governess.policies import MacOSEventLoopPolicy
+        from governess.watchers import (
+            FastChildWatcher,
+            KqueueChildWatcher,
+            MultiLoopChildWatcher,
+            PidfdChildWatcher,
+            SafeChildWatcher,
+            ThreadedChildWatcher,
+        )
 
 __version__ = "0.1.0"
 
@@ -60,20 +81,8 @@ __all__ = [
 ]
 
 if sys.platform == "win32":
-    from governess.policies import WindowsProactorEventLoopPolicy, WindowsSelectorEventLoopPolicy
-
     __all__ += ["WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"]
 else:
-    from governess.policies import MacOSEventLoopPolicy
-    from governess.watchers import (
-        FastChildWatcher,
-        KqueueChildWatcher,
-        MultiLoopChildWatcher,
-        PidfdChildWatcher,
-        SafeChildWatcher,
-        ThreadedChildWatcher,
-    )
-
     __all__ += [
         "FastChildWatcher",
         "KqueueChildWatcher",
@@ -83,3 +92,27 @@ else:
         "SafeChildWatcher",
         "ThreadedChildWatcher",
     ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "_bridge": ("install", "installed", "uninstall"),
+        "_current_policy": (
+            "get_child_watcher",
+            "get_event_loop",
+            "get_event_loop_policy",
+            "new_event_loop",
+            "set_child_watcher",
+            "set_event_loop",
+            "set_event_loop_policy",
+        ),
+        "_runner": ("Runner", "run"),
+        "abc": ("AbstractChildWatcher", "AbstractEventLoopPolicy"),
+        "children": ("Child", "Exit", "observe"),
+        "files": (),
+        "loops": ("SelectorEventLoop", "limited", "prioritized", "priority", "threaded", "watched"),
+        "policies": tuple(name for name in __all__ if name.endswith("EventLoopPolicy") and name[0] != "A"),
+        "subprocess": (),
+        "watchers": tuple(name for name in __all__ if name.endswith("ChildWatcher") and "Abstract" not in name),
+    },
+)

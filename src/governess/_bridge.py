@@ -129,7 +129,7 @@ def _make_changes() -> _Changes:
 def _move_the_policy(changes: _Changes) -> None:
     """Keep the current policy where asyncio's own functions look for it, the C ones too, if there is such a place."""
     events = asyncio.events
-    place: _current_policy.PolicyStore = _current_policy.OwnStore()
+    place = _current_policy.PolicyStore()
     if "_event_loop_policy" in vars(events):
         changes.set(events, "_event_loop_policy", None)
         place = _AsynciosPlace()
@@ -157,7 +157,7 @@ def _set_current_loop(_local: object, loop: asyncio.AbstractEventLoop | None) ->
     _current_policy.set_event_loop(loop)
 
 
-class _AsynciosPlace:
+class _AsynciosPlace(_current_policy.PolicyStore):
     def get(self) -> AbstractEventLoopPolicy | None:
         policy: AbstractEventLoopPolicy | None = vars(asyncio.events)["_event_loop_policy"]
         return policy

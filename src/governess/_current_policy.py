@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._after_fork import run_after_fork
@@ -89,32 +89,21 @@ def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
     get_event_loop_policy().set_child_watcher(watcher)
 
 
-class PolicyStore(Protocol):
-    """Where the current policy is kept."""
+class PolicyStore:
+    """Where the current policy is kept; a subclass keeps it where others find it, too."""
+
+    _policy: AbstractEventLoopPolicy | None = None
 
     def get(self) -> AbstractEventLoopPolicy | None:
         """Return the current policy, if one was set."""
-        ...
-
-    def set(self, policy: AbstractEventLoopPolicy | None) -> None:
-        """Make another policy, or none, the current one."""
-        ...
-
-
-class OwnStore:
-    """A store that only governess uses."""
-
-    def __init__(self) -> None:
-        self._policy: AbstractEventLoopPolicy | None = None
-
-    def get(self) -> AbstractEventLoopPolicy | None:
         return self._policy
 
     def set(self, policy: AbstractEventLoopPolicy | None) -> None:
+        """Make another policy, or none, the current one."""
         self._policy = policy
 
 
-_store: PolicyStore = OwnStore()
+_store = PolicyStore()
 _lock = threading.RLock()
 
 
@@ -132,11 +121,13 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
-def _no_default() -> AbstractEventLoopPolicy:
-    raise RuntimeError("no event loop policy was set")
+def _make_first_default() -> AbstractEventLoopPolicy:
+    # By its name, since it is on the floor above; it gives its own factory when it is imported.
+    importlib.import_module("governess.policies._default")
+    return _make_default()
 
 
-_make_default: Callable[[], AbstractEventLoopPolicy] = _no_default
+_make_default: Callable[[], AbstractEventLoopPolicy] = _make_first_default
 
 
 def set_default_factory(factory: Callable[[], AbstractEventLoopPolicy]) -> None:

@@ -2,14 +2,30 @@
 
 import sys
 
-from governess.children._child import Child, adopt, children
-from governess.children._exit import Exit
-from governess.children._registry import observe
-from governess.children._spawn import Spawner
+from governess._lazy import lazy_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from governess.children._child import Child, adopt, children
+    from governess.children._exit import Exit
+    from governess.children._registry import observe
+    from governess.children._spawn import Spawner
+
+    if sys.platform != "win32":
+        from governess.children._group import Group, end_group
 
 __all__ = ["Child", "Exit", "Spawner", "adopt", "children", "observe"]
 
 if sys.platform != "win32":
-    from governess.children._group import Group, end_group
-
     __all__ += ["Group", "end_group"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "_child": ("Child", "adopt", "children"),
+        "_exit": ("Exit",),
+        "_registry": ("observe",),
+        "_spawn": ("Spawner",),
+        "_group": () if sys.platform == "win32" else ("Group", "end_group"),
+    },
+)

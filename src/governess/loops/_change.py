@@ -1,19 +1,16 @@
-"""How a loop becomes a watched, limited, prioritized or threaded one: by its class, or afterwards."""
+"""How a loop becomes another one: by its class, or afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple
 
 from governess.loops._choose import LoopFactory
-from governess.loops._limited.loop import limited, make_limited
-from governess.loops._priority.loop import make_prioritized, prioritized
-from governess.loops._threaded.loop import make_threaded, threaded
 from governess.loops._watched import inherits_from_the_bridge, make_watched, watched
 
-__all__ = ["PRIORITIZED", "THREADED", "WATCHED", "LoopChange", "limit_of", "make_loop"]
+__all__ = ["WATCHED", "LoopChange", "make_loop"]
 
 
 class LoopChange(NamedTuple):
@@ -77,10 +74,3 @@ def _starts_children(loop_class: type[Any]) -> bool:
 
 
 WATCHED = LoopChange(_watched, _make_watched)
-PRIORITIZED = LoopChange(prioritized, make_prioritized)
-THREADED = LoopChange(threaded, make_threaded)
-
-
-def limit_of(max_tasks: SupportsIndex) -> LoopChange:
-    """Return the change to a loop with this limit."""
-    return LoopChange(lambda it: limited(it, max_tasks), lambda it: make_limited(it, max_tasks))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import SupportsIndex
 
 from governess.abc import AbstractChildWatcher
-from governess.loops._change import PRIORITIZED, LoopChange, limit_of
+from governess.loops._change import LoopChange
 from governess.loops._choose import LoopFactory
-from governess.loops._limited.loop import DEFAULT, checked_limit
+from governess.loops._limited.loop import DEFAULT, checked_limit, limit_of
+from governess.loops._priority.loop import PRIORITIZED
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._scopes import Scope
 

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 from governess.abc import AbstractChildWatcher
 from governess.children._per_loop import running_loop
-from governess.loops._change import THREADED
 from governess.loops._choose import LoopFactory
-from governess.loops._threaded.loop import ThreadedLoop, make_threaded
+from governess.loops._threaded.loop import THREADED, ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._scopes import ContextScope, ProcessScope

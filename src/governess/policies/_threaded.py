@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from governess.abc import AbstractChildWatcher
-from governess.loops._change import THREADED, LoopChange
+from governess.loops._change import LoopChange
 from governess.loops._choose import LoopFactory
-from governess.loops._threaded.loop import ThreadedLoop, make_threaded
+from governess.loops._threaded.loop import THREADED, ThreadedLoop, make_threaded
 from governess.policies._closing import close_at_exit
 from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._map import spread

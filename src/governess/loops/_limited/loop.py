@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from governess.children._per_loop import set_unless_done
+from governess.loops._change import LoopChange
 from governess.loops._limited.limiter import Slot, SlotLimiter
 from governess.loops._limited.stall import watch_for_stall
 from governess.loops._priority.loop import PrioritizedLoop
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["LimitedLoop", "checked_limit", "limited", "make_limited"]
+__all__ = ["LimitedLoop", "checked_limit", "limit_of", "limited", "make_limited"]
 
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
@@ -249,3 +250,8 @@ def _is_awaited(task: asyncio.Task[Any], awaited: Any) -> bool:
         and awaited in callback.args
         for callback, _ in callbacks
     )
+
+
+def limit_of(max_tasks: SupportsIndex) -> LoopChange:
+    """Return the change to a loop with this limit."""
+    return LoopChange(lambda it: limited(it, max_tasks), lambda it: make_limited(it, max_tasks))

@@ -11,6 +11,7 @@ from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from governess.loops._change import LoopChange
 from governess.loops._priority import (
     ReadyHandle,
     ReadyQueue,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["PrioritizedLoop", "make_prioritized", "prioritized"]
+__all__ = ["PRIORITIZED", "PrioritizedLoop", "make_prioritized", "prioritized"]
 
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 Ts = TypeVarTuple("Ts")
@@ -247,3 +248,6 @@ def _check(callback: Any, method: str) -> None:
         raise TypeError(f"coroutines cannot be used with {method}()")
     if not callable(callback):
         raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+
+
+PRIORITIZED = LoopChange(prioritized, make_prioritized)

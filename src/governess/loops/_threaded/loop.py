@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
+from governess.loops._change import LoopChange
 from governess.loops._threaded.calls import JOIN_TIMEOUT, LoopFuture, deadlock_error
 from governess.loops._threaded.thread import LoopThread
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["ThreadedLoop", "make_threaded", "threaded"]
+__all__ = ["THREADED", "ThreadedLoop", "make_threaded", "threaded"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -258,3 +259,6 @@ def _attach_watcher(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _outcome(future: Awaitable[T]) -> T:
     return await future
+
+
+THREADED = LoopChange(threaded, make_threaded)
