@@ -6,13 +6,13 @@ from governess.subprocess._limits import Limits, Usage, UsageWatch
 from governess.subprocess._lines import BinaryFile, Line, LineIterator
 from governess.subprocess._options import ChildOptions, CommandRunOptions, ExecOptions, RunOptions, StartOptions
 from governess.subprocess._orphans import reap_orphans
-from governess.subprocess._output import Reader
 from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
 from governess.subprocess._pipeline_run import Flow, FlowStart
 from governess.subprocess._pool import ProcessPool
 from governess.subprocess._pool_map import PoolMap, PoolResult
 from governess.subprocess._process import Process, create_subprocess_exec, create_subprocess_shell
 from governess.subprocess._pty import WindowSize
+from governess.subprocess._reader import Reader
 from governess.subprocess._results import Completed, CompletedPipeline, ProcessError, ProcessTimeout, TerminalRequired
 from governess.subprocess._run import run
 from governess.subprocess._start import Start, start

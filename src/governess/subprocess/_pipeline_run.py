@@ -14,9 +14,9 @@ from governess.children._exit import Exit, MaybeNone
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._output import Reader
 from governess.subprocess._process import Process, create
 from governess.subprocess._protocol import ChildProtocol, text_of
+from governess.subprocess._reader import Reader
 from governess.subprocess._results import (
     Completed,
     CompletedPipeline,

@@ -19,9 +19,10 @@ from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
 from governess.subprocess._lines import Line, LineIterator, MergedLines
 from governess.subprocess._options import ExecOptions
-from governess.subprocess._output import LIMIT, Reader, Streams
+from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._protocol import ChildProtocol
 from governess.subprocess._pty import in_terminal, set_window_size
+from governess.subprocess._reader import Reader
 from governess.subprocess._together import results_of
 from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
