@@ -21,7 +21,8 @@ spawn = Extension(
 
 ready = Extension(
     "governess.loops._priority._ready",
-    ["native/ready/ready.c"],
+    sorted(glob("native/ready/*.c")),
+    depends=sorted(glob("native/ready/*.h")),
     optional=True,  # without it prioritized loops have their line in Python
     py_limited_api=LIMITED,
 )
