@@ -63,6 +63,7 @@ class Question:
         cases: the cases of the full and of the quick form.
         rounds: how often the full form asks everyone.
         logarithmic: the axis of the chart.
+        on_other_pages: contestants whose ratios pages of the documentation include, each its own.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Question:
     cases: Callable[[bool], list[Case]]
     rounds: int = 5
     logarithmic: bool = False
+    on_other_pages: tuple[str, ...] = ()
 
 
 @dataclass

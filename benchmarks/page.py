@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.figures import figures_table, judge
 from benchmarks.model import Found, Question
-from benchmarks.tables import as_markdown, tables
+from benchmarks.tables import as_markdown, ratios_of, tables
 
 __all__ = ["keep", "kept", "write_summary"]
 
@@ -20,6 +20,9 @@ def keep(question: Question, found: Found, folder: Path) -> str | None:
     path.with_suffix(".json").write_text(json.dumps(found.as_dict(), indent=1) + "\n")
     parts = [f"### {case}\n\n{as_markdown(table)}\n" for case, table in tables(question, found)]
     path.with_suffix(".md").write_text("\n".join(parts))
+    for contestant in question.on_other_pages:
+        table = as_markdown(ratios_of(contestant, question, found))
+        (folder / f"{question.name}-{contestant}.md").write_text(table + "\n")
     try:
         draw(question, found, path.with_suffix(".svg"))
     except ImportError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from benchmarks.model import Found, Measure, Question
 from benchmarks.spread import Spread, compare, spread
 
-__all__ = ["as_markdown", "as_text", "number", "ratio", "tables"]
+__all__ = ["as_markdown", "as_text", "number", "ratio", "ratios_of", "tables"]
 
 Table = list[list[str]]
 
@@ -18,6 +18,19 @@ def tables(question: Question, found: Found) -> Iterator[tuple[str, Table]]:
     for case in found.rounds:
         rows = [[name, *_cells(question, found, case, name)] for name in found.rounds[case]]
         yield case, [heading, *rows, *_absent(found, case, len(heading))]
+
+
+def ratios_of(contestant: str, question: Question, found: Found) -> Table:
+    """Return the ratios of one contestant: a row for each measure, a column for each case."""
+    cases = [case for case in found.rounds if contestant in found.rounds[case]]
+    rows = [
+        [
+            measure.heading.rpartition(",")[0],
+            *(ratio(compare(found, measure.name, (case, contestant), (case, question.base))) for case in cases),
+        ]
+        for measure in question.measures
+    ]
+    return [[f"× {question.base}", *cases], *rows]
 
 
 def _cells(question: Question, found: Found, case: str, contestant: str) -> Iterator[str]:

@@ -190,4 +190,5 @@ QUESTION = Question(
     answer=answer,
     cases=cases,
     rounds=3,
+    on_other_pages=("default", "shared", "threaded", "context", "limited", "priority"),
 )
