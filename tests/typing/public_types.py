@@ -362,6 +362,7 @@ else:
 
     from governess.files import FileWatcher
     from governess.subprocess import (
+        Cmd,
         CompletedPipeline,
         Flow,
         Limits,
@@ -392,8 +393,14 @@ else:
                 assert_type(pooled, Process)
             assert_type(await pool.run("true", timeout=None), Completed[bytes])
             assert_type(await pool.run("true", encoding="utf-8"), Completed[str])
-            async for result in pool.map([["true"], cmd("true")], ordered=False, check=True):
-                assert_type(result, PoolResult)
+            async for result in pool.map([["true"]], ordered=False, check=True):
+                assert_type(result, PoolResult[list[str], Completed[bytes]])
+            async for command, completed in pool.map([cmd("true")], encoding="utf-8"):
+                assert_type(command, Cmd)
+                assert_type(completed, Completed[str])
+            async for _, either in pool.map([("true",)], encoding="utf-8", return_exceptions=True):
+                assert_type(either, Completed[Any] | Any)
+            pool.map([1])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
         assert_type(await watch(1, reap=False, reap_timeout=0.5), Exit)
 

@@ -16,7 +16,9 @@ __all__ = ["ChildOptions", "CommandRunOptions", "ExecOptions", "RunOptions", "St
 
 
 class ChildOptions(TypedDict, total=False):
-    """What every function that starts a program takes: arguments of `subprocess.Popen`, and three more.
+    """What every function that starts a program takes: what `subprocess.Popen` does, and three options more.
+
+    The three are `limits`, `die_with_parent` and `pty`.
 
     Attributes:
         cwd: the working directory.

@@ -38,6 +38,9 @@ class Cmd:
     argv: tuple[Program, ...]
     options: dict[str, Any] = field(default_factory=dict, repr=False)  # the environment may hold secrets
 
+    def __hash__(self) -> int:
+        return hash(self.argv)  # the options may have values without a hash
+
     def __or__(self, other: Cmd | Pipeline | Words) -> Pipeline:
         return pipeline(self, *_stages(other))
 

@@ -13,8 +13,7 @@ from governess.children._spawn.command import Program
 from governess.policies._threaded import usable_cpus
 from governess.subprocess._end import EndBounds
 from governess.subprocess._options import CommandRunOptions, RunOptions, StartOptions
-from governess.subprocess._pipeline import Cmd
-from governess.subprocess._pool_map import PoolMap
+from governess.subprocess._pool_map import CommandT, PoolMap
 from governess.subprocess._process import Process
 from governess.subprocess._results import Completed
 from governess.subprocess._run import run
@@ -123,25 +122,70 @@ class ProcessPool:
             finally:
                 del self._runs[guard]
 
+    @overload
     def map(
         self,
-        commands: Iterable[Sequence[Program] | Cmd],
+        commands: Iterable[CommandT],
+        *,
+        ordered: bool = True,
+        return_exceptions: Literal[True],
+        **options: Unpack[CommandRunOptions],
+    ) -> PoolMap[CommandT, Completed[Any] | Any]: ...
+    @overload
+    def map(
+        self,
+        commands: Iterable[CommandT],
+        *,
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        capture: Literal[True] = True,
+        encoding: None = None,
+        check: bool = False,
+        timeout: float | None = ...,
+        **options: Unpack[RunOptions],
+    ) -> PoolMap[CommandT, Completed[bytes]]: ...
+    @overload
+    def map(
+        self,
+        commands: Iterable[CommandT],
+        *,
+        ordered: bool = True,
+        return_exceptions: Literal[False] = False,
+        capture: Literal[True] = True,
+        encoding: str,
+        check: bool = False,
+        timeout: float | None = ...,
+        **options: Unpack[RunOptions],
+    ) -> PoolMap[CommandT, Completed[str]]: ...
+    @overload
+    def map(
+        self,
+        commands: Iterable[CommandT],
         *,
         ordered: bool = True,
         return_exceptions: bool = False,
         **options: Unpack[CommandRunOptions],
-    ) -> PoolMap:
+    ) -> PoolMap[CommandT, Any]: ...
+    def map(
+        self,
+        commands: Iterable[CommandT],
+        *,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        **options: Any,
+    ) -> PoolMap[CommandT, Any]:
         """Run many programs, and give each with its result.
 
-        The iterator can be left, and a timeout around the next result loses nothing. It takes from `commands` only what
-        is at work, and a few more.
+        The iterator can be left, and a timeout around the next result loses nothing. It takes from `commands` so many
+        that twice as many are taken as there are places. ``ordered=False, check=True`` stops at the first failure:
+        the iterator raises it when it comes, and the block that it leaves ends all others.
 
         Args:
             commands: lists of a program and its arguments, or what `cmd` returns.
             ordered: whether the results come in the order of the commands. Else each comes as soon as it is there.
             return_exceptions: whether an exception of `run` (a program that does not exist, a timeout; with `check`, a
                 failure) is given as the result. Else the iterator raises it, and can be used further.
-            **options: as in `governess.subprocess.run`, for each.
+            **options: as in `governess.subprocess.run`, for each. They take the place of those that a `Cmd` has.
 
         Returns:
             An async iterator of `PoolResult`: (command, result).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from governess.children._spawn.command import Program
 from governess.subprocess._pipeline import Cmd
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["PoolMap", "PoolResult"]
 
 
-class PoolResult(NamedTuple):
+CommandT = TypeVar("CommandT", bound=Sequence[Program] | Cmd)
+ResultT = TypeVar("ResultT")
+
+
+class PoolResult(NamedTuple, Generic[CommandT, ResultT]):
     """A command that a pool has run, and what came of it.
 
     Attributes:
@@ -27,17 +31,17 @@ class PoolResult(NamedTuple):
         result: a `Completed`; or, with ``return_exceptions=True``, what `run` has raised.
     """
 
-    command: Sequence[Program] | Cmd
-    result: Completed[Any] | Any
+    command: CommandT
+    result: ResultT
 
 
-class PoolMap:
+class PoolMap(Generic[CommandT, ResultT]):
     """What `ProcessPool.map` returns: an async iterator of `PoolResult`."""
 
     def __init__(
         self,
         pool: ProcessPool,
-        commands: Iterable[Sequence[Program] | Cmd],
+        commands: Iterable[CommandT],
         ordered: bool,
         return_exceptions: bool,
         options: Mapping[str, Any],
@@ -48,12 +52,12 @@ class PoolMap:
         self._ordered = ordered
         self._return_exceptions = return_exceptions
         self._options = options
-        self._tasks: dict[asyncio.Task[Completed[Any]], Sequence[Program] | Cmd] = {}
+        self._tasks: dict[asyncio.Task[Completed[Any]], CommandT] = {}
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> PoolResult:
+    async def __anext__(self) -> PoolResult[CommandT, ResultT]:
         """Return the next result; raise StopAsyncIteration after the last one."""
         self._fill()
         if not self._tasks:
@@ -71,7 +75,8 @@ class PoolMap:
         error = first.exception()
         if error is not None and not (self._return_exceptions and isinstance(error, Exception)):
             raise error
-        return PoolResult(command, first.result() if error is None else error)
+        result: Any = first.result() if error is None else error
+        return PoolResult(command, result)
 
     def _next_done(self) -> asyncio.Task[Completed[Any]] | None:
         return next((task for task in self._tasks if task.done()), None)
@@ -83,10 +88,18 @@ class PoolMap:
                 command = next(self._commands)
             except StopIteration:
                 return
-            words, own = (command.argv, command.options) if isinstance(command, Cmd) else (tuple(command), {})
+            words, own = _parts(command)
             task = own_task(self._pool.run(*words, **{**own, **self._options}))
             task.add_done_callback(_retrieve)
             self._tasks[task] = command
+
+
+def _parts(command: Any) -> tuple[tuple[Program, ...], Mapping[str, Any]]:
+    if isinstance(command, Cmd):
+        return command.argv, command.options
+    if isinstance(command, (str, bytes)):
+        raise TypeError(f"a command is a list of a program and its arguments, or what cmd() returns, not {command!r}")
+    return tuple(command), {}
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -130,6 +130,11 @@ class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
         exit: how it ended then; None if it could not be started in that time, or not be ended.
     """
 
+    # bytes or text, which the base class does not know
+    stdout: Any
+    stderr: Any
+    output: Any
+
     def __init__(self, cmd: tuple[Any, ...], timeout: float, exit: Exit | None, stdout: Any, stderr: Any) -> None:
         super().__init__(cmd, timeout, stdout, stderr)
         self.exit: Exit | MaybeNone = exit
@@ -149,8 +154,10 @@ def joined(argv: tuple[Any, ...]) -> str:
 
 def _last_line(complaint: bytes | str | None) -> str:
     text = complaint.decode(errors="replace") if isinstance(complaint, bytes) else complaint or ""
-    lines = text.strip().splitlines()
-    return f": {lines[-1]}" if lines else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # A compiler shows the place after its error, by lines of signs.
+    words = [line for line in lines if any(map(str.isalpha, line))] or lines
+    return f": {words[-1]}" if words else ""
 
 
 @dataclass(frozen=True, slots=True)

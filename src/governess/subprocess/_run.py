@@ -99,7 +99,8 @@ async def run(
             editor or a pager draws is for the terminal, and not for ``capture=True``.
         tee: a file, opened for bytes, that gets a copy of what it writes as it comes.
         on_line: called with each `Line` as it comes, or a mapping from patterns to what is called with lines that
-            match. An exception that it raises ends the program, and is raised here.
+            match. An exception that it raises ends the program, and is raised here. Its text is decoded as `encoding`
+            and `errors` say; without an encoding as UTF-8, with U+FFFD for what cannot be decoded.
         **options: as in `create_subprocess_exec`.
 
     Raises:
@@ -117,8 +118,12 @@ async def run(
     if options.get("capture_output") is True:  # a habit of `subprocess.run`, and what is done anyway
         del options["capture_output"]
     words = words_of(argv)
+    if isinstance(stdin, str):
+        raise TypeError(f"stdin={stdin!r}: what the program reads is given as input; a file to read from, as a Path")
     if input is not None and stdin != DEVNULL:
         raise ValueError("stdin and input cannot both be given")
+    if timeout is not None and not isinstance(timeout, (int, float)):
+        raise TypeError(f"the timeout is a number of seconds, not {timeout!r}")
     data = input_bytes(input, encoding, errors)
     listens = tee is not None or on_line is not None
     if capture or listens:
@@ -131,7 +136,8 @@ async def run(
     elif foreground and stdin is NO_INPUT:
         stdin = None
     command = group_command(words, stdin, stdout, stderr, session, options)
-    listeners = listeners_of(tee, on_line, encoding, errors) if listens else []
+    # Without an encoding the caller gets bytes, and has not asked for a strict reading of them.
+    listeners = listeners_of(tee, on_line, encoding, errors if encoding else None) if listens else []
     if not capture and stdout is None and options.get("pty"):
         listeners.append(copy_to_parents_output)
     bounds = EndBounds(grace, kill_timeout, drain)

@@ -10,11 +10,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from governess.children._spawn.command import Command, Program, Stdio, command_of
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
+from governess.subprocess._habits import OF_RUN, checked_options
 from governess.subprocess._limits import child_options
 from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
 from governess.subprocess._options import ChildOptions
@@ -70,7 +71,9 @@ def start(
         tee: a file, opened for bytes, that gets a copy of what comes from its pipes. Somebody has to read these all the
             same: the child waits when the readers' buffers are full.
         on_line: called with each `Line` from its pipes while it runs; or a mapping from patterns (`re.search`) to what
-            is called with each line that matches. An exception that it raises is raised for whoever reads.
+            is called with each line that matches. Its text is UTF-8, with U+FFFD for what cannot be decoded. Somebody
+            has to read the pipes all the same, as with `tee`; `run` reads them by itself. An exception that it raises
+            is raised for whoever reads.
         limit: how many bytes a reader buffers before the child has to wait.
         **options: as in `create_subprocess_exec`.
 
@@ -81,6 +84,7 @@ def start(
         TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`; there
             is no such option, and what is written in its place.
     """
+    options = checked_options(options, OF_RUN) if options else options  # type: ignore[assignment]
     if (tee or on_line) is not None and PIPE not in (stdout, stderr):
         raise ValueError("tee and on_line take what comes from a pipe: give stdout=PIPE or stderr=PIPE")
     terminal = foreground_of(session, options) if foreground else None
@@ -113,30 +117,7 @@ def group_command(
         TypeError: an option would give it another group, or is written in another way here.
         ValueError: an option would make the streams anything but bytes.
     """
-    return leading_group(command_of, argv, stdin, stdout, stderr, session, _without_habits(options))
-
-
-_HABITS = {
-    "shell": "a line is run by the shell with run('sh', '-c', line); create_subprocess_shell takes a line, too",
-    "capture_output": "what it writes is captured, unless capture=False is given",
-    "text": "encoding='utf-8' makes text of what it writes",
-    "universal_newlines": "encoding='utf-8' makes text of what it writes, and lines() takes line ends of both kinds",
-    "bufsize": "what it writes is read as it comes, and is not buffered",
-    "args": "give the program and its arguments one by one",
-}
-
-
-def _without_habits(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options without those of `subprocess` that are off, and say what stands here for those that are on.
-
-    Raises:
-        TypeError: there is one that is on; the text says what is to be written instead.
-    """
-    habits = options.keys() & _HABITS.keys()
-    for name in habits:
-        if options[name] or name == "capture_output":
-            raise TypeError(f"{name}={options[name]!r}: {_HABITS[name]}")
-    return {name: value for name, value in options.items() if name not in habits} if habits else options
+    return leading_group(command_of, argv, stdin, stdout, stderr, session, checked_options(options))
 
 
 def words_of(argv: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -200,6 +181,11 @@ class Start:
         self.bounds = bounds
         self._foreground = foreground
         self._process: Process | None = None
+
+    if not TYPE_CHECKING:  # for type checkers it cannot be awaited
+
+        def __await__(self) -> object:
+            raise TypeError("start() is used in `async with start(…) as process:`; run() can be awaited")
 
     async def __aenter__(self) -> Process:
         if self._process is not None:

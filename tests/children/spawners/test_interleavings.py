@@ -25,6 +25,8 @@ from spawning import command, end, spawned, spawner_by
 
 PIPE = subprocess.PIPE
 PIPES = {"stdout": PIPE, "stderr": PIPE}
+# How many starts of a loop can be on their way at a time (native/spawn/pool.h): more wait in the queue.
+THREADS = 64
 
 
 @pytest.fixture(params=["clone with a pidfd"])
@@ -77,8 +79,8 @@ def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Calla
 
     async def main() -> None:
         before = children()
-        first = [asyncio.create_task(native.spawn(command(["cat"], stdin=fifo, stdout=PIPE))) for _ in range(16)]
-        await until(lambda: len(children() - before) == 16)  # as many as there can be threads
+        first = [asyncio.create_task(native.spawn(command(["cat"], stdin=fifo, stdout=PIPE))) for _ in range(THREADS)]
+        await until(lambda: len(children() - before) == THREADS)
         queued = asyncio.create_task(native.spawn(command(["touch", fifo.parent / "made"], **PIPES)))
         await asyncio.sleep(0)
         queued.cancel()
@@ -86,7 +88,7 @@ def test_cancelled_in_the_queue(native: Spawner, fifo: Path, loop_factory: Calla
             await queued
         with open(fifo, "w"):
             spawned = [spawned.claim() for spawned in await asyncio.gather(*first)]
-        assert [end(spawned).returncode for spawned in spawned] == [0] * 16
+        assert [end(spawned).returncode for spawned in spawned] == [0] * THREADS
         assert not (fifo.parent / "made").exists()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
