@@ -59,7 +59,8 @@ def simulated(session: nox.Session) -> None:
 def frameworks(session: nox.Session) -> None:
     """Run real servers, kernels, clusters and GUI loops over governess; what follows `--` goes to pytest."""
     session.install("-e", ".[frameworks]")
-    session.run("pytest", "tests/frameworks", *session.posargs, env={"GOVERNESS_REQUIRE_FRAMEWORKS": "1"})
+    needs = {"GOVERNESS_REQUIRE_FRAMEWORKS": "1"}
+    session.run("pytest", "tests/frameworks", "docs/recipes.md", *session.posargs, env=needs)
 
 
 # Each one's tests of child processes, and what else its pytest needs here.

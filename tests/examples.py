@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from doctest import ELLIPSIS
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def prepare(namespace: dict[str, Any]) -> None:
     """Give an example's `<!-- skip: next if(…) -->` what it may ask."""
     namespace["has_native_spawner"] = describe()[0] == "native"
     namespace["can_die_with_parent"] = can_die_with_parent()
+    namespace["has_aiohttp"] = find_spec("aiohttp") is not None
 
 
 def run_console(example: Example) -> str | None:

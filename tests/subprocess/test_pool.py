@@ -186,6 +186,18 @@ class TestMap:
 
         run(main)
 
+    def test_no_command(self, run: Callable) -> None:
+        """A line in place of a list of words is refused, not taken apart; a command can be the key of a dictionary."""
+
+        async def main() -> None:
+            async with ProcessPool(1) as pool:
+                lines: Any = ["ls -l"]
+                with pytest.raises(TypeError, match="not 'ls -l'"):
+                    await anext(pool.map(lines))
+
+        run(main)
+        assert {cmd("true", cwd="/"): 1}[cmd("true", cwd="/")] == 1
+
     def test_takes_what_it_needs(self, run: Callable) -> None:
         """It takes from a generator only what is at work, and a few more."""
         taken = 0

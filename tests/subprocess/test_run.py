@@ -17,7 +17,7 @@ import pytest
 
 import governess
 from governess.children import children
-from governess.subprocess import DEVNULL, PIPE, STDOUT, Completed, Line, ProcessError, ProcessTimeout
+from governess.subprocess import DEVNULL, PIPE, STDOUT, Completed, Line, ProcessError, ProcessTimeout, start
 from governess.subprocess import run as run_program
 
 
@@ -314,10 +314,51 @@ def test_habits_of_subprocess() -> None:
         ({"text": True}, "encoding='utf-8'"),
         ({"universal_newlines": True}, "encoding='utf-8'"),
         ({"capture_output": False}, "capture=False"),
-        ({"cwdd": 4}, "a child has no option 'cwdd'"),
+        ({"cwdd": 4}, "a child has no option 'cwdd'; did you mean 'cwd'?"),
+        ({"chek": True}, "did you mean 'check'?"),
+        ({"zzz": 1}, "governess.subprocess.run and subprocess.Popen say which there are"),
+        ({"timeout": "3"}, "the timeout is a number of seconds, not '3'"),
+        ({"stdin": "words"}, "what the program reads is given as input"),
     ):
         call: Any = run_program("echo", **wrong)
         with pytest.raises(TypeError, match=re.escape(advice)):
             asyncio.run(call)
     with pytest.raises(TypeError, match="there is no program to start"):
         asyncio.run(run_program([]))
+
+
+def test_options_of_run_in_a_block() -> None:
+    """An option of `run` that a block has not is an error that says what to write; so is `await start(…)`."""
+    for wrong, advice in (
+        ({"timeout": 3}, "asyncio.timeout()"),
+        ({"input": b"x"}, "stdin=PIPE"),
+        ({"check": False}, "compare process.exit with 0"),
+        ({"encoding": "utf-8"}, "process.stdout.lines('utf-8')"),
+        ({"text": True}, "process.stdout.lines('utf-8')"),
+        ({"sesion": True}, "did you mean 'session'?"),
+    ):
+        options: Any = wrong
+        with pytest.raises(TypeError, match=re.escape(advice)):
+            start("true", **options)
+
+    async def main() -> None:
+        block: Any = start("true")
+        with pytest.raises(TypeError, match="async with"):
+            await block
+
+    asyncio.run(main())
+
+
+def test_listener_without_an_encoding() -> None:
+    """Lines are text also where the caller gets bytes, which need not be UTF-8."""
+    lines: list[str] = []
+    done = asyncio.run(run_program("printf", r"a\377b\n", on_line=lambda line: lines.append(line.text)))
+    assert done.stdout == b"a\xffb\n"
+    assert lines == ["a\N{REPLACEMENT CHARACTER}b"]
+
+
+def test_last_words() -> None:
+    """An error quotes the last line with words that the program has written to its standard error."""
+    script = "echo 'c.c:1: error: no brace' >&2; echo '    |    ^' >&2; exit 1"
+    with pytest.raises(ProcessError, match=r"exit 1: c\.c:1: error: no brace$"):
+        asyncio.run(run_program("sh", "-c", script, check=True))

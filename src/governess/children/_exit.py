@@ -103,11 +103,6 @@ class Exit(int):
         name = signal.name if isinstance(signal, signals.Signals) else f"signal {signal}"
         return f"{name} (core dumped)" if self.core_dumped else name
 
-    def __repr__(self) -> str:
-        return f"<Exit {int(self)}: {self.describe()}>"
-
-    __str__ = int.__repr__  # in texts it is the returncode, as with asyncio
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (int(self), self.rusage, self.core_dumped, self.lost)
 

@@ -277,7 +277,7 @@ class ChildTransport(asyncio.SubprocessTransport):
             siblings.watchers.pop(self.child, None)
             self.siblings = None
         if self._loop.get_debug():
-            logger.info("%r exited with return code %s", self, returncode)
+            logger.info("%r exited with return code %r", self, returncode)
         self._returncode = returncode
         if not isinstance(returncode, Exit):
             # A watcher that is not ours has reaped it.
