@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -146,6 +147,18 @@ class TestAsAnOrdinaryLoop:
         loop.run_forever()
         assert seen == [0, 1, 3, 4]
         assert timer.cancelled()
+
+    def test_again_at_once(self, loop: AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run that has returned is over: the next one may follow at once, though the thread is slow."""
+        after_a_run = thread_module.LoopThread._next
+
+        def slow(self: thread_module.LoopThread) -> Any:
+            time.sleep(0.05)
+            return after_a_run(self)
+
+        monkeypatch.setattr(thread_module.LoopThread, "_next", slow)
+        for number in range(5):
+            assert loop.run_until_complete(asyncio.sleep(0, number)) == number
 
     def test_while_it_runs(self, loop: AbstractEventLoop) -> None:
         """While somebody runs the loop, every other thread can use it, timers and descriptors included."""

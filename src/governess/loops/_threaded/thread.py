@@ -46,6 +46,7 @@ class LoopThread:
         self._thread: threading.Thread | None = None
         self._stand_in: int | None = None
         self._job: Callable[[], object] | None = None  # a run by a caller
+        self._job_is_done = threading.Event()
         self._is_busy = False  # whether the thread is using the loop: for the job, or else continuously
         self._is_decided = self._runs_continuously = self._is_over = False
         self._work_since: float | None = None
@@ -94,15 +95,16 @@ class LoopThread:
     def run(self, function: Callable[[], T]) -> T:
         """Have the thread call the function, which runs the loop; return its result. An interrupt stops the loop."""
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-        is_done = threading.Event()  # unlike concurrent.futures.wait, an interrupt does not leave its locks locked
-        outcome.add_done_callback(lambda _: is_done.set())
+        # Set when the thread is free again, too: the caller may run the loop once more at once. And unlike
+        # concurrent.futures.wait, an interrupt does not leave the locks of an Event locked.
+        is_done = threading.Event()
         job = functools.partial(complete, outcome, functools.partial(contextvars.copy_context().run, function))
         try:
             with self._change:
                 self._check()
                 if self._is_busy or self._job is not None:
                     raise RuntimeError("This event loop is already running")
-                self._job = job
+                self._job, self._job_is_done = job, is_done
                 self._wake()
             while not is_done.wait(signal_poll_interval()):
                 pass
@@ -269,6 +271,7 @@ class LoopThread:
             if self._is_busy:
                 self._is_busy = False
                 self._job = None
+                self._job_is_done.set()
             self._change.notify_all()
             while not self._is_over:
                 self._calls.run_pending()
