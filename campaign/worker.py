@@ -31,6 +31,7 @@ from campaign.build import Programs
 from campaign.case import BOUND, Case, Verdict, attempt, explained, is_of_closed_loop
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
 from campaign.faults import FAULTS, Shim
+from campaign.hangs import describe_hang
 from campaign.plan import Plan, plan_of
 from campaign.scenarios import SCENARIOS
 from campaign.settings import make_policy, run_in_place
@@ -267,12 +268,9 @@ class Worker:
         """Write tasks, children and faults to standard error, shortly before the time of a batch is over."""
         while time.monotonic() < self._began + 0.8 * HANG:
             time.sleep(1)
-        print("children:", governess.children.children(), file=sys.stderr)
-        print("faults:", self.shim and self.shim.describe(), file=sys.stderr)
-        for task in [thing for thing in gc.get_objects() if isinstance(thing, asyncio.Task)]:
-            if not task.done():
-                task.print_stack(file=sys.stderr)
-        sys.stderr.flush()
+        if self.shim is not None:
+            print("faults:", self.shim.describe(), file=sys.stderr)
+        print(describe_hang(), file=sys.stderr, flush=True)
 
     def _listen(self) -> None:
         """Note what is logged as an error, cannot be raised, or ends a thread."""

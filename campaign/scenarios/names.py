@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import AsyncIterator
 
 from campaign.case import Case, Wrong
 from governess.subprocess import Limits, create_subprocess_exec, create_subprocess_shell
@@ -14,6 +16,18 @@ from governess.subprocess import Limits, create_subprocess_exec, create_subproce
 __all__ = ["SCENARIOS"]
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGTERM, signal.SIGKILL)
+
+
+@contextlib.asynccontextmanager
+async def ended_after_an_error(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Leave no child behind if an injected error ends the block, as a careful caller does."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
 
 
 async def exec_and_wait(case: Case) -> None:
@@ -34,7 +48,8 @@ async def communicate(case: Case) -> None:
     """A child that copies its input."""
     code, data = case.code(), case.rng.randbytes(case.rng.choice((0, 1, 100, 70_000, 300_000)))
     process = await create_subprocess_exec(*case.child("copy", code), stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    output, complaints = await process.communicate(data)
+    async with ended_after_an_error(process):
+        output, complaints = await process.communicate(data)
     case.check(process.returncode, code)
     case.check_equal("output", output, data)
     case.check_equal("complaints", complaints, b"")
@@ -44,7 +59,8 @@ async def shell(case: Case) -> None:
     """A line of the shell, its error in its output."""
     code = case.code()
     process = await create_subprocess_shell(f"echo a; echo b >&2; exit {code}", stdout=PIPE, stderr=STDOUT)
-    output, _ = await process.communicate()
+    async with ended_after_an_error(process):
+        output, _ = await process.communicate()
     case.check(await process.wait(), code)
     case.check_equal("output", output, b"a\nb\n")
 
@@ -53,7 +69,8 @@ async def asyncios_own(case: Case) -> None:
     """Asyncio's function, which in a loop of governess's starts a child of governess's."""
     code = case.code()
     process = await asyncio.create_subprocess_exec(*case.child("say", "x", code), stdout=PIPE, stderr=DEVNULL)
-    output, _ = await process.communicate()
+    async with ended_after_an_error(process):
+        output, _ = await process.communicate()
     case.check(await process.wait(), code)
     case.check_equal("output", output, b"x\n")
 
@@ -94,7 +111,8 @@ async def options(case: Case) -> None:
         "pipesize": rng.choice((-1, 4096, 65536)),
     }
     process = await create_subprocess_exec(*case.child("fill", 20_000, code), stdout=PIPE, **chosen)
-    output, _ = await process.communicate()
+    async with ended_after_an_error(process):
+        output, _ = await process.communicate()
     case.check(process.returncode, code)
     case.check_equal("size of the output", len(output), 20_000)
 
