@@ -13,6 +13,40 @@ none(void)
     return Py_NewRef(Py_None);
 }
 
+/* The data of an object lies behind its head. PEP 803's ABI does not tell how long that is: there Python finds the data, for
+   a class that nobody can derive from. */
+#ifdef Py_TARGET_ABI3T
+#define SIZE_WITH(data) (-(int)sizeof(data))
+
+static void *
+data_of(PyObject *object)
+{
+    return PyObject_GetTypeData(object, Py_TYPE(object));
+}
+#else
+#define SIZE_WITH(data) ((int)(sizeof(PyObject) + sizeof(data)))
+
+static void *
+data_of(PyObject *object)
+{
+    return object + 1;
+}
+#endif
+
+static PyObject *
+allocate(PyTypeObject *type)
+{
+    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+static void
+release(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
 typedef struct {
     PyObject *started_type;
 } State;
@@ -29,23 +63,20 @@ forget_request(Request *request)
 /* ---- the type Started ---- */
 
 typedef struct {
-    PyObject_HEAD
     Request *request; /* NULL: released */
     unsigned generation;
 } Started;
 
 static void
-started_dealloc(Started *self)
+started_dealloc(PyObject *object)
 {
+    Started *self = data_of(object);
     enter_pool();
     if (self->request != NULL && self->generation == pool.generation)
         end_in_thread(self->request);
     else if (self->request != NULL)
         forget_request(self->request);
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
+    release(object);
 }
 
 PyDoc_STRVAR(outcome_doc,
@@ -54,9 +85,9 @@ PyDoc_STRVAR(outcome_doc,
              "Descriptors are -1 where there is none; step names what failed, and is None for a child that lives.");
 
 static PyObject *
-started_outcome(Started *self, PyObject *Py_UNUSED(ignored))
+started_outcome(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    Request *request = self->request;
+    Request *request = ((Started *)data_of(object))->request;
     if (request == NULL) {
         PyErr_SetString(PyExc_ValueError, "the child is released");
         return NULL;
@@ -68,8 +99,9 @@ started_outcome(Started *self, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(release_doc, "release()\n--\n\nGive the child and the descriptors to the caller, who owns them from now on.");
 
 static PyObject *
-started_release(Started *self, PyObject *Py_UNUSED(ignored))
+started_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
+    Started *self = data_of(object);
     if (self->request != NULL)
         free_request(self->request);
     self->request = NULL;
@@ -77,8 +109,8 @@ started_release(Started *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef started_methods[] = {
-    {"outcome", (PyCFunction)started_outcome, METH_NOARGS, outcome_doc},
-    {"release", (PyCFunction)started_release, METH_NOARGS, release_doc},
+    {"outcome", started_outcome, METH_NOARGS, outcome_doc},
+    {"release", started_release, METH_NOARGS, release_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -91,7 +123,7 @@ static PyType_Slot started_slots[] = {
 
 static PyType_Spec started_spec = {
     .name = "governess.children._spawn._native.Started",
-    .basicsize = sizeof(Started),
+    .basicsize = SIZE_WITH(Started),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = started_slots,
 };
@@ -105,16 +137,16 @@ channel_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         PyErr_SetString(PyExc_TypeError, "Channel takes no arguments");
         return NULL;
     }
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Channel *self = (Channel *)allocate(type, 0);
-    if (self == NULL)
+    PyObject *object = allocate(type);
+    if (object == NULL)
         return NULL;
+    Channel *self = data_of(object);
     self->done_end = &self->done;
     self->backlog_end = &self->backlog;
     self->interpreter = PyInterpreterState_Get();
     if ((self->wakeup = new_wakeup()) == NULL) {
         PyErr_SetFromErrno(PyExc_OSError);
-        Py_DECREF(self);
+        Py_DECREF(object);
         return NULL;
     }
     enter_pool();
@@ -123,7 +155,7 @@ channel_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     self->next = pool.channels;
     pool.channels = self;
     pthread_mutex_unlock(&pool.lock);
-    return (PyObject *)self;
+    return object;
 }
 
 static void
@@ -159,20 +191,18 @@ shut(Channel *self)
 }
 
 static void
-channel_dealloc(Channel *self)
+channel_dealloc(PyObject *object)
 {
-    shut(self);
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
+    shut(data_of(object));
+    release(object);
 }
 
 PyDoc_STRVAR(fileno_doc, "fileno()\n--\n\nReturn the descriptor that is readable while there are outcomes to take.");
 
 static PyObject *
-channel_fileno(Channel *self, PyObject *Py_UNUSED(ignored))
+channel_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
+    Channel *self = data_of(object);
     return PyLong_FromLong(self->wakeup == NULL ? -1 : self->wakeup->read);
 }
 
@@ -182,8 +212,9 @@ PyDoc_STRVAR(submit_doc,
              "       terminal, limits)\n--\n\nHave a child started; -1, 0 and None stand for what is not wanted.");
 
 static PyObject *
-channel_submit(Channel *self, PyObject *arguments)
+channel_submit(PyObject *object, PyObject *arguments)
 {
+    Channel *self = data_of(object);
     Request *request = new_request(arguments);
     if (request == NULL)
         return NULL;
@@ -220,19 +251,20 @@ PyDoc_STRVAR(take_doc,
              "Called in the loop's thread: requests that waited for a thread get theirs now.");
 
 static PyObject *
-channel_take(Channel *self, PyObject *Py_UNUSED(ignored))
+channel_take(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
+    Channel *self = data_of(object);
     enter_pool();
     if (self->generation != pool.generation || self->wakeup == NULL)
         return none();
     launch_backlog(self);
     if (!has_outcome(self))
         return none();
-    State *state = PyModule_GetState(PyType_GetModule(Py_TYPE((PyObject *)self)));
-    PyTypeObject *type = (PyTypeObject *)state->started_type;
-    Started *started = (Started *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-    if (started == NULL)
+    State *state = PyModule_GetState(PyType_GetModule(Py_TYPE(object)));
+    PyObject *result = allocate((PyTypeObject *)state->started_type);
+    if (result == NULL)
         return NULL;
+    Started *started = data_of(result);
     started->generation = pool.generation;
     pthread_mutex_lock(&pool.lock);
     Request *request = self->done;
@@ -243,15 +275,16 @@ channel_take(Channel *self, PyObject *Py_UNUSED(ignored))
     }
     pthread_mutex_unlock(&pool.lock);
     started->request = request;
-    return (PyObject *)started;
+    return result;
 }
 
 PyDoc_STRVAR(cancel_doc,
              "cancel(key)\n--\n\nDrop what was asked for under this key; a child that lives already is killed and reaped.");
 
 static PyObject *
-channel_cancel(Channel *self, PyObject *key)
+channel_cancel(PyObject *object, PyObject *key)
 {
+    Channel *self = data_of(object);
     unsigned long long number = PyLong_AsUnsignedLongLong(key);
     if (PyErr_Occurred())
         return NULL;
@@ -269,18 +302,18 @@ channel_cancel(Channel *self, PyObject *key)
 PyDoc_STRVAR(close_doc, "close()\n--\n\nCancel everything that is left, and close the descriptor.");
 
 static PyObject *
-channel_close(Channel *self, PyObject *Py_UNUSED(ignored))
+channel_close(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    shut(self);
+    shut(data_of(object));
     return none();
 }
 
 static PyMethodDef channel_methods[] = {
-    {"fileno", (PyCFunction)channel_fileno, METH_NOARGS, fileno_doc},
-    {"submit", (PyCFunction)channel_submit, METH_VARARGS, submit_doc},
-    {"take", (PyCFunction)channel_take, METH_NOARGS, take_doc},
-    {"cancel", (PyCFunction)channel_cancel, METH_O, cancel_doc},
-    {"close", (PyCFunction)channel_close, METH_NOARGS, close_doc},
+    {"fileno", channel_fileno, METH_NOARGS, fileno_doc},
+    {"submit", channel_submit, METH_VARARGS, submit_doc},
+    {"take", channel_take, METH_NOARGS, take_doc},
+    {"cancel", channel_cancel, METH_O, cancel_doc},
+    {"close", channel_close, METH_NOARGS, close_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -294,7 +327,7 @@ static PyType_Slot channel_slots[] = {
 
 static PyType_Spec channel_spec = {
     .name = "governess.children._spawn._native.Channel",
-    .basicsize = sizeof(Channel),
+    .basicsize = SIZE_WITH(Channel),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = channel_slots,
 };
@@ -441,6 +474,30 @@ clear_module(PyObject *module)
     return 0;
 }
 
+#define NAME "_spawn"
+#define DOC "Starting children without the GIL."
+
+#ifdef Py_TARGET_ABI3T
+PyABIInfo_VAR(abi);
+
+static PySlot module_slots[] = {
+    PySlot_STATIC_DATA(Py_mod_abi, &abi),
+    PySlot_STATIC_DATA(Py_mod_name, NAME),
+    PySlot_STATIC_DATA(Py_mod_doc, DOC),
+    PySlot_SIZE(Py_mod_state_size, sizeof(State)),
+    PySlot_STATIC_DATA(Py_mod_methods, functions),
+    PySlot_FUNC(Py_mod_exec, execute_module),
+    PySlot_FUNC(Py_mod_state_traverse, traverse_module),
+    PySlot_FUNC(Py_mod_state_clear, clear_module),
+    PySlot_END,
+};
+
+PyMODEXPORT_FUNC
+PyModExport__native(void)
+{
+    return module_slots;
+}
+#else
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, execute_module},
     {0, NULL},
@@ -448,8 +505,8 @@ static PyModuleDef_Slot module_slots[] = {
 
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "_spawn",
-    .m_doc = "Starting children without the GIL.",
+    .m_name = NAME,
+    .m_doc = DOC,
     .m_size = sizeof(State),
     .m_methods = functions,
     .m_slots = module_slots,
@@ -462,3 +519,4 @@ PyInit__native(void)
 {
     return PyModuleDef_Init(&module_definition);
 }
+#endif

@@ -12,8 +12,8 @@ typedef struct {
     int write;
 } Wakeup;
 
+/* What the type Channel has behind its object. */
 typedef struct Channel {
-    PyObject_HEAD
     struct Channel *next;
     void *interpreter;
     Wakeup *wakeup; /* NULL: closed */

@@ -12,7 +12,10 @@
 #define _GNU_SOURCE
 #endif
 #define PY_SSIZE_T_CLEAN
-#if !defined(Py_LIMITED_API) && !defined(Py_GIL_DISABLED)
+/* One build serves 3.11 and later. A free-threaded Python, which says so in pyconfig.h, has no limited API before 3.15;
+   from then on it has one of its own (PEP 803), which setup.py asks for by Py_TARGET_ABI3T. */
+#include <pyconfig.h>
+#if !defined(Py_LIMITED_API) && !defined(Py_GIL_DISABLED) && !defined(Py_TARGET_ABI3T)
 #define Py_LIMITED_API 0x030B0000
 #endif
 #include <Python.h>
