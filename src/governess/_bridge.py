@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from governess import _current_policy, _workers
+from governess import _current_policy, _nested_runs, _workers
 from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
 from governess.children._per_loop import running_loop
 from governess.loops._watched import WatchedLoop, attach_watcher, close_loop
@@ -120,6 +120,7 @@ def _make_changes() -> _Changes:
         for loop_class in _loop_classes():
             _patch_loop_class(changes, loop_class)
         _workers.follow(changes.set, changes.then)
+        _nested_runs.follow(changes.set, changes.then)
     except BaseException:
         changes.undo()
         raise

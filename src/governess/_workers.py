@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
+from governess._after_import import Change, Undo, after_import
 
 __all__ = ["Choice", "choose", "chosen", "follow"]
 
@@ -37,25 +36,15 @@ def chosen() -> Choice:
     return _choice
 
 
-def follow(change: Callable[[Any, str, Any], object], undo: Callable[[Callable[[], object]], object]) -> None:
-    """Have the workers of multiprocessing install the bridge.
-
-    Args:
-        change: sets an attribute of a module, until the bridge is uninstalled.
-        undo: has a function called when the bridge is uninstalled.
-    """
+def follow(change: Change, undo: Undo) -> None:
+    """Have the workers of multiprocessing install the bridge."""
     # The function that starts Python, and on Windows the one that makes up the command line of a worker.
     name, attribute = _STARTER
 
     def patch(module: ModuleType) -> None:
         change(module, attribute, _PATCHES[attribute](getattr(module, attribute)))
 
-    if name in sys.modules:
-        patch(sys.modules[name])
-        return
-    finder = _PatchAfterImport(name, patch)
-    sys.meta_path.insert(0, finder)
-    undo(finder.remove)
+    after_import([name], patch, undo)
 
 
 def _start_with_bridge(start: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,37 +82,3 @@ def _with_bridge(args: Sequence[Any]) -> list[Any]:
             )
             break
     return words
-
-
-class _PatchAfterImport:
-    """Calls a function with a module when that is imported."""
-
-    # Not a MetaPathFinder: `importlib.abc` imports `tempfile`, `random` and more.
-
-    def __init__(self, name: str, patch: Callable[[ModuleType], None]) -> None:
-        self._name = name
-        self._patch = patch
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != self._name:
-            return None
-        from importlib.machinery import PathFinder
-
-        self.remove()
-        spec = PathFinder.find_spec(name, path)
-        loader: Any = None if spec is None else spec.loader
-        if loader is None:
-            return spec
-        execute = loader.exec_module
-
-        def execute_and_patch(module: ModuleType) -> None:
-            execute(module)
-            self._patch(module)
-
-        loader.exec_module = execute_and_patch
-        return spec
-
-    def remove(self) -> None:
-        """Look at no import any more."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)

@@ -85,9 +85,9 @@ def test_install_alone() -> None:
         import multiprocessing.util, multiprocessing.spawn
         name = "spawnv_passfds" if sys.platform != "win32" else "get_command_line"
         module = multiprocessing.util if sys.platform != "win32" else multiprocessing.spawn
-        assert sys.meta_path == before
         assert getattr(module, name).__module__ == "governess._workers"
         governess.uninstall()
+        assert sys.meta_path == before
         assert getattr(module, name).__module__ == module.__name__
     """
     import textwrap
