@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib.util
 import select
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from typing import Protocol
+from typing import Any, Protocol
 
 from governess.children._child import Child
 from governess.children._per_loop import CloseHook, PerLoop, running_loop, when_closed
@@ -207,6 +208,17 @@ class PidfdChildWatcher(PollerChildWatcher):
         return _PidfdPoller()
 
 
+def _epoll_of_new_module() -> Any:
+    spec: Any = importlib.util.find_spec("select")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.epoll()
+
+
+# gevent takes `epoll` out of the module `select`, perhaps before this is imported. A new instance of the module has it.
+_make_epoll: Callable[[], Any] = getattr(select, "epoll", None) or _epoll_of_new_module
+
+
 class _PidfdPoller:
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
@@ -218,7 +230,7 @@ class _PidfdPoller:
             raise OSError(f"{child!r} has no pidfd")
         opened = False
         if (epoll := self._epoll) is None:
-            epoll = self._epoll = select.epoll()
+            epoll = self._epoll = _make_epoll()
             self.fileno = epoll.fileno
             opened = True
         self._children[pidfd] = child
