@@ -45,6 +45,19 @@ def test_row_of_what_cannot_be_installed() -> None:
     assert cells[1:] == [ENTRIES[0].version, "not to be had", "not to be had", "on 3.15: `ImportError: no 'name'`"]
 
 
+def test_untried_rows_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An entry that was not tried keeps its row, and an entry with its own tests is another one than its program."""
+    program, suite = (next(one for one in ENTRIES if one.name == "mcp" and bool(one.tests) == has) for has in (0, 1))
+    kept = f"| `mcp` | {suite.version} | works | works | works | works | {suite.note} |"
+    old = f"| `mcp` | {program.version} | fails | works | works | works | nothing |"
+    monkeypatch.setattr(page, "PAGE", copy := tmp_path / "page.md")
+    copy.write_text(f"before {page.BEGIN}\n{old}\n{kept}\n{page.END} after")
+    tried = Outcome(program, "3.15", program.version, dict.fromkeys(WAYS, WORKS))
+    page.write([program, suite], [[tried], [None]], ("3.15",))
+    rows = [line for line in copy.read_text().splitlines() if line.startswith("| `")]
+    assert rows == [f"| `mcp` | {program.version} | works | works | nothing |", kept]
+
+
 def test_page() -> None:
     """The page has at least forty rows, and none where plain 3.15 works and governess does not."""
     text = Path(page.PAGE).read_text().split(page.BEGIN)[1].split(page.END)[0]

@@ -26,7 +26,8 @@ def main() -> int:
         base_of(python)
     outcomes = _try_all(entries, pythons, options.jobs)
     if options.write:
-        page.write([[recorded(entry, python) for python in PYTHONS] for entry in load()], PYTHONS)
+        every = load()
+        page.write(every, [[recorded(entry, python) for python in PYTHONS] for entry in every], PYTHONS)
     broken = sum(map(page.is_broken, outcomes))
     print(f"\n{len(outcomes) - broken} passed, {broken} failed")
     return 1 if broken or not outcomes else 0

@@ -7,9 +7,12 @@ import re
 import tomllib
 from pathlib import Path
 
-__all__ = ["PROGRAMS", "Entry", "load"]
+__all__ = ["OWN_TESTS", "PROGRAMS", "Entry", "load"]
 
 PROGRAMS = Path(__file__).parent / "programs"
+
+#: How the note of a row begins whose program is the distribution's own tests.
+OWN_TESTS = "its own tests: "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Entry:
         version: its version, or what pip is asked for.
         requires: everything that is installed.
         program: the file in `programs` that uses it.
-        source: whether the program needs the source distribution, for the tests in it.
+        tests: what of the source distribution pytest is given, where the program is `own_suite`.
         note: what a reader of the page should know.
     """
 
@@ -29,7 +32,7 @@ class Entry:
     version: str
     requires: tuple[str, ...]
     program: Path
-    source: bool = False
+    tests: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -46,13 +49,14 @@ def load() -> list[Entry]:
 
 def _entry(one: dict[str, object]) -> Entry:
     name, _, version = str(one["name"]).partition("==")
-    more = one.get("with", [])
+    more, tests = one.get("with", []), one.get("tests", [])
     assert isinstance(more, list)
+    assert isinstance(tests, list)
     return Entry(
         name,
         version,
         (str(one["name"]), *map(str, more)),
         PROGRAMS / f"{one['program']}.py",
-        bool(one.get("source")),
-        str(one.get("note", "")),
+        tuple(map(str, tests)),
+        str(one.get("note", OWN_TESTS + ", ".join(f"`{name}`" for name in tests) if tests else "")),
     )

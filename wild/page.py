@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wild.entries import OWN_TESTS, Entry
 from wild.run import Outcome, Result
 
 __all__ = ["is_broken", "row", "write"]
@@ -12,15 +13,32 @@ PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
-def write(table: list[list[Outcome | None]], pythons: tuple[str, ...]) -> None:
-    """Write the table into the page: the outcomes of each entry, in the order of the Pythons; None was not tried."""
+def write(entries: list[Entry], table: list[list[Outcome | None]], pythons: tuple[str, ...]) -> None:
+    """Write the table into the page.
+
+    Args:
+        entries: what is tried.
+        table: the outcomes of each entry, in the order of the Pythons; None was not tried here. An entry that was tried
+            on none of them keeps the row that it has in the page.
+        pythons: the versions of Python.
+    """
     before, rest = PAGE.read_text().split(BEGIN)
-    after = rest.split(END)[1]
+    there, after = rest.split(END)
     plain = [f"plain on {python}" for python in pythons]
     head = ["package", "version", *plain, f"governess on {pythons[-1]}", "what is different"]
-    rows = [row(outcomes) for outcomes in table if any(outcomes)]
-    text = "\n".join(map(_line, [head, ["---"] * len(head), *rows]))
+    rows = []
+    for entry, outcomes in zip(entries, table, strict=True):
+        kept = next((line for line in there.splitlines() if _is_of(entry, line)), None)
+        if any(outcomes) or kept:
+            rows.append(_line(row(outcomes)) if any(outcomes) else str(kept))
+    text = "\n".join([_line(head), _line(["---"] * len(head)), *rows])
     PAGE.write_text(f"{before}{BEGIN}\n\n{len(rows)} rows.\n\n{text}\n\n{END}{after}")
+
+
+def _is_of(entry: Entry, line: str) -> bool:
+    cells = line.strip("| ").split(" | ")
+    is_same = cells[:2] == [f"`{entry.name}`", entry.version]
+    return is_same and cells[-1].startswith(entry.note) and (bool(entry.note) or not cells[-1].startswith(OWN_TESTS))
 
 
 def row(outcomes: list[Outcome | None]) -> list[str]:

@@ -110,7 +110,8 @@ def _try_out(entry: Entry, python: str) -> Outcome:
             "PYTHONDONTWRITEBYTECODE": "1",
             "WILD_FOLDER": temporary,
         }
-        if entry.source:
+        if entry.tests:
+            environment["WILD_TESTS"] = " ".join(entry.tests)
             try:
                 environment["WILD_SOURCE"] = str(_source(base, entry, Path(temporary, "source")))
             except RuntimeError as error:

@@ -1,5 +1,9 @@
-"""The tests that come with a distribution, as its source distribution has them."""
+"""The tests that come with a distribution, as its source distribution has them.
 
+The first run, which is that of plain Python, records what fails. A later run fails when a test fails that did not then.
+"""
+
+import json
 import os
 import re
 import sys
@@ -9,13 +13,14 @@ import pytest
 
 
 class Count:
-    """Counts outcomes, and prints them as the last line."""
+    """Counts outcomes."""
 
     def __init__(self) -> None:
         self.failed: set[str] = set()
         self.passed = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take down what came of a test."""
         if report.failed:
             self.failed.add(report.nodeid)
         elif report.when == "call" and report.passed:
@@ -23,11 +28,14 @@ class Count:
 
 
 os.chdir(os.environ["WILD_SOURCE"])
-tests = next(folder for folder in ("tests", "test") if Path(folder).is_dir())
-skip = os.environ.get("WILD_SKIP", "")
 count = Count()
-words = ["-q", "-p", "no:cacheprovider", "-p", "no:governess", "-W", "ignore", "-x" if skip == "x" else "-q", tests]
-pytest.main(words, plugins=[count])
-names = sorted({re.sub(r"\[.*", "", name.rpartition("::")[2]) for name in count.failed})
-print(f"{'0 failed' if not names else 'failed: ' + ', '.join(names[:3])}")
-sys.exit(0 if count.passed else 1)
+words = ["-q", "-o", "addopts=", "-W", "ignore", "-p", "no:cacheprovider", "-p", "no:governess", "-p", "no:randomly"]
+status = pytest.main([*words, *os.environ["WILD_TESTS"].split()], plugins=[count])
+record = Path(os.environ["WILD_FOLDER"], "failed.json")
+if not record.exists():
+    record.write_text(json.dumps(sorted(count.failed)))
+new = count.failed - {*json.loads(record.read_text())}
+names = sorted({re.sub(r"\[.*", "", name.rpartition("::")[2]) for name in new or count.failed})
+failed = f", {len(count.failed)} failed: {', '.join(names[:3])}" if names else ""
+print(f"{count.passed} passed{failed}", file=sys.stderr if new or not count.passed else sys.stdout)
+sys.exit(1 if new or not count.passed else 0)
