@@ -51,7 +51,8 @@ def row(outcomes: list[Outcome | None]) -> list[str]:
     if newest is not None:
         results = [result for way, result in newest.results.items() if way != "plain"]
         ours = _word(newest, next((result for result in results if not result.worked), results[0]))
-    text = "; ".join(filter(None, (entry.note, *dict.fromkeys(filter(None, map(_difference, tried))))))
+    own = f"on {tried[-1].python} plain: {_code(tried[-1].results['plain'].line)}" if entry.tests else ""
+    text = "; ".join(filter(None, (entry.note, own, *dict.fromkeys(filter(None, map(_difference, tried))))))
     return [f"`{entry.name}`", ", ".join(versions) or entry.version, *plain, ours, text or "nothing"]
 
 
