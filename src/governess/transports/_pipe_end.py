@@ -10,8 +10,12 @@ from collections.abc import Callable
 
 if sys.platform == "win32":
     import msvcrt
-elif sys.platform == "linux":
-    import fcntl
+    from os import close
+else:
+    from posix import close  # gevent replaces os.close by one that waits for its hub, which this loop may block
+
+    if sys.platform == "linux":
+        import fcntl
 
 __all__ = ["PipeEnd", "PipeReader"]
 
@@ -72,7 +76,7 @@ class PipeEnd:
             return
         if self._identity is None or _identity(self._descriptor) == self._identity:
             # In one step: interrupted between two (KeyboardInterrupt), it would stay open, or be closed twice.
-            os.close(vars(self).pop("_descriptor"))
+            close(vars(self).pop("_descriptor"))
         else:
             self._descriptor = -1
 

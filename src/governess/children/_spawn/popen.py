@@ -75,10 +75,23 @@ def _refuse_no_change(options: dict[str, Any]) -> None:
             raise OverflowError(f"{number} is not the number of a user or group")
 
 
+def _pidfd_of_child(pid: Any) -> int | None:
+    """Return a descriptor of what somebody's own Popen has started; None if that is no child, as of a fake Popen."""
+    if not isinstance(pid, int) or (pidfd := open_pidfd(pid)) is None:
+        return None
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except OSError:
+        os.close(pidfd)
+        return None
+    return pidfd
+
+
 def _child_of(process: Any, command: Command) -> Child:
     if sys.platform == "win32":
         return WindowsChild(process, command.argv)
-    child = Child(process.pid, command.argv, pidfd=getattr(process, "pidfd", None))
+    pidfd = process.pidfd if isinstance(process, _Popen) else _pidfd_of_child(process.pid)
+    child = Child(process.pid, command.argv, pidfd=pidfd)
     # A dropped Popen without a returncode is reaped by the next Popen (subprocess._cleanup), behind our back.
     process.returncode = 0
     return child
