@@ -187,5 +187,5 @@ def test_tty_and_jobs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "governess", "run", "--tty", "-j2", "true", ":::", "1"]
     done = subprocess.run(command, capture_output=True, text=True)
 
-    assert done.returncode == 2
+    assert done.returncode == 255
     assert "--tty runs one command after the other: leave out --jobs, or give 1" in done.stderr

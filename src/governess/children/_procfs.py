@@ -20,6 +20,7 @@ class ProcessStat(NamedTuple):
         cpu_ticks: of its own and of the children it has waited for, in user and in system mode, in clock ticks.
         started: when it was started; it tells two processes of one number from each other.
         resident_pages: its resident set, in pages.
+        parent: the number of its parent.
     """
 
     is_alive: bool
@@ -29,6 +30,7 @@ class ProcessStat(NamedTuple):
     cpu_ticks: int
     started: int
     resident_pages: int
+    parent: int
 
 
 def read_stat(pid: int) -> ProcessStat | None:
@@ -47,6 +49,7 @@ def read_stat(pid: int) -> ProcessStat | None:
         cpu_ticks=sum(map(int, fields[11:15])),
         started=int(fields[19]),
         resident_pages=int(fields[21]),
+        parent=int(fields[1]),
     )
 
 

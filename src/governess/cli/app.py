@@ -58,7 +58,7 @@ def invoke(args: list[str]) -> int:
         return stop.exit_code
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "governess"
-        return _refuse(name, " ".join(error.format_message().split()), 2)
+        return _refuse(name, " ".join(error.format_message().split()), OWN_FAILURE if name == "governess run" else 2)
     except click.Abort:
         return 130
     except BrokenPipeError:  # the reader of standard output has closed it

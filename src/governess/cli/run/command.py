@@ -1,7 +1,6 @@
 """The click command of `governess run`: its options and help."""
 
 import asyncio
-import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
-from governess.cli.run.schedule import Halt
+from governess.cli.run.execution import execution_options, gates_of, job_options, pools_of
 from governess.cli.run.sources import Plan, SourceError, read_lines
+from governess.jobs import PoolError
 from governess.policies._threaded import usable_cpus
 
 __all__ = ["command"]
@@ -48,7 +48,8 @@ Examples:
   governess run -j 200% --halt soon commands.txt
 
 Exit status: 0 if all commands succeeded, else the number of failed commands
-(101 at most); 2 for a usage error; 130 after Ctrl-C.
+(101 for more than 100); 255 for a wrong call or a failure of governess;
+130 after Ctrl-C. With --halt now,fail=1 it is that of the failed command.
 """
 
 
@@ -68,19 +69,6 @@ if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]  # generic since click 8.2, and not at run time
 else:
     _ParamType = click.ParamType
-
-
-class _Seconds(_ParamType):
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = -1.0
-        if not math.isfinite(seconds) or seconds < 0:
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
-        return seconds
 
 
 class _Slots(_ParamType):
@@ -113,20 +101,7 @@ class _Slots(_ParamType):
 )
 @click.option("-k", "--keep-order", is_flag=True, help="Write the output in the order of the commands.")
 @click.option("--tty", is_flag=True, help="Give each command the terminal, one after the other: editors, passwords.")
-@click.option("--timeout", type=_Seconds(), metavar="S", help="End a command after S seconds; it counts as failed.")
-@click.option(
-    "--grace",
-    type=_Seconds(),
-    metavar="S",
-    default=5.0,
-    help="Seconds between TERM and KILL when a command is ended. Default: 5.",
-)
-@click.option(
-    "--halt",
-    type=click.Choice([halt.value for halt in Halt]),
-    default="never",
-    help="After a failure: go on (never, the default), start no more (soon), or end the others too (now).",
-)
+@execution_options
 @click.option(
     "--watcher",
     metavar="W",
@@ -146,18 +121,14 @@ def command(
     jobs: int | None,
     keep_order: bool,
     tty: bool,
-    timeout: float | None,
-    grace: float,
-    halt: str,
     watcher: str,
     loop: str,
+    **execution: Any,
 ) -> int:
     """Run the commands and return the exit status."""
     from governess import DefaultEventLoopPolicy
     from governess.cli.run.execute import Settings, execute
 
-    if timeout == 0:
-        raise click.UsageError("a timeout of 0 seconds lets nothing run")
     if tty and jobs not in (None, 1):
         raise click.UsageError("--tty runs one command after the other: leave out --jobs, or give 1")
     if tty and sys.platform == "win32":
@@ -171,10 +142,15 @@ def command(
         plan = Plan.of(words, read_lines, is_command=is_command)
     except SourceError as error:
         raise click.UsageError(str(error)) from None
-    settings = Settings(slots, timeout, grace, Halt(halt), keep_order, tty)
+    settings = Settings(
+        slots, job_options(execution), execution["halt"], pools_of(execution), gates_of(execution), keep_order, tty
+    )
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
-        return runner.run(execute(plan, settings))
+        try:
+            return runner.run(execute(plan, settings))
+        except PoolError as error:
+            raise click.UsageError(str(error)) from None
 
 
 def _runner(factory: Callable[[], asyncio.AbstractEventLoop], name: str) -> asyncio.Runner:

@@ -1,4 +1,4 @@
-"""Running all commands of a plan: slots that take one job after the other, and what interrupts them."""
+"""Running all commands of a plan by the job runner: what is shown meanwhile, and what interrupts them."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,12 @@ import os
 import shutil
 import signal
 import sys
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
-from governess.cli.run.job import Job, is_shortage
-from governess.cli.run.outcome import Outcome, shown
-from governess.cli.run.output import Blocks, Delivery, Writer
+from governess.cli.run.outcome import shown
+from governess.cli.run.output import Block, Blocks, Delivery, Writer
 from governess.cli.run.report import (
     Bar,
     Lines,
@@ -24,13 +23,19 @@ from governess.cli.run.report import (
     stderr_is_terminal,
     summary,
 )
-from governess.cli.run.schedule import Halt, Schedule
-from governess.cli.run.sources import Command, Plan
+from governess.cli.run.sources import Plan
+from governess.jobs import Attempt, Command, Halt, Inherited, Job, JobOptions, JobResult, Output
+from governess.jobs import Plan as JobPlan
+from governess.jobs._gates import Gate
+from governess.jobs._pools import Pools
+from governess.jobs._run import check_pools, make_pools, uses_pools
+from governess.jobs._runner import Observer, Runner, RunSettings
+from governess.jobs._schedule import Schedule
 from governess.subprocess._results import terminal_hint
 
 __all__ = ["Settings", "execute"]
 
-MOST_FAILED = 101
+OWN_FAILURE = 255
 BROKEN_PIPE = 141
 TICK = 0.1
 # Seconds to write what is due before the process stops.
@@ -45,12 +50,14 @@ class Settings:
 
     slots: int
     """How many commands run at once."""
-    timeout: float | None = None
-    """How many seconds each command may run; None for no limit."""
-    grace: float = 5.0
-    """Seconds between TERM and KILL, when a command is ended."""
-    halt: Halt = Halt.NEVER
-    """What is done after a failure."""
+    options: JobOptions = field(default_factory=JobOptions)
+    """How a command is run."""
+    halt: Halt = field(default_factory=Halt)
+    """When the run ends before all commands are done."""
+    pools: Pools = field(default_factory=lambda: make_pools({}))
+    """What the commands share."""
+    gates: tuple[Gate, ...] = ()
+    """What holds starts back."""
     keep_order: bool = False
     """Whether output is written in the order of the commands."""
     tty: bool = False
@@ -62,117 +69,101 @@ async def execute(plan: Plan, settings: Settings) -> int:
     return await _Execution(plan, settings).run()
 
 
-class _Execution:
+def jobs_of(plan: Plan) -> JobPlan:
+    """Return the plan of jobs that a plan of commands stands for."""
+    commands = enumerate(plan.arguments, 1)
+    return JobPlan((Job(partial(plan.command, arguments, number)) for number, arguments in commands), total=plan.total)
+
+
+class _Collected:
+    """Keeps what a command writes until it has ended."""
+
+    __slots__ = ("_on_trouble", "blocks")
+
+    def __init__(self, on_trouble: "_Execution") -> None:
+        self.blocks: Blocks = [None, None]
+        self._on_trouble = on_trouble
+
+    def feed(self, fd: int, data: bytes) -> None:
+        if (block := self.blocks[fd - 1]) is None:
+            if not data:
+                return
+            block = self.blocks[fd - 1] = Block()
+        try:
+            block.add(data)
+        except OSError as error:
+            self._on_trouble.keeping_failed(error)
+
+
+class _Execution(Observer):
     def __init__(self, plan: Plan, settings: Settings) -> None:
-        self._plan = plan
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._schedule = Schedule(plan.arguments, plan.total, settings.halt)
         self._writer = Writer(self._tell_broken)
-        self._delivery = Delivery(self._writer, self._keeping_failed, keep_order=settings.keep_order)
+        self._delivery = Delivery(self._writer, self.keeping_failed, keep_order=settings.keep_order)
         self._tally = Tally()
-        self._running: set[Job] = set()
-        self._starting = 0
-        self._fd_waiters: deque[asyncio.Future[None]] = deque()
         self._complaints: set[str] = set()
-        self._is_ending = False
-        self._may_start = True
         self._stopping: asyncio.Task[None] | None = None
-        self._grace = settings.grace
+        self._interrupted = False
         self._status: int | None = None
         self._terminal = stderr_is_terminal()
         self._has_bar = self._terminal and not settings.tty
         kind = Bar if self._has_bar else Lines
         self._progress: Progress = kind(self._writer, plan.total, self._state)
+        jobs = jobs_of(plan)
+        run_settings = RunSettings(
+            settings.slots, settings.options, settings.halt, settings.pools, (*settings.gates, _Behind(self._writer))
+        )
+        check_pools(jobs, run_settings)
+        self._runner = Runner(Schedule(jobs), jobs.total, run_settings, self)
+        if uses_pools(jobs):
+            self._runner.uses_pools()
 
     async def run(self) -> int:
-        started = self._loop.time()
         with self._signals():
-            slots = range(1, min(self._settings.slots, self._plan.total) + 1)
-            workers = [self._loop.create_task(self._work(slot)) for slot in slots]
             ticker = self._loop.create_task(self._tick()) if self._has_bar else None
             try:
-                await asyncio.gather(*workers)
+                found = await self._runner.run()
             finally:
                 if ticker is not None:
                     ticker.cancel()
-                await self._end_what_is_left(workers)
-            wall = self._loop.time() - started
             self._progress.close()
             await self._until_written()
             if self._status != BROKEN_PIPE:
-                self._writer.say(self._report(wall))
+                self._writer.say(self._report(found.not_started, found.wall))
                 await self._until_written()
-        return min(self._tally.failed, MOST_FAILED) if self._status is None else self._status
+        return found.exit_status if self._status is None else self._status
 
-    def _report(self, wall: float) -> str:
+    def _report(self, not_started: int, wall: float) -> str:
         table = rich_table(self._tally) if self._terminal else plain_table(self._tally, _columns())
-        return table + summary(self._tally, self._schedule.not_started, wall)
+        return table + summary(self._tally, not_started, wall)
 
-    async def _work(self, slot: int) -> None:
-        while True:
-            while (self._writer.is_behind or not self._may_start) and not self._schedule.stopped:
-                await asyncio.sleep(0.01)
-            taken = self._schedule.take()
-            if taken is None:
-                return
-            number, arguments = taken
-            await self._run(number, self._plan.command(arguments, number, slot))
+    def output(self, attempt: Attempt) -> Output:
+        return Inherited(foreground=True) if self._settings.tty else _Collected(self)
 
-    async def _run(self, number: int, command: Command) -> None:
-        job = Job(number, command, self._keeping_failed, self._terminal_missing, foreground=self._settings.tty)
-        error = await self._start(job)
-        if error is None:
-            self._running.add(job)
-            if self._is_ending:
-                job.end(self._grace)
-            outcome = await job.outcome(self._settings.timeout, self._settings.grace)
-            self._running.discard(job)
-            if self._settings.tty and outcome.code == -signal.SIGINT:
-                self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
-        elif is_shortage(error) and self._schedule.stopped:
-            self._schedule.give_back()
-            self._delivery.put(number, job.blocks)
-            return
-        else:
-            self._complain(command, error)
-            outcome = job.could_not_start(error)
-        self._finished(outcome, job.blocks)
+    def could_not_start(self, attempt: Attempt, error: OSError | ValueError) -> None:
+        self._complain(attempt.command, error)
 
-    async def _start(self, job: Job) -> OSError | ValueError | None:
-        """Start a job; while descriptors or processes are short, wait for others to end."""
-        while True:
-            self._starting += 1
-            try:
-                await job.start()
-                return None
-            except (OSError, ValueError) as error:
-                others = self._starting > 1 or self._running
-                if not (is_shortage(error) and others) or self._schedule.stopped:
-                    return error
-            finally:
-                self._starting -= 1
-            waiter = self._loop.create_future()
-            self._fd_waiters.append(waiter)
-            await waiter
+    def lacks_terminal(self, attempt: Attempt) -> None:
+        assert attempt.running is not None
+        remedy = "--tty gives each command the terminal, one after the other"
+        self._writer.say(f"governess run: {terminal_hint(shown(attempt.command, 200), attempt.running.stop, remedy)}\n")
 
-    def _relieve(self, count: int) -> None:
-        while self._fd_waiters and count:
-            self._fd_waiters.popleft().set_result(None)
-            count -= 1
+    def abandoned(self, attempt: Attempt) -> None:
+        self._delivery.put(attempt.number, [None, None])
 
-    def _finished(self, outcome: Outcome, blocks: Blocks) -> None:
-        self._tally.add(outcome)
-        if self._schedule.finish(outcome.failed):
-            self._end_all()
-        self._relieve(len(self._fd_waiters) if self._schedule.stopped else 1)
-        self._delivery.put(outcome.number, blocks)
+    def finished(self, result: JobResult, attempt: Attempt | None) -> None:
+        self._tally.add(result)
+        if self._settings.tty and result.code == -signal.SIGINT:
+            self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
+        output = None if attempt is None else attempt.output
+        self._delivery.put(result.number, output.blocks if isinstance(output, _Collected) else [None, None])
         if self._status != BROKEN_PIPE:
-            self._progress.finished(outcome)
+            self._progress.finished(result)
 
     def _state(self) -> tuple[int, int, int]:
-        schedule = self._schedule
-        return schedule.finished, schedule.failed, schedule.started - schedule.finished
+        found = self._runner.summary
+        return found.finished, found.failed, len(self._runner.running)
 
     async def _tick(self) -> None:
         while True:
@@ -186,11 +177,6 @@ class _Execution:
         if complaint not in self._complaints:
             self._complaints.add(complaint)
             self._writer.say(complaint)
-
-    def _terminal_missing(self, job: Job) -> None:
-        remedy = "--tty gives each command the terminal, one after the other"
-        self._writer.say(f"governess run: {terminal_hint(shown(job.command, 200), job.stop, remedy)}\n")
-        job.end(self._grace)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -230,9 +216,9 @@ class _Execution:
 
     async def _stop(self) -> None:
         """Stop the commands and this process, as Ctrl-Z asks; continue the commands when this process continues."""
-        self._may_start = False
+        self._runner.hold()
         until = self._loop.time() + _FOR_STARTS
-        while self._starting and self._loop.time() < until:
+        while self._runner.starting and self._loop.time() < until:
             await asyncio.sleep(0.002)
         self._writer.show_bar("")
         self._writer.say("governess run: stopped, and its commands with it; fg continues them\n")
@@ -240,38 +226,22 @@ class _Execution:
         self._signal_all(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
         self._signal_all(signal.SIGCONT)
-        self._may_start = True
+        self._runner.release()
         self._progress.tick()
 
     def _signal_all(self, number: int) -> None:
-        for job in self._running:
-            job.signal(number)
+        for attempt in self._runner.running:
+            if attempt.running is not None:
+                attempt.running.signal(number)
 
     def _interrupt(self, number: int) -> None:
         if self._status is None:
             self._status = 128 + number
-            if (self._running or self._starting) and not self._is_ending:
+            if (self._runner.running or self._runner.starting) and not self._interrupted:
                 name = signal.Signals(number).name
                 self._writer.say(f"governess run: {name}: ending what runs; once more to kill it at once\n")
-        self._end_all()
-
-    def _end_all(self) -> None:
-        self._schedule.stop()
-        if self._is_ending:
-            self._grace = 0.0  # for those too that are just being started
-        self._is_ending = True
-        self._relieve(len(self._fd_waiters))
-        for job in self._running:
-            job.end(self._grace)
-
-    async def _end_what_is_left(self, workers: list[asyncio.Task[None]]) -> None:
-        """Leave no child behind, should one of the workers have failed while others start or wait for theirs."""
-        left = [worker for worker in workers if not worker.done()]
-        if left or self._running:
-            self._end_all()
-            left += [job.ending for job in self._running if job.ending is not None]
-        if left:
-            await asyncio.wait(left, timeout=self._settings.grace + 10)
+        self._interrupted = True
+        self._runner.end()
 
     def _tell_broken(self, error: OSError) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the output any more
@@ -281,17 +251,17 @@ class _Execution:
         if error.errno in (errno.EPIPE, errno.EINVAL, errno.ESHUTDOWN, errno.ECONNRESET):
             self._give_up(BROKEN_PIPE, "")
         else:
-            self._give_up(2, f"governess run: cannot write to standard output: {error.strerror}\n")
+            self._give_up(OWN_FAILURE, f"governess run: cannot write to standard output: {error.strerror}\n")
 
-    def _keeping_failed(self, error: OSError) -> None:
-        self._give_up(2, f"governess run: cannot keep the output of a command: {error.strerror}\n")
+    def keeping_failed(self, error: OSError) -> None:
+        self._give_up(OWN_FAILURE, f"governess run: cannot keep the output of a command: {error.strerror}\n")
 
     def _give_up(self, status: int, complaint: str) -> None:
         if self._status is None:
             self._status = status
             if complaint:
                 self._writer.say(complaint)
-            self._end_all()
+            self._runner.end()
 
     async def _until_written(self) -> None:
         """Wait for the reader of our output; but not for long once a signal has come."""
@@ -303,6 +273,19 @@ class _Execution:
             if self._status is not None:
                 patience -= 0.02
         await asyncio.sleep(0)  # lets _stdout_broke() run
+
+
+class _Behind:
+    """Holds starts back while too much output waits to be written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def pause(self, now: float, running: int) -> float:
+        return 0.01 if self._writer.is_behind else 0.0
+
+    def started(self, now: float) -> None:
+        pass
 
 
 def _columns() -> int:

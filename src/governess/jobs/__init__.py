@@ -1,0 +1,43 @@
+"""Many programs run to their ends: at most so many at once, in order, tried again, and ended together."""
+
+from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output, RunningJob, Sink
+from governess.jobs._gates import Delay, FreeMemory, Gate, Load
+from governess.jobs._halt import Halt
+from governess.jobs._job import Command, Job, JobOptions
+from governess.jobs._local import LocalEngine
+from governess.jobs._plan import Plan, PlanError
+from governess.jobs._pools import Grant, PoolError
+from governess.jobs._result import JobResult, Summary
+from governess.jobs._retry import Backoff, RetryOn
+from governess.jobs._run import JobRun, run_jobs
+from governess.jobs._states import State
+
+__all__ = [
+    "Attempt",
+    "Backoff",
+    "Command",
+    "Delay",
+    "Engine",
+    "Files",
+    "FreeMemory",
+    "Gate",
+    "Grant",
+    "Halt",
+    "Inherited",
+    "Job",
+    "JobOptions",
+    "JobResult",
+    "JobRun",
+    "Load",
+    "LocalEngine",
+    "Output",
+    "Plan",
+    "PlanError",
+    "PoolError",
+    "RetryOn",
+    "RunningJob",
+    "Sink",
+    "State",
+    "Summary",
+    "run_jobs",
+]

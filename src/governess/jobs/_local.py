@@ -1,0 +1,235 @@
+"""The engine that runs jobs on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from governess.children._child import Child
+from governess.children._per_loop import set_unless_done
+from governess.children._spawn import can_die_with_parent
+from governess.children._spawn.command import Command as SpawnCommand
+from governess.children._spawn.command import Stdio, command_of, shell_command_of
+from governess.jobs._attempt import Attempt, Files, Inherited
+from governess.jobs._job import Command
+from governess.subprocess import DEVNULL, PIPE, Limits, Process
+from governess.subprocess._end import output_ended
+from governess.subprocess._foreground import Foreground
+from governess.subprocess._process import create
+from governess.subprocess._protocol import Collector
+from governess.subprocess._start import leading_group
+from governess.transports._stops import has_terminal
+
+__all__ = ["LocalEngine"]
+
+# Seconds of silence after the exit, after which a pipe that another process still holds open is closed.
+DRAIN = 0.25
+# How many times output of such a process prolongs this.
+DRAINS = 4
+# Seconds after a KILL until a process that does not end even so is given up.
+AFTER_KILL = 5.0
+
+
+class LocalEngine:
+    """Runs jobs as children of this process, each of which leads a process group."""
+
+    def __init__(self) -> None:
+        self._environment: dict[str, str] | None = None
+        self._dies_with_parent = {"die_with_parent": True} if can_die_with_parent() else {}
+
+    async def start(self, attempt: Attempt) -> LocalJob:
+        """Start a job.
+
+        Raises:
+            OSError: it cannot be started.
+            ValueError: its words cannot be passed to a process.
+        """
+        job = LocalJob(attempt)
+        await job.start(self._options(attempt))
+        return job
+
+    def _options(self, attempt: Attempt) -> Mapping[str, Any]:
+        options: dict[str, Any] = {} if attempt.survives else dict(self._dies_with_parent)
+        if attempt.job.cwd is not None:
+            options["cwd"] = attempt.job.cwd
+        if attempt.env:
+            if self._environment is None:
+                self._environment = dict(os.environ)
+            options["env"] = {**self._environment, **attempt.env}
+        if attempt.options.nice:
+            options["limits"] = Limits(nice=attempt.options.nice)
+        return options
+
+
+class LocalJob:
+    """A job that runs as a child of this process.
+
+    Attributes:
+        stop: the signal by which the terminal has stopped it; 0 if that is not so.
+        ended: when it has ended, by the clock of the loop.
+    """
+
+    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_process", "_seen", "_sink", "ended", "stop")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.stop = 0
+        self.ended = 0.0
+        self._attempt = attempt
+        output = attempt.output
+        self._sink: Callable[[int, bytes], None] | None = (
+            None if isinstance(output, (Files, Inherited)) else output.feed
+        )
+        self._process: Process | None = None
+        self._seen = 0
+        self._grace: float | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._exited: asyncio.Future[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return 0 if self._process is None else self._process.pid
+
+    async def start(self, options: Mapping[str, Any]) -> None:
+        """Start the process; errors as `LocalEngine.start`."""
+        attempt = self._attempt
+        output = attempt.output
+        foreground = Foreground() if isinstance(output, Inherited) and output.foreground else None
+        with contextlib.ExitStack() as stack:
+            stdin = _terminal_input() if foreground is not None else _input(attempt.job.stdin, attempt.job.cwd, stack)
+            if isinstance(output, Files):
+                streams: tuple[Stdio, Stdio] = output.stdout, output.stderr
+            elif isinstance(output, Inherited):
+                streams = None, None
+            else:
+                streams = PIPE, PIPE
+            command = _spawn_command(attempt.command, stdin, *streams, options)
+            listeners = [self] if self._sink is not None else []
+            self._process = process = await create(command, partial(Collector, False, listeners))
+        self._exited = process._connection.when_exited()
+        if foreground is not None:
+            foreground.add(process)
+        else:
+            process._streams.on_stop = self._stopped
+
+    async def wait(self) -> int | None:
+        """Wait until it has ended and its output is read; return how; None if it could not be ended."""
+        process = self._process
+        assert process is not None
+        assert self._exited is not None
+        await self._exited
+        self.ended = asyncio.get_running_loop().time()
+        if process._foreground is not None:
+            process._foreground.remove(process)
+        if self._ending is None and self._sink is not None:
+            await self._drain(process)
+        if self._ending is None:
+            process.detach()
+        else:
+            await asyncio.wait((self._ending,))
+        return process.exit
+
+    def end(self, grace: float) -> bool:
+        """End it and its group: TERM, a grace, KILL. The second call does not wait for the grace.
+
+        Returns:
+            Whether it has not ended before by itself.
+        """
+        if self._process is None or (self._process.exit is not None and self._ending is None):
+            return False
+        if self._ending is None:
+            self._grace = grace
+            self._ending = asyncio.get_running_loop().create_task(self._end(self._process))
+        elif self._grace is not None:
+            self._grace = 0.0  # it has not begun yet
+        else:
+            self._ending.cancel()  # it goes on to the KILL
+        return True
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group, unless they have ended."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                self._process.signal_tree(number)
+
+    def pause_output(self) -> None:
+        """Read no more of its pipes."""
+        self._each_pipe("pause_reading")
+
+    def resume_output(self) -> None:
+        """Read its pipes again."""
+        self._each_pipe("resume_reading")
+
+    def feed(self, fd: int, data: bytes) -> None:
+        """Pass on what it has written to its descriptor `fd`."""
+        self._seen += len(data)
+        assert self._sink is not None
+        self._sink(fd, data)
+
+    def _each_pipe(self, verb: str) -> None:
+        if self._process is None:
+            return
+        for fd in (1, 2):
+            pipe: Any = self._process._connection.get_pipe_transport(fd)
+            if pipe is not None and not pipe.is_closing():
+                with contextlib.suppress(RuntimeError):  # it is in that state already
+                    getattr(pipe, verb)()
+
+    def _stopped(self, child: Child, stop: int) -> None:
+        self.stop = stop
+        if self._attempt.on_stop is not None:
+            self._attempt.on_stop(self._attempt)
+
+    async def _end(self, process: Process) -> None:
+        grace, self._grace = self._grace or 0.0, None
+        ended = await process.end(grace=grace, kill_timeout=AFTER_KILL, drain=DRAIN)
+        if ended is None and self._exited is not None:
+            set_unless_done(self._exited, None)  # nobody waits for it any more
+
+    async def _drain(self, process: Process) -> None:
+        for _ in range(DRAINS):
+            seen = self._seen
+            if await output_ended(process, DRAIN) or self._seen == seen:
+                return
+
+
+def _spawn_command(
+    command: Command, stdin: Stdio, stdout: Stdio, stderr: Stdio, options: Mapping[str, Any]
+) -> SpawnCommand:
+    make: Callable[..., SpawnCommand] = command_of
+    words: Any = command
+    if isinstance(words, str):
+        if sys.platform == "win32":
+            make = shell_command_of
+        else:
+            words = "/bin/sh", "-c", words
+    return leading_group(make, words, stdin, stdout, stderr, False, options)
+
+
+def _input(stdin: bytes | Path | None, cwd: str | None, stack: contextlib.ExitStack) -> Stdio:
+    """Return what a job reads: bytes come from an unnamed file, so that nobody has to write them while it runs."""
+    if stdin is None:
+        return DEVNULL
+    if isinstance(stdin, Path):
+        return Path(cwd, stdin) if cwd is not None else stdin
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the job has been started
+    stack.enter_context(file)
+    view = memoryview(stdin)
+    while view:
+        view = view[file.write(view) :]
+    file.seek(0)
+    return file
+
+
+def _terminal_input() -> Stdio:
+    """Return the terminal; our own input may be a pipe, from which the arguments come."""
+    if os.isatty(0):
+        return None
+    return Path("/dev/tty") if has_terminal() else DEVNULL

@@ -1,0 +1,189 @@
+"""Running jobs from a program: results as they come, and a summary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from governess.jobs._attempt import Attempt, Engine, Inherited, Output
+from governess.jobs._gates import Gate, total_memory
+from governess.jobs._halt import Halt
+from governess.jobs._job import Job, JobOptions
+from governess.jobs._plan import Plan
+from governess.jobs._pools import Pools
+from governess.jobs._result import JobResult, Summary
+from governess.jobs._runner import Observer, Runner, RunSettings
+from governess.jobs._schedule import Schedule
+from governess.policies._threaded import usable_cpus
+
+__all__ = ["JobRun", "make_pools", "run_jobs"]
+
+
+def run_jobs(
+    plan: Plan | Iterable[Job],
+    *,
+    slots: int | None = None,
+    options: JobOptions | None = None,
+    halt: Halt | None = None,
+    pools: Mapping[str, float] | None = None,
+    gates: Iterable[Gate] = (),
+    engine: Engine | None = None,
+    output: Callable[[Attempt], Output] | None = None,
+) -> JobRun:
+    """Run jobs, several at once.
+
+    The run is used in ``async with``, whose end ends what still runs; in it, ``async for`` gives each result as it
+    comes. ``await run_jobs(…)`` runs all and returns the summary.
+
+    Args:
+        plan: the jobs.
+        slots: how many run at once; None for the number of processors.
+        options: how a job without options of its own is run.
+        halt: when the run ends before all jobs are done; None for never.
+        pools: what the jobs share: ``cpus``, ``memory`` in bytes, and how many tokens there are of each other name.
+            The processors and the memory of this machine are the defaults of the first two.
+        gates: what holds starts back.
+        engine: what runs the jobs; None for this machine.
+        output: returns where the output of a try goes; None for the outputs of this process.
+
+    Raises:
+        PlanError: the jobs cannot be run as they stand.
+        PoolError: a job needs more than there is.
+        ValueError: `slots` is below 1.
+    """
+    if slots is not None and slots < 1:
+        raise ValueError(f"at least one job runs at once, not {slots}")
+    plan = plan if isinstance(plan, Plan) else Plan(plan)
+    settings = RunSettings(
+        usable_cpus() if slots is None else slots,
+        options or JobOptions(),
+        halt or Halt(),
+        make_pools(pools or {}),
+        tuple(gates),
+    )
+    return JobRun(plan, settings, engine, output)
+
+
+def make_pools(sizes: Mapping[str, float]) -> Pools:
+    """Return pools of these sizes; the processors and the memory of this machine where nothing else is said."""
+    tokens = {name: int(size) for name, size in sizes.items() if name not in ("cpus", "memory")}
+    memory = sizes.get("memory")
+    return Pools(sizes.get("cpus", usable_cpus()), total_memory() if memory is None else int(memory), tokens)
+
+
+class JobRun:
+    """What `run_jobs` returns.
+
+    Attributes:
+        summary: what came of it so far.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: RunSettings,
+        engine: Engine | None,
+        output: Callable[[Attempt], Output] | None,
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._engine = engine
+        self._results: asyncio.Queue[JobResult | None] = asyncio.Queue()
+        self._observer = _Queued(self._results, output)
+        self._runner: Runner | None = None
+        self._task: asyncio.Task[Summary] | None = None
+        self.summary = Summary(plan.total)
+
+    def stop(self) -> None:
+        """Start no more jobs."""
+        if self._runner is not None:
+            self._runner.stop()
+
+    def end(self) -> None:
+        """Start no more jobs, and end those that run: TERM, a grace, KILL; the second call kills them at once."""
+        if self._runner is not None:
+            self._runner.end()
+
+    async def wait(self) -> Summary:
+        """Wait until all jobs have ended, and return the summary."""
+        assert self._task is not None
+        return await asyncio.shield(self._task)
+
+    def __await__(self) -> Generator[Any, None, Summary]:
+        return self._run_all().__await__()
+
+    async def _run_all(self) -> Summary:
+        async with self:
+            return await self.wait()
+
+    async def __aenter__(self) -> JobRun:
+        if self._task is not None:
+            raise RuntimeError("each run_jobs() is good for one run")
+        check_pools(self._plan, self._settings)
+        runner = Runner(Schedule(self._plan), self._plan.total, self._settings, self._observer, engine=self._engine)
+        if uses_pools(self._plan):
+            runner.uses_pools()
+        self._runner, self.summary = runner, runner.summary
+        self._task = asyncio.get_running_loop().create_task(runner.run())
+        self._task.add_done_callback(lambda task: self._results.put_nowait(None))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = self._task
+        assert task is not None
+        if not task.done():
+            self.end()
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError:
+                self.end()  # which kills
+                if not task.done():
+                    await asyncio.wait((task,))
+                raise
+        if kind is None:
+            task.result()
+        elif not task.cancelled():
+            task.exception()
+
+    async def __aiter__(self) -> AsyncIterator[JobResult]:
+        while (result := await self._results.get()) is not None:
+            yield result
+        self._results.put_nowait(None)  # for another iteration, which is over at once
+        assert self._task is not None
+        await self._task
+
+
+def check_pools(plan: Plan, settings: RunSettings) -> None:
+    """Check that each job could run; a job of a plan without a length is not looked at.
+
+    Raises:
+        PoolError: one needs more than there is.
+    """
+    settings.pools.check(settings.options, "each job")
+    for number, job in enumerate(plan.listed(), 1):
+        if job.options is not None:
+            settings.pools.check(job.options, job.name or f"job {number}")
+
+
+def uses_pools(plan: Plan) -> bool:
+    """Return whether a job with options of its own takes something from the pools."""
+    return any(job.options is not None and job.options.needs for job in plan.listed())
+
+
+class _Queued(Observer):
+    """Puts the results into a queue."""
+
+    def __init__(self, results: asyncio.Queue[JobResult | None], output: Callable[[Attempt], Output] | None) -> None:
+        self._results = results
+        self._output = output
+
+    def output(self, attempt: Attempt) -> Output:
+        return Inherited() if self._output is None else self._output(attempt)
+
+    def finished(self, result: JobResult, attempt: Attempt | None) -> None:
+        self._results.put_nowait(result)
