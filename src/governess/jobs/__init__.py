@@ -1,9 +1,11 @@
 """Many programs run to their ends: at most so many at once, in order, tried again, and ended together."""
 
 from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output, RunningJob, Sink
+from governess.jobs._errors import JournalError
 from governess.jobs._gates import Delay, FreeMemory, Gate, Load
 from governess.jobs._halt import Halt
 from governess.jobs._job import Command, Job, JobOptions
+from governess.jobs._journal import Journal
 from governess.jobs._local import LocalEngine
 from governess.jobs._plan import Plan, PlanError
 from governess.jobs._pools import Grant, PoolError
@@ -28,6 +30,8 @@ __all__ = [
     "JobOptions",
     "JobResult",
     "JobRun",
+    "Journal",
+    "JournalError",
     "Load",
     "LocalEngine",
     "Output",

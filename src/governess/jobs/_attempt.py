@@ -49,6 +49,11 @@ class RunningJob(Protocol):
         ...
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        ...
+
+    @property
     def ended(self) -> float:
         """When it has ended, by the clock of the loop; 0 before."""
         ...
@@ -117,6 +122,7 @@ class Attempt:
         timed_out: whether it was ended because its time was over.
         over_memory: whether it was ended because it used more memory than it had declared.
         is_cancelled: whether it was ended because the run ends.
+        is_adopted: whether an earlier run has started it.
     """
 
     __slots__ = (
@@ -124,6 +130,7 @@ class Attempt:
         "entry",
         "env",
         "grant",
+        "is_adopted",
         "is_cancelled",
         "job",
         "number",
@@ -161,6 +168,7 @@ class Attempt:
         self.timed_out = False
         self.over_memory = False
         self.is_cancelled = False
+        self.is_adopted = False
 
     def end(self, grace: float) -> bool:
         """End it, if it has been started: `RunningJob.end`."""

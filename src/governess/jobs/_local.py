@@ -97,6 +97,11 @@ class LocalJob:
         """The number of its process."""
         return 0 if self._process is None else self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is not reaped."""
+        return self._process is not None and self._process.exit is None
+
     async def start(self, options: Mapping[str, Any]) -> None:
         """Start the process; errors as `LocalEngine.start`."""
         attempt = self._attempt

@@ -11,11 +11,12 @@ from governess.jobs._attempt import Attempt, Engine, Inherited, Output
 from governess.jobs._gates import Gate, total_memory
 from governess.jobs._halt import Halt
 from governess.jobs._job import Job, JobOptions
+from governess.jobs._journal import Journal
 from governess.jobs._plan import Plan
 from governess.jobs._pools import Pools
 from governess.jobs._result import JobResult, Summary
+from governess.jobs._resume import make_runner
 from governess.jobs._runner import Observer, Runner, RunSettings
-from governess.jobs._schedule import Schedule
 from governess.policies._threaded import usable_cpus
 
 __all__ = ["JobRun", "make_pools", "run_jobs"]
@@ -31,6 +32,7 @@ def run_jobs(
     gates: Iterable[Gate] = (),
     engine: Engine | None = None,
     output: Callable[[Attempt], Output] | None = None,
+    journal: Journal | None = None,
 ) -> JobRun:
     """Run jobs, several at once.
 
@@ -47,6 +49,8 @@ def run_jobs(
         gates: what holds starts back.
         engine: what runs the jobs; None for this machine.
         output: returns where the output of a try goes; None for the outputs of this process.
+        journal: where the run is recorded, so that another one can go on with it; the jobs write into files of its
+            folder then. None for nowhere.
 
     Raises:
         PlanError: the jobs cannot be run as they stand.
@@ -63,7 +67,7 @@ def run_jobs(
         make_pools(pools or {}),
         tuple(gates),
     )
-    return JobRun(plan, settings, engine, output)
+    return JobRun(plan, settings, engine, output, journal)
 
 
 def make_pools(sizes: Mapping[str, float]) -> Pools:
@@ -86,7 +90,9 @@ class JobRun:
         settings: RunSettings,
         engine: Engine | None,
         output: Callable[[Attempt], Output] | None,
+        journal: Journal | None,
     ) -> None:
+        self._journal = journal
         self._plan = plan
         self._settings = settings
         self._engine = engine
@@ -121,10 +127,9 @@ class JobRun:
     async def __aenter__(self) -> JobRun:
         if self._task is not None:
             raise RuntimeError("each run_jobs() is good for one run")
-        check_pools(self._plan, self._settings)
-        runner = Runner(Schedule(self._plan), self._plan.total, self._settings, self._observer, engine=self._engine)
-        if uses_pools(self._plan):
-            runner.uses_pools()
+        runner = await make_runner(
+            self._plan, self._settings, self._observer, engine=self._engine, journal=self._journal
+        )
         self._runner, self.summary = runner, runner.summary
         self._task = asyncio.get_running_loop().create_task(runner.run())
         self._task.add_done_callback(lambda task: self._results.put_nowait(None))
@@ -156,23 +161,6 @@ class JobRun:
         self._results.put_nowait(None)  # for another iteration, which is over at once
         assert self._task is not None
         await self._task
-
-
-def check_pools(plan: Plan, settings: RunSettings) -> None:
-    """Check that each job could run; a job of a plan without a length is not looked at.
-
-    Raises:
-        PoolError: one needs more than there is.
-    """
-    settings.pools.check(settings.options, "each job")
-    for number, job in enumerate(plan.listed(), 1):
-        if job.options is not None:
-            settings.pools.check(job.options, job.name or f"job {number}")
-
-
-def uses_pools(plan: Plan) -> bool:
-    """Return whether a job with options of its own takes something from the pools."""
-    return any(job.options is not None and job.options.needs for job in plan.listed())
 
 
 class _Queued(Observer):

@@ -6,13 +6,14 @@ import asyncio
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from governess.children._per_loop import set_unless_done
-from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output, RunningJob
+from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output
 from governess.jobs._durations import Median
 from governess.jobs._gates import Gate
 from governess.jobs._halt import Halt
@@ -25,6 +26,7 @@ from governess.jobs._pools import Grant, Pools
 from governess.jobs._result import JobResult, Summary, usage_of_exit
 from governess.jobs._schedule import Entry, Schedule
 from governess.jobs._states import Event, State
+from governess.jobs._survivors import Survivor
 
 __all__ = ["Observer", "Recorder", "RunSettings", "Runner", "is_shortage"]
 
@@ -100,8 +102,8 @@ class Recorder(Protocol):
         """Record that a job never will run; `then` as of `ended`."""
         ...
 
-    async def flush(self) -> None:
-        """Wait until everything is recorded, and the calls of `then` are made."""
+    async def close(self, exit_status: int | None) -> None:
+        """Wait until everything is recorded, and the calls of `then` are made; the run has ended."""
         ...
 
 
@@ -113,6 +115,7 @@ class Runner:
         running: the tries that run now.
         starting: how many are being started.
         is_stopped: whether no more jobs are started.
+        recorder: records what happens; None if nobody does.
     """
 
     def __init__(
@@ -123,8 +126,9 @@ class Runner:
         observer: Observer,
         *,
         engine: Engine | None = None,
-        recorder: Recorder | None = None,
-        adopted: Sequence[tuple[Entry, RunningJob]] = (),
+        uses_pools: bool = False,
+        adopted: Sequence[tuple[Entry, Survivor]] = (),
+        settled: Mapping[int, bool] = MappingProxyType({}),
     ) -> None:
         """Be ready to run, in the running loop, what a schedule gives.
 
@@ -134,15 +138,16 @@ class Runner:
             settings: how they are run.
             observer: is told what happens.
             engine: runs them; None for this machine.
-            recorder: records what happens; None if nobody does.
+            uses_pools: whether any job takes something from the pools.
             adopted: jobs that an earlier run has started, and that still run.
+            settled: which jobs an earlier run has finished, by number, and whether they have succeeded.
         """
         self._loop = asyncio.get_running_loop()
         self._schedule = schedule
         self._settings = settings
         self._observer = observer
         self._engine = engine if engine is not None else LocalEngine()
-        self._recorder = recorder
+        self.recorder: Recorder | None = None
         self._adopted = deque(adopted)
         self._pools = settings.pools
         self._gates = list(settings.gates)
@@ -156,12 +161,20 @@ class Runner:
         self._is_ending = False
         self._ending_grace = 0.0
         self._grant: Grant | None = None
-        self._needs_pools = settings.options.needs
+        self._needs_pools = uses_pools
+        self._failure: Exception | None = None
         self._median = Median()
         self._culprit: int | None = None
         self._memory = MemoryWatch(self._loop, self._over_memory)
         self._factor_timer: asyncio.TimerHandle | None = None
         self.summary = Summary(total)
+        for succeeded in settled.values():
+            self.summary.from_journal += 1
+            if succeeded:
+                self.summary.succeeded += 1
+            else:
+                self.summary.failed += 1
+        self._settled_before = self.summary.succeeded, self.summary.failed
         self.running: set[Attempt] = set()
         self.starting = 0
         self.is_stopped = False
@@ -170,10 +183,6 @@ class Runner:
     def grace(self) -> float:
         """Seconds between TERM and KILL when the run is ended."""
         return self._settings.options.grace
-
-    def uses_pools(self) -> None:
-        """Note that some job takes something from the pools."""
-        self._needs_pools = True
 
     async def run(self) -> Summary:
         """Run all jobs, and return what came of them."""
@@ -191,16 +200,25 @@ class Runner:
                 self._factor_timer.cancel()
             if self._input is not None:
                 self._input.cancel()
+            if self.recorder is not None:
+                await self.recorder.close(self._exit_status() if self._done.done() else None)
         for entry in self._schedule.delayed():
             if entry.last is not None:  # the run was stopped before its next try
                 self._count(entry.last, None)
-        if self._recorder is not None:
-            await self._recorder.flush()
-        summary = self.summary
-        summary.wall = self._loop.time() - began
-        halt = self._settings.halt
-        summary.exit_status = halt.exit_status(summary.failed, summary.started, summary.total, self._culprit)
-        return summary
+        if self._failure is not None:
+            raise self._failure
+        self.summary.wall = self._loop.time() - began
+        self.summary.exit_status = self._exit_status()
+        return self.summary
+
+    def abort(self, error: Exception) -> None:
+        """End the run, which raises the error then."""
+        self._failure = self._failure or error
+        self.end()
+
+    def _exit_status(self) -> int:
+        found = self.summary
+        return self._settings.halt.exit_status(found.failed, found.started, found.total, self._culprit)
 
     def stop(self) -> None:
         """Start no more jobs."""
@@ -249,9 +267,9 @@ class Runner:
 
     async def _work(self, slot: int) -> None:
         while self._adopted:
-            entry, running = self._adopted.popleft()
+            entry, survivor = self._adopted.popleft()
             self._grow()
-            await self._adopt(entry, running, slot)
+            await self._adopt(entry, survivor, slot)
         while (entry := await self._take()) is not None:  # type: ignore[assignment]
             grant, self._grant = self._grant, None
             self._grow()
@@ -330,8 +348,8 @@ class Runner:
             attempt.env = {**(attempt.env or {}), **grant.variables()}
         if entry.progress.tries > 1:
             attempt.env = {**(attempt.env or {}), "GOVERNESS_TRY": str(entry.progress.tries)}
-        if self._recorder is not None:
-            self._recorder.prepare(attempt)
+        if self.recorder is not None:
+            self.recorder.prepare(attempt)
         else:
             attempt.output = self._observer.output(attempt)
         attempt.on_stop = self._stopped_by_terminal
@@ -339,8 +357,8 @@ class Runner:
             error = await self._start(attempt)
         if error is None:
             self.summary.started += 1
-            if self._recorder is not None:
-                self._recorder.started(attempt)
+            if self.recorder is not None:
+                self.recorder.started(attempt)
             await self._finish(attempt)
         elif is_shortage(error) and self.is_stopped:
             entry.progress = before
@@ -353,13 +371,16 @@ class Runner:
             result = self._result(attempt, State.FAILED, 127 if missing else 126, reason=_reason(error))
             self._ended(attempt, Event.FAIL, result)
 
-    async def _adopt(self, entry: Entry, running: RunningJob, slot: int) -> None:
+    async def _adopt(self, entry: Entry, running: Survivor, slot: int) -> None:
         options = entry.job.options or self._settings.options
         attempt = Attempt(entry, options, slot, _command(entry, slot)[0])
-        if self._recorder is not None:
-            self._recorder.prepare(attempt)
+        attempt.is_adopted = True
         attempt.running = running
-        attempt.started, attempt.started_at = self._loop.time(), time.time()
+        age = max(time.time() - running.started_at, 0.0) if running.started_at else 0.0
+        attempt.started, attempt.started_at = self._loop.time() - age, time.time() - age
+        if self.recorder is not None:
+            self.recorder.prepare(attempt)
+            self.recorder.started(attempt)
         await self._finish(attempt)
 
     async def _start(self, attempt: Attempt) -> OSError | ValueError | None:
@@ -409,7 +430,10 @@ class Runner:
             if options.memory is not None:
                 self._memory.discard(attempt)
         event, result = self._judge(attempt, code)
-        self._ended(attempt, event, result)
+        if event is Event.INTERRUPT:
+            self._run_again(attempt, result)
+        else:
+            self._ended(attempt, event, result)
 
     def _judge(self, attempt: Attempt, code: int | None) -> tuple[Event, JobResult]:
         assert attempt.running is not None
@@ -417,7 +441,9 @@ class Runner:
         if code is None:
             return Event.FAIL, self._result(attempt, State.FAILED, 255, wall, reason="not ended", remark="not ended")
         stop = bool(attempt.running.stop)
-        if attempt.over_memory:
+        if attempt.is_adopted and getattr(code, "lost", False) and not attempt.timed_out and not attempt.over_memory:
+            event, state = Event.INTERRUPT, State.INTERRUPTED
+        elif attempt.over_memory:
             event, state = Event.EXCEED_MEMORY, State.MEMORY
         elif attempt.timed_out:
             event, state = Event.TIME_OUT, State.TIMEOUT
@@ -461,8 +487,8 @@ class Runner:
             and options.retry_on.includes(result.state, result.code, lost=result.remark == "lost")
         ):
             self._retry(attempt, result)
-        elif self._recorder is not None:
-            self._recorder.ended(attempt, result, None, partial(self._settle, attempt, result))
+        elif self.recorder is not None:
+            self.recorder.ended(attempt, result, None, partial(self._settle, attempt, result))
         else:
             self._settle(attempt, result)
 
@@ -474,10 +500,20 @@ class Runner:
         self.summary.retries += 1
         self._schedule.retry(entry, self._loop.time() + pause)
         tell = partial(self._observer.retrying, attempt, result, pause)
-        if self._recorder is not None:
-            self._recorder.ended(attempt, result, time.time() + pause, tell)
+        if self.recorder is not None:
+            self.recorder.ended(attempt, result, time.time() + pause, tell)
         else:
             tell()
+
+    def _run_again(self, attempt: Attempt, result: JobResult) -> None:
+        """Run a job of an earlier run once more: it has ended, and nobody knows how."""
+        entry, options = attempt.entry, attempt.options
+        entry.progress = entry.progress.after(Event.INTERRUPT, options.tries)
+        remove_outputs(entry.job)
+        if self.recorder is not None:
+            self.recorder.ended(attempt, result, None, self._wake)
+        entry.progress = entry.progress.after(Event.RESUME, options.tries)
+        self._schedule.retry(entry, 0.0)
 
     def _settle(self, attempt: Attempt, result: JobResult) -> None:
         entry = attempt.entry
@@ -500,15 +536,18 @@ class Runner:
             tries=entry.progress.tries,
             reason=f"{failed} has not succeeded",
         )
-        if self._recorder is not None:
-            self._recorder.skipped(entry, result, partial(self._count, result, None))
+        if self.recorder is not None:
+            self.recorder.skipped(entry, result, partial(self._count, result, None))
         else:
             self._count(result, None)
 
     def _count(self, result: JobResult, attempt: Attempt | None) -> None:
         summary, halt = self.summary, self._settings.halt
         summary.add(result)
-        if not self.is_stopped and halt.is_reached(summary.succeeded, summary.failed, summary.total):
+        succeeded, failed = self._settled_before
+        if not self.is_stopped and halt.is_reached(
+            summary.succeeded - succeeded, summary.failed - failed, summary.total
+        ):
             self._culprit = result.exit_status
             if halt.when == "now":
                 self.end()

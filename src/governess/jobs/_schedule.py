@@ -29,9 +29,21 @@ class Entry:
         not_before: when it may be started, by the clock of `Schedule.take`; 0 for at once.
         passed_over: how often a later job was started before it, since what it needs was not free.
         last: how its last try has ended, if that is followed by another one.
+        starts: how often it was started, in all runs of a journal.
     """
 
-    __slots__ = ("duration", "job", "last", "not_before", "number", "passed_over", "progress", "rank", "row")
+    __slots__ = (
+        "duration",
+        "job",
+        "last",
+        "not_before",
+        "number",
+        "passed_over",
+        "progress",
+        "rank",
+        "row",
+        "starts",
+    )
 
     def __init__(self, number: int, job: Job) -> None:
         self.number = number
@@ -43,6 +55,7 @@ class Entry:
         self.not_before = 0.0
         self.passed_over = 0
         self.last: JobResult | None = None
+        self.starts = 0
 
 
 # A job may be passed over so often by smaller ones; then the others wait until what it needs is free.
@@ -141,6 +154,10 @@ class Schedule:
         self._taken -= 1
         entry.not_before = when
         self._push(entry)
+
+    def adopt(self, entry: Entry) -> None:
+        """Count a job as taken that was not among the entries: an earlier run has started it."""
+        self._taken += 1
 
     def give_back(self, entry: Entry) -> None:
         """Take back a job that was taken, and that is not to be taken again."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
-from governess.cli.run.execution import execution_options, gates_of, job_options, pools_of
+from governess.cli.run.execution import execution_options, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.sources import Plan, SourceError, read_lines
-from governess.jobs import PoolError
+from governess.jobs import JournalError, PoolError
 from governess.policies._threaded import usable_cpus
 
 __all__ = ["command"]
@@ -143,13 +143,20 @@ def command(
     except SourceError as error:
         raise click.UsageError(str(error)) from None
     settings = Settings(
-        slots, job_options(execution), execution["halt"], pools_of(execution), gates_of(execution), keep_order, tty
+        slots,
+        job_options(execution),
+        execution["halt"],
+        pools_of(execution),
+        gates_of(execution),
+        journal_of(execution),
+        keep_order=keep_order,
+        tty=tty,
     )
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
         try:
             return runner.run(execute(plan, settings))
-        except PoolError as error:
+        except (PoolError, JournalError) as error:
             raise click.UsageError(str(error)) from None
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from governess.cli.run.outcome import shown
 from governess.cli.run.output import Block, Blocks, Delivery, Writer
@@ -24,13 +25,13 @@ from governess.cli.run.report import (
     summary,
 )
 from governess.cli.run.sources import Plan
-from governess.jobs import Attempt, Command, Halt, Inherited, Job, JobOptions, JobResult, Output
+from governess.jobs import Attempt, Command, Files, Halt, Inherited, Job, JobOptions, JobResult, Journal, Output
 from governess.jobs import Plan as JobPlan
 from governess.jobs._gates import Gate
 from governess.jobs._pools import Pools
-from governess.jobs._run import check_pools, make_pools, uses_pools
+from governess.jobs._resume import make_runner
+from governess.jobs._run import make_pools
 from governess.jobs._runner import Observer, Runner, RunSettings
-from governess.jobs._schedule import Schedule
 from governess.subprocess._results import terminal_hint
 
 __all__ = ["Settings", "execute"]
@@ -58,6 +59,8 @@ class Settings:
     """What the commands share."""
     gates: tuple[Gate, ...] = ()
     """What holds starts back."""
+    journal: Journal | None = None
+    """Where the run is recorded; None for nowhere."""
     keep_order: bool = False
     """Whether output is written in the order of the commands."""
     tty: bool = False
@@ -114,12 +117,12 @@ class _Execution(Observer):
         run_settings = RunSettings(
             settings.slots, settings.options, settings.halt, settings.pools, (*settings.gates, _Behind(self._writer))
         )
-        check_pools(jobs, run_settings)
-        self._runner = Runner(Schedule(jobs), jobs.total, run_settings, self)
-        if uses_pools(jobs):
-            self._runner.uses_pools()
+        self._jobs = jobs
+        self._run_settings = run_settings
+        self._runner: Runner
 
     async def run(self) -> int:
+        self._runner = await make_runner(self._jobs, self._run_settings, self, journal=self._settings.journal)
         with self._signals():
             ticker = self._loop.create_task(self._tick()) if self._has_bar else None
             try:
@@ -156,10 +159,21 @@ class _Execution(Observer):
         self._tally.add(result)
         if self._settings.tty and result.code == -signal.SIGINT:
             self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
-        output = None if attempt is None else attempt.output
-        self._delivery.put(result.number, output.blocks if isinstance(output, _Collected) else [None, None])
+        self._delivery.put(result.number, self._blocks(attempt))
         if self._status != BROKEN_PIPE:
             self._progress.finished(result)
+
+    def _blocks(self, attempt: Attempt | None) -> Blocks:
+        output = None if attempt is None else attempt.output
+        if isinstance(output, _Collected):
+            return output.blocks
+        if isinstance(output, Files):
+            collected = _Collected(self)
+            for fd, path in enumerate(output, 1):
+                for piece in _pieces(path):
+                    collected.feed(fd, piece)
+            return collected.blocks
+        return [None, None]
 
     def _state(self) -> tuple[int, int, int]:
         found = self._runner.summary
@@ -286,6 +300,15 @@ class _Behind:
 
     def started(self, now: float) -> None:
         pass
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while piece := file.read(2**16):
+                yield piece
+    except FileNotFoundError:
+        pass  # the command could not be started
 
 
 def _columns() -> int:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from governess.jobs import Backoff, Delay, FreeMemory, Gate, Halt, JobOptions, Load, RetryOn
+from governess.jobs import Backoff, Delay, FreeMemory, Gate, Halt, JobOptions, Journal, Load, RetryOn
 from governess.jobs._gates import parse_load
 from governess.jobs._pools import Pools, parse_pool, parse_token
 from governess.jobs._run import make_pools
 from governess.jobs._units import parse_seconds, parse_size
 from governess.policies._threaded import usable_cpus
 
-__all__ = ["Parsed", "execution_options", "gates_of", "job_options", "pools_of"]
+__all__ = ["Parsed", "execution_options", "gates_of", "job_options", "journal_of", "pools_of"]
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]  # generic since click 8.2, and not at run time
@@ -173,6 +173,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--nice", type=int, metavar="N", default=0, help="Add N to the niceness of the commands."),
 )
 
+_OPTIONS += (
+    click.option("--journal", metavar="DIR", help="Record the run in DIR, so that --resume can go on with it."),
+    click.option("--resume", is_flag=True, help="Run what the journal has not seen the end of."),
+    click.option("--resume-failed", is_flag=True, help="Run that, and what has failed."),
+)
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -198,6 +204,20 @@ def job_options(values: dict[str, Any]) -> JobOptions:
         tokens=dict(values["tokens"]),
         nice=values["nice"],
     )
+
+
+def journal_of(values: dict[str, Any]) -> Journal | None:
+    """Return the journal of the run, from the values of the options.
+
+    Raises:
+        click.UsageError: there is something to go on with, and no journal.
+    """
+    folder, resume, failed = values["journal"], values["resume"], values["resume_failed"]
+    if folder is None and (resume or failed):
+        raise click.UsageError(
+            f"--resume{'-failed' if failed else ''} goes on with a journal: give --journal DIR, also to the first run"
+        )
+    return None if folder is None else Journal(folder, resume=resume, retry_failed=failed)
 
 
 def gates_of(values: dict[str, Any]) -> tuple[Gate, ...]:

@@ -1,0 +1,310 @@
+"""A journal: what a run has to know so that another one can go on with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sqlite3
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from governess.jobs._errors import JournalError
+from governess.jobs._job import JobOptions
+from governess.jobs._journal.lock import Lock
+from governess.jobs._journal.schema import DATABASE, VERSION, connect, create, explain
+from governess.jobs._journal.writer import Writer
+from governess.jobs._key import Keys, packed_command
+from governess.jobs._plan import Plan
+from governess.jobs._schedule import Entry
+from governess.jobs._states import Event, Progress, State
+from governess.jobs._survivors import boot_id
+
+__all__ = ["Journal", "Resumed"]
+
+# Seconds in which changes are gathered for one commit; with jobs that wait for others, fewer.
+_GATHER, _GATHER_IN_ORDER = 0.02, 0.002
+
+
+class _Row(NamedTuple):
+    """What the database has of a job."""
+
+    id: int
+    seq: int | None
+    state: str
+    tries: int
+    starts: int
+    not_before: float | None
+    duration: float | None
+
+
+class Running(NamedTuple):
+    """A try that the journal calls running, since the run that has started it did not see its end."""
+
+    start: int
+    started: float
+    pid: int | None
+    pid_started: int | None
+
+
+@dataclass(slots=True)
+class Resumed:
+    """What a journal knows of the jobs of a plan.
+
+    Attributes:
+        entries: the jobs that are to be run, in the order of the plan.
+        settled: the jobs that have ended before, by number, and whether they have succeeded.
+        running: tries that an earlier run has started and not seen the end of, by the id of the job.
+        by_row: the entry of each job that is to be run, by the id of the job.
+        is_same_boot: whether these may still run: the machine was not started again since.
+        has_ended: whether the last run has come to its end, so that nothing of it still runs.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    settled: dict[int, bool] = field(default_factory=dict)
+    running: dict[int, Running] = field(default_factory=dict)
+    by_row: dict[int, Entry] = field(default_factory=dict)
+    is_same_boot: bool = True
+    has_ended: bool = True
+
+
+class Journal:
+    """A folder in which a run records what happens, so that another run can go on with it.
+
+    A journal is for one run at a time, which locks it. It is readable for its owner alone.
+
+    Args:
+        folder: the folder, which is made if it does not exist.
+        resume: whether to go on with what is in it: jobs that have ended are not run again. Otherwise there must not be
+            a journal yet.
+        retry_failed: whether jobs that have failed are run again, too.
+
+    Attributes:
+        folder: the folder.
+        warning: what a person should know about how it is written; "" for nothing.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, resume: bool = False, retry_failed: bool = False) -> None:
+        self.folder = Path(folder)
+        self.warning = ""
+        self._resume = resume or retry_failed
+        self._retry_failed = retry_failed
+        self._lock: Lock | None = None
+        self._database: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+        self.id = ""
+        self.run = 0
+
+    @property
+    def outputs(self) -> Path:
+        """The folder with what the jobs have written."""
+        return self.folder / "out"
+
+    def open(self) -> None:
+        """Lock the journal, and open or make its database.
+
+        Raises:
+            JournalError: it is in use, damaged, cannot be written, or is there already and `resume` is not given.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            exists = (self.folder / DATABASE).exists()
+            if exists and not self._resume:
+                raise JournalError(
+                    f"{self.folder} holds a journal already: go on with it by --resume (or --resume-failed), or begin "
+                    "another one in another folder"
+                )
+            if not exists and any(self.folder.iterdir()) and not (self.folder / "lock").exists():
+                raise JournalError(f"{self.folder} holds other files: a journal needs a folder of its own")
+            if not exists or stat.S_IMODE(self.folder.stat().st_mode) & 0o077:
+                self.folder.chmod(0o700)
+            self._lock = Lock(self.folder)
+            self.outputs.mkdir(mode=0o700, exist_ok=True)
+            self._database = self._connect()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise explain(self.folder, error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        before = os.umask(0o077)
+        try:
+            database = connect(self.folder)
+            (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+        finally:
+            os.umask(before)
+        if mode != "wal":
+            database.execute("PRAGMA journal_mode = DELETE")
+            self.warning = f"the file system of {self.folder} has no shared memory: the journal is written more slowly"
+        database.execute("PRAGMA synchronous = FULL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            create(database, secrets.token_hex(8))
+        elif version != VERSION:
+            database.close()
+            raise JournalError(f"the journal {self.folder} was made by another version of governess (format {version})")
+        (problem,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if problem != "ok":
+            database.close()
+            raise sqlite3.DatabaseError(f"malformed: {problem}")
+        (self.id,) = database.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        return database
+
+    def register(self, plan: Plan, slots: int, options: JobOptions) -> Resumed:
+        """Record the jobs of a plan, which is a sequence; return what is known of them.
+
+        Args:
+            plan: the plan.
+            slots: how many jobs run at once.
+            options: how a job without options of its own is run.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        try:
+            return self._register(plan, slots, options)
+        except (sqlite3.Error, OSError) as error:
+            raise explain(self.folder, error) from None
+
+    def _register(self, plan: Plan, slots: int, options: JobOptions) -> Resumed:
+        database = self._database
+        assert database is not None
+        boot = boot_id()
+        last = database.execute("SELECT boot, host, ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        found = Resumed()
+        if last is not None:
+            found.is_same_boot = last[:2] == (boot, socket.gethostname())
+            found.has_ended = last[2] is not None
+        rows = {
+            key: _Row(*rest)
+            for key, *rest in database.execute(
+                "SELECT key, id, seq, state, tries, starts, not_before, duration FROM jobs"
+            )
+        }
+        for job, *rest in database.execute(
+            "SELECT job, start, started, pid, pid_started FROM tries WHERE state = 'running'"
+        ):
+            found.running[job] = Running(*rest)
+        next_id = max((row.id for row in rows.values()), default=0) + 1
+        new: list[tuple[object, ...]] = []
+        moved: list[tuple[int, int]] = []
+        kept: set[int] = set()
+        keys = Keys()
+        now, loop_now = time.time(), asyncio.get_running_loop().time()
+        for number, job in enumerate(plan, 1):
+            command = job.in_slot(0)
+            key = keys.of(job, command)
+            entry = Entry(number, job)
+            row = rows.get(key)
+            if row is None:
+                entry.row = next_id
+                is_line = isinstance(command, str)
+                new.append(
+                    (next_id, key, number, job.name, is_line, packed_command(command), "waiting", 0, 0, None, None, "")
+                )
+                next_id += 1
+            else:
+                entry.row = row.id
+                kept.add(row.id)
+                if row.seq != number:
+                    moved.append((number, row.id))
+                backoff = (job.options or options).backoff
+                if self._is_settled(entry, row, now, loop_now, backoff.longest):
+                    found.settled[number] = entry.progress.state is State.DONE
+                    continue
+            found.by_row[entry.row] = entry
+            found.entries.append(entry)
+        gone = [(row.id,) for row in rows.values() if row.seq is not None and row.id not in kept]
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany("UPDATE jobs SET seq = NULL WHERE id = ?", gone)
+        database.executemany("UPDATE jobs SET seq = ? WHERE id = ?", moved)
+        database.executemany("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
+        self.run = database.execute(
+            "INSERT INTO runs (started, pid, host, boot, total, slots) VALUES (?, ?, ?, ?, ?, ?)",
+            (now, os.getpid(), socket.gethostname(), boot, len(found.entries) + len(found.settled), min(slots, 10**9)),
+        ).lastrowid or 0  # fmt: skip
+        database.execute("COMMIT")
+        return found
+
+    def _is_settled(self, entry: Entry, row: _Row, now: float, loop_now: float, longest: float) -> bool:
+        """Set how far a job is; return whether it is not run again."""
+        entry.starts = row.starts
+        entry.duration = row.duration
+        state = State(row.state)
+        progress = Progress(state, row.tries)
+        if state is State.SKIPPED or (state.is_failure and self._retry_failed):
+            progress = progress.after(Event.RESET, 1)
+        elif state is State.RUNNING:
+            progress = Progress(State.WAITING, max(row.tries - 1, 0))
+        elif state in (State.CANCELLED, State.INTERRUPTED):
+            progress = progress.after(Event.RESUME, 1)
+        entry.progress = progress
+        if progress.state is not State.WAITING:
+            return True
+        if row.not_before is not None:
+            # The clock may have been set meanwhile: nobody waits for longer than the pause can be.
+            left = min(row.not_before - now, longest)
+            entry.not_before = loop_now + left if left > 0 else 0.0
+        return False
+
+    def has_try(self, job: int, start: int) -> bool:
+        """Return whether the journal knows of a start of a job."""
+        assert self._database is not None
+        query = "SELECT 1 FROM tries WHERE job = ? AND start = ?"
+        return self._database.execute(query, (job, start)).fetchone() is not None
+
+    def interrupted(self, rows: list[tuple[int, int]]) -> None:
+        """Record that tries, by job and start, were interrupted, and none of their processes is left.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        database = self._database
+        assert database is not None
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(
+                "UPDATE jobs SET state = 'interrupted', tries = max(tries - 1, 0) WHERE id = ? AND state = 'running'",
+                [(job,) for job, _ in rows],
+            )
+            database.executemany("UPDATE tries SET state = 'interrupted' WHERE job = ? AND start = ?", rows)
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise explain(self.folder, error) from None
+
+    def start_writing(self, has_order: bool, on_error: Callable[[sqlite3.Error], None]) -> Writer:
+        """Start the thread that writes what happens."""
+        assert self._database is not None
+        gather = _GATHER_IN_ORDER if has_order else _GATHER
+        self._writer = Writer(self._database, asyncio.get_running_loop(), gather, on_error)
+        return self._writer
+
+    def close(self, exit_status: int | None = None) -> None:
+        """Write what is left, and release the journal.
+
+        Args:
+            exit_status: how the run has ended; None if it has not come to its end.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+        database, self._database = self._database, None
+        if database is not None:
+            try:
+                if self.run and exit_status is not None and (writer is None or writer.error is None):
+                    ended = time.time(), exit_status, self.run
+                    database.execute("UPDATE runs SET ended = ?, exit_status = ? WHERE id = ?", ended)
+            except sqlite3.Error:
+                pass  # what the jobs have done is recorded
+            finally:
+                database.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

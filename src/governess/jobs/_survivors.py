@@ -1,0 +1,280 @@
+"""Jobs that outlived the run that has started them: they are found, watched or ended.
+
+A process belongs to a job if its environment has the mark of the job, which its children inherit. The first process of
+a job is known by its number and the time when it was started, too, should it have removed the mark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+from governess.children._backoff import pauses
+from governess.children._exit import Exit
+from governess.children._pidfd import has_exited, open_pidfd, reaped_status
+from governess.children._procfs import process_numbers, read_stat
+from governess.jobs._errors import JournalError
+from governess.subprocess._watch import watch_pidfd
+
+__all__ = ["MARK", "Survivor", "boot_id", "can_tell_exits", "end_survivors", "find_marked", "find_survivor", "mark_of"]
+
+MARK = "GOVERNESS_JOB"
+# Seconds after a KILL in which a process is waited for.
+_AFTER_KILL = 5.0
+# Seconds in which the parent of an orphan may reap it.
+_REAP_TIMEOUT = 1.0
+
+
+def mark_of(journal: str, job: int, start: int) -> str:
+    """Return the value of the variable that marks the processes of a job."""
+    return f"{journal}:{job}.{start}"
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from all others; "" if the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def find_marked(journal: str) -> dict[tuple[int, int], list[int]]:
+    """Return the numbers of all living processes of a journal's jobs, by the job and its start."""
+    found: dict[tuple[int, int], list[int]] = {}
+    prefix = f"{MARK}={journal}:".encode()
+    for pid in process_numbers():
+        if (value := _mark(pid, prefix)) is not None and (stat := read_stat(pid)) is not None and stat.is_alive:
+            job, _, start = value.partition(b".")
+            if job.isdigit() and start.isdigit():
+                found.setdefault((int(job), int(start)), []).append(pid)
+    return found
+
+
+def _mark(pid: int, prefix: bytes) -> bytes | None:
+    """Return what follows the prefix in the environment of a process; None if it is not there or cannot be read."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = b"\0" + file.read()
+    except OSError:
+        return None
+    _, found, rest = environment.partition(b"\0" + prefix)
+    return rest.partition(b"\0")[0] if found else None
+
+
+class Survivor:
+    """The first process of a job, which an earlier run has started; it is a `RunningJob` for this one.
+
+    Attributes:
+        pid: its number.
+        mark: the mark of its job.
+        started_at: when it was started, in seconds since the epoch.
+        stop: 0.
+        ended: when it has ended, by the clock of the loop; 0 before.
+    """
+
+    stop = 0
+
+    def __init__(self, pid: int, pidfd: int, mark: str, started_at: float) -> None:
+        self.pid = pid
+        self.mark = mark
+        self.started_at = started_at
+        self.ended = 0.0
+        self._pidfd = pidfd
+        self._ending: asyncio.Task[None] | None = None
+        self._grace = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not exited."""
+        return not has_exited(self._pidfd)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its environment; nothing if it cannot be read."""
+        try:
+            with open(f"/proc/{self.pid}/environ", "rb") as file:
+                pairs = (os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0"))
+        except OSError:
+            return {}
+        return {name: value for name, equals, value in pairs if equals}
+
+    async def wait(self) -> int | None:
+        """Wait until it has ended; return how, as an `Exit` that is lost if the kernel does not tell."""
+        exit: Exit | None = await watch_pidfd(self.pid, self._pidfd, _REAP_TIMEOUT)
+        self.ended = asyncio.get_running_loop().time()
+        if self._ending is not None:
+            await asyncio.wait((self._ending,))
+        self.close()
+        return exit
+
+    def end(self, grace: float) -> bool:
+        """End it with all that it has started; the second call does not wait for the grace."""
+        if self._ending is None:
+            if not self.is_alive:
+                return False
+            self._ending = asyncio.get_running_loop().create_task(end_survivors([self.mark], grace, [self]))
+        else:
+            self._ending.cancel()  # it goes on to the KILL
+        return True
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and all that it has started."""
+        self.signal_group(number)
+        _signal_marked([self.mark], number)
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to its process group, while it lives and so keeps the number of the group."""
+        if not self.is_alive:
+            return
+        try:
+            signal.pidfd_send_signal(self._pidfd, number, None, _PIDFD_SIGNAL_PROCESS_GROUP)
+        except ProcessLookupError:
+            pass
+        except OSError:  # before Linux 6.9
+            stat = read_stat(self.pid)
+            if stat is not None and stat.group == self.pid and self.is_alive:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def pause_output(self) -> None:
+        """Do nothing: it writes into files."""
+
+    def resume_output(self) -> None:
+        """Do nothing: it writes into files."""
+
+    def close(self) -> None:
+        """Let it go."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+_PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 6.9
+
+
+def find_survivor(
+    mark: str, pid: int | None, pid_started: int | None, marked: Iterable[int], started_at: float
+) -> Survivor | None:
+    """Return the first process of a job if it lives.
+
+    Args:
+        mark: the mark of the job.
+        pid: its number, as the journal has it; None if that was not written any more.
+        pid_started: when it was started, as /proc tells; None if that was not written.
+        marked: the processes with its mark.
+        started_at: when it was started, in seconds since the epoch.
+    """
+    candidates = sorted(marked, key=_start_time)
+    if pid is not None and pid_started is not None and pid not in candidates:
+        candidates.append(pid)
+    for candidate in candidates:
+        pidfd = open_pidfd(candidate)
+        if pidfd is None:
+            continue
+        # What is read now is of the process that the descriptor stands for, if that still lives afterwards.
+        stat = read_stat(candidate)
+        is_marked = _mark(candidate, f"{MARK}={mark}".encode()) == b""
+        if stat is not None and stat.is_alive and not has_exited(pidfd):
+            is_recorded = candidate == pid and stat.started == pid_started
+            is_leader = stat.group == candidate and (pid is None or candidate == pid)
+            if is_recorded or (is_marked and is_leader):
+                return Survivor(candidate, pidfd, mark, started_at)
+        os.close(pidfd)
+    return None
+
+
+def _start_time(pid: int) -> float:
+    stat = read_stat(pid)
+    return float("inf") if stat is None else stat.started
+
+
+async def end_survivors(marks: list[str], grace: float, leaders: Iterable[Survivor] = ()) -> None:
+    """End all processes with these marks, and the groups of the leaders: TERM, a grace, KILL.
+
+    Cancelled, it kills them at once.
+
+    Raises:
+        JournalError: a process does not end.
+    """
+    leaders = list(leaders)
+    try:
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            _signal_all(marks, leaders, number)
+        await _gone(marks, leaders, grace)
+    finally:
+        _signal_all(marks, leaders, signal.SIGKILL)
+    if not await _gone(marks, leaders, _AFTER_KILL):
+        raise JournalError("a process of an earlier run does not end, even after a KILL: its job cannot be run again")
+
+
+def _signal_all(marks: list[str], leaders: list[Survivor], number: int) -> None:
+    for leader in leaders:
+        leader.signal_group(number)
+    _signal_marked(marks, number)
+
+
+async def _gone(marks: list[str], leaders: list[Survivor], timeout: float) -> bool:
+    for pause in pauses(0.005, 0.1, timeout):
+        if not _living(marks) and not any(leader.is_alive for leader in leaders):
+            return True
+        await asyncio.sleep(pause)
+    return not _living(marks) and not any(leader.is_alive for leader in leaders)
+
+
+def _living(marks: list[str]) -> list[int]:
+    prefixes = [f"{MARK}={mark}".encode() for mark in marks]
+    return [
+        pid
+        for pid in process_numbers()
+        if any(_mark(pid, prefix) == b"" for prefix in prefixes) and (stat := read_stat(pid)) and stat.is_alive
+    ]
+
+
+def _signal_marked(marks: list[str], number: int) -> None:
+    """Send a signal to each process with one of the marks, and never to another that has got its number."""
+    prefixes = [f"{MARK}={mark}".encode() for mark in marks]
+    for pid in _living(marks):
+        pidfd = open_pidfd(pid)
+        if pidfd is None:
+            continue
+        try:
+            if any(_mark(pid, prefix) == b"" for prefix in prefixes):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
+
+
+@functools.cache
+def can_tell_exits() -> bool:
+    """Return whether the kernel tells how a process has ended that is no child of this one (Linux 6.15 and later)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 3"], {})
+    except OSError:
+        return False
+    pidfd = open_pidfd(pid)
+    try:
+        os.waitpid(pid, 0)
+        if pidfd is None:
+            return False
+        deadline = time.monotonic() + 0.05
+        while (status := reaped_status(pidfd)) is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return status is not None and os.waitstatus_to_exitcode(status) == 3
+    except OSError as error:
+        if error.errno != errno.ECHILD:
+            raise
+        return False
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
