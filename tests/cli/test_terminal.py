@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ import struct
 import termios
 
 from tests.terminals import OnTerminal
+
+from governess.cli.run.output import Writer
+from governess.cli.run.progress import Bar, Snapshot
 
 ASK = "printf 'password: ' >/dev/tty; read x </dev/tty; echo got $x {}"
 WAIT_FOR = "while [ ! -e {} ]; do sleep 0.02; done"
@@ -58,10 +62,10 @@ def test_bar(tmp_path: Path) -> None:
     """A bar tells how far the commands are while they run, and is gone at the end."""
     script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; echo {}"
 
-    seen = visible(on_terminal(tmp_path, "run", "-j3", "sh", "-c", script, ":::", *"123"))
+    seen = visible(on_terminal(tmp_path, "run", "-j3", "--table", script, ":::", *"123", width=140))
 
-    assert re.search("━.* 1/3  2 running  0:00:0", seen)
-    last_screen = seen.rpartition("\x1b[2K")[2]
+    assert re.search(r"━.* 1/3  0:00:0\d left  2 running  2, 3", seen)
+    last_screen = seen.rpartition("\x1b[J")[2]
     assert "running" not in last_screen
     assert re.search(r"command +exit +wall +CPU +peak memory", last_screen)
     assert "3 commands: 3 succeeded, in " in last_screen
@@ -71,7 +75,7 @@ def test_blocks_stand_above_the_bar(tmp_path: Path) -> None:
     """Output on the same terminal starts on a line of its own, with or without a newline at its end."""
     script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; printf out{}"
 
-    seen = visible(on_terminal(tmp_path, "run", "-j3", "sh", "-c", script, ":::", *"123"))
+    seen = visible(on_terminal(tmp_path, "run", "-j3", script, ":::", *"123"))
 
     assert re.search(r"(?m)^out1\n.* 1/3", seen)
     assert not re.search(r"running[^\x1b]*out", seen)
@@ -89,7 +93,7 @@ def test_output_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [40, 70])
 def test_wide_commands(tmp_path: Path, width: int) -> None:
     """No line of the table is wider than the terminal."""
-    seen = visible(on_terminal(tmp_path, "run", "true", ":::", "x" * 300, width=width))
+    seen = visible(on_terminal(tmp_path, "run", "false", ":::", "x" * 300, width=width))
 
     assert all(len(line) <= width for line in seen.splitlines()[:-1])
     assert "…" in seen
@@ -97,7 +101,7 @@ def test_wide_commands(tmp_path: Path, width: int) -> None:
 
 def test_commands_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
     """Escape sequences in a command do not reach the terminal, and rich's markup is plain text."""
-    seen = on_terminal(tmp_path, "run", "true", ":::", "\x1b]0;evil\x07", "[bold red]x[/]", "[link=http://x]y")
+    seen = on_terminal(tmp_path, "run", "false", ":::", "\x1b]0;evil\x07", "[bold red]x[/]", "[link=http://x]y")
 
     assert "\x1b]0;" not in seen
     assert r"\x1b]0;evil\x07" in seen
@@ -137,7 +141,7 @@ def test_tty() -> None:
 
 def test_tty_and_arguments_from_a_pipe() -> None:
     """With --tty a command reads from the terminal, also when its arguments come from standard input."""
-    line = f"printf 'a\\nb\\n' | {sys.executable} -m governess run --tty sh -c 'read x; echo got $x {{}}'"
+    line = f"printf 'a\\nb\\n' | {sys.executable} -m governess run --tty 'read x; echo got $x {{}}'"
     with OnTerminal("sh", "-c", line) as terminal:
         terminal.type("1\n2\n")
         terminal.wait_for("got 1 a\n")
@@ -189,3 +193,41 @@ def test_tty_and_jobs(tmp_path: Path) -> None:
 
     assert done.returncode == 255
     assert "--tty runs one command after the other: leave out --jobs, or give 1" in done.stderr
+
+
+def snapshot(width: int, monkeypatch: pytest.MonkeyPatch, **more: Any) -> tuple[str, int]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    now = Snapshot(**{"finished": 30, "failed": 2, "running": 4, "known": 120, "names": ("a b", "c" * 50), **more})
+    line, cells = Bar(Writer(lambda error: None), lambda: now)._line(now, 60.0)
+    return re.sub(r"\x1b\[[0-9;]*m", "", line), cells
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (200, "━" * 7 + "─" * 23 + " 30/120  2 failed  0:03:00 left  4 running  a b, " + "c" * 50),
+        (100, "━" * 7 + "─" * 23 + " 30/120  2 failed  0:03:00 left  4 running  a b, ccccccccccccccccccc…"),
+        (80, "━━━━━━──────────────────── 30/120  2 failed  0:03:00 left  4 running  a b"),
+        (60, "━━━━───────────── 30/120  2 failed  0:03:00 left  4 running"),
+        (40, "━━────── 30/120  2 failed  0:03:00 left"),
+        (30, "━━─────── 30/120  2 failed"),
+        (20, "30/120  2 failed"),
+        (10, "30/120  2"),
+    ],
+)
+def test_width_of_the_bar(width: int, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar never takes the last column, and gives up its least important parts first."""
+    seen, cells = snapshot(width, monkeypatch)
+
+    assert (seen, cells) == (line, len(line))
+    assert cells < width
+
+
+def test_bar_of_an_unknown_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the input has not ended, there is neither a bar nor an end in sight."""
+    assert snapshot(80, monkeypatch, is_complete=False)[0].startswith("30/120+  2 failed  0:01:00  4 running  a b, c")
+
+
+def test_names_cannot_speak_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escape sequences in what runs are spelt out in the bar."""
+    assert snapshot(100, monkeypatch, names=("\x1b]0;evil\x07",))[0].endswith(r"\x1b]0;evil\x07")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from governess.cli.run.outcome import Outcome, duration, memory, shown
-from governess.cli.run.report import SHORT, Tally, plain_table, summary
+from governess.cli.run.report import MOST, Tally, plain_table, summary
 
 pytestmark = pytest.mark.windows
 
@@ -74,46 +74,66 @@ def test_signals_have_names() -> None:
     assert Outcome(1, "x", -signal.SIGKILL).status == "SIGKILL"
 
 
-def tally(count: int, failed: set[int] = frozenset()) -> Tally:  # type: ignore[assignment]
-    tally = Tally()
+def tally(count: int, failed: set[int] = frozenset(), *, all: bool = False) -> Tally:  # type: ignore[assignment]
+    tally = Tally(all=all)
     for number in range(1, count + 1):
         tally.add(Outcome(number, f"c{number}", int(number in failed), wall=number / 100, cpu=0.01, peak=2**20))
     return tally
 
 
 def test_plain_table() -> None:
-    """A short table has all commands, in columns."""
-    expected = (
-        "command  exit    wall     CPU  peak memory\n"
-        "c1       0     0.01 s  0.01 s      1.0 MiB\n"
-        "c2       1     0.02 s  0.01 s      1.0 MiB\n"
-    )
+    """The table has the failed commands, in columns."""
+    expected = "command  exit    wall     CPU  peak memory\nc2       1     0.02 s  0.01 s      1.0 MiB\n"
 
     assert expected == plain_table(tally(2, {2}), 100)
 
 
-def test_long_table() -> None:
-    """Very many commands leave the failed and the slowest in the table, and a count of the others."""
-    lines = plain_table(tally(1000, {7, 8}), 100).splitlines()
+def test_no_failure() -> None:
+    """Without a failure there is no table."""
+    assert plain_table(tally(2), 100) == ""
 
-    assert [line.split()[0] for line in lines[1:-1]] == ["c7", "c8", "c996", "c997", "c998", "c999", "c1000"]
-    assert lines[-1] == "… 993 others succeeded"
+
+def test_whole_table() -> None:
+    """With --table it has all commands, however many they are."""
+    lines = plain_table(tally(1000, {7, 8}, all=True), 100).splitlines()
+
+    assert [line.split()[0] for line in lines[1:]] == [f"c{number}" for number in range(1, 1001)]
 
 
 def test_very_many_failures() -> None:
     """Failures beyond what a table holds are counted."""
     lines = plain_table(tally(1000, set(range(1, 101))), 100).splitlines()
 
-    assert len(lines) == 1 + SHORT + 5 + 1
-    assert lines[-1] == "… 60 more failed, 895 others succeeded"
+    assert len(lines) == 1 + MOST + 1
+    assert lines[-1] == "… 60 more failed"
 
 
-def test_narrow_table() -> None:
-    """A wide command gives way so that a line fits."""
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [(60, 5), (59, 4), (47, 4), (46, 3), (39, 3), (38, 2), (31, 2)],
+)
+def test_columns_are_left_out(width: int, columns: int) -> None:
+    """Columns are left out from the right before a command is shortened."""
+    outcomes = Tally()
+    outcomes.add(Outcome(1, "x" * 25, 1, wall=1.0, cpu=1.0, peak=2**20))
+    head, row = plain_table(outcomes, width).splitlines()
+
+    assert len(head.replace("peak memory", "peak").split()) == columns
+    assert "x" * 25 in row
+    assert len(row) <= width
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_narrow_table(width: int) -> None:
+    """A command too wide for any line is shortened, so that it fits; where there is room, columns stay."""
     wide = Tally()
-    wide.add(Outcome(1, "x" * 500, 0))
+    wide.add(Outcome(1, "x" * 500, 1))
+    lines = plain_table(wide, width).splitlines()
 
-    assert all(len(line) <= 60 for line in plain_table(wide, 60).splitlines())
+    assert all(len(line) <= width for line in lines)
+    assert "…" in lines[1]
+    assert ("wall" in lines[0]) == (width >= 60)
+    assert ("peak memory" in lines[0]) == (width >= 100)
 
 
 def test_summary() -> None:
@@ -121,4 +141,5 @@ def test_summary() -> None:
     assert (
         summary(tally(3, {1}), 4, 1.0) == "3 commands: 2 succeeded, 1 failed, 4 not started, in 1.00 s, 0.03 s of CPU\n"
     )
+    assert summary(tally(1), 2, 1.0, is_complete=False).startswith("1 command: 1 succeeded, 2 or more not started, in")
     assert summary(tally(1), 0, 125) == "1 command: 1 succeeded, in 2:05, 0.01 s of CPU\n"

@@ -76,7 +76,7 @@ class LocalJob:
         ended: when it has ended, by the clock of the loop.
     """
 
-    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_process", "_seen", "_sink", "ended", "stop")
+    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_paused", "_process", "_seen", "_sink", "ended", "stop")
 
     def __init__(self, attempt: Attempt) -> None:
         self.stop = 0
@@ -91,6 +91,7 @@ class LocalJob:
         self._grace: float | None = None
         self._ending: asyncio.Task[None] | None = None
         self._exited: asyncio.Future[None] | None = None
+        self._paused: asyncio.Future[None] | None = None
 
     @property
     def pid(self) -> int:
@@ -134,6 +135,8 @@ class LocalJob:
         if process._foreground is not None:
             process._foreground.remove(process)
         if self._ending is None and self._sink is not None:
+            while self._paused is not None:
+                await self._paused
             await self._drain(process)
         if self._ending is None:
             process.detach()
@@ -149,6 +152,7 @@ class LocalJob:
         """
         if self._process is None or (self._process.exit is not None and self._ending is None):
             return False
+        self.resume_output()
         if self._ending is None:
             self._grace = grace
             self._ending = asyncio.get_running_loop().create_task(self._end(self._process))
@@ -165,12 +169,17 @@ class LocalJob:
                 self._process.signal_tree(number)
 
     def pause_output(self) -> None:
-        """Read no more of its pipes."""
-        self._each_pipe("pause_reading")
+        """Read no more of its pipes, unless it is being ended."""
+        if self._ending is None and self._paused is None:
+            self._paused = asyncio.get_running_loop().create_future()
+            self._each_pipe("pause_reading")
 
     def resume_output(self) -> None:
         """Read its pipes again."""
-        self._each_pipe("resume_reading")
+        if self._paused is not None:
+            set_unless_done(self._paused, None)
+            self._paused = None
+            self._each_pipe("resume_reading")
 
     def feed(self, fd: int, data: bytes) -> None:
         """Pass on what it has written to its descriptor `fd`."""

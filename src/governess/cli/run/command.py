@@ -1,6 +1,8 @@
 """The click command of `governess run`: its options and help."""
 
 import asyncio
+import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,10 @@ import click
 
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, gates_of, job_options, journal_of, pools_of
-from governess.cli.run.sources import Plan, SourceError, read_lines
+from governess.cli.run.foreign import explain, similar
+from governess.cli.run.inputs import Plan, SourceError
+from governess.cli.run.options import input_options, inputs_of, output_options, show_of
+from governess.cli.run.outcome import full_text, printable
 from governess.jobs import JournalError, PoolError
 from governess.policies._threaded import usable_cpus
 
@@ -58,7 +63,13 @@ class _Run(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            known = [option for parameter in self.params for option in parameter.opts]
+            text = explain(name) or f"No such option: {name}{similar(name, known)} (see --help)"
+            raise click.UsageError(text, ctx) from None
         words = ctx.params["words"]
         before = len(given) - len(words) - 1
         ctx.params["is_command"] = before >= 0 and given[before] == "--"
@@ -77,10 +88,19 @@ class _Slots(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        number = value.removesuffix("%")
-        if not (number.isascii() and number.isdigit()):
-            self.fail(f"{value!r} is neither a number nor a percentage of the processors", param, ctx)
-        return max(int(number) * usable_cpus() // 100, 1) if value.endswith("%") else int(number) or sys.maxsize
+        cpus = usable_cpus()
+        match = _SLOTS.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is neither a number, nor a percentage of the processors, nor +1 or -1", param, ctx)
+        number = int(match[2])
+        if match[3]:
+            number = cpus * number // 100
+        if match[1] or match[3]:
+            return max(cpus + int(f"{match[1]}{number}") if match[1] else number, 1)
+        return number or sys.maxsize
+
+
+_SLOTS = re.compile(r"([-+]?)([0-9]+)(%?)", re.ASCII)
 
 
 @click.command(
@@ -94,12 +114,15 @@ class _Slots(_ParamType):
 )
 @click.option(
     "-j",
+    "-P",
     "--jobs",
+    "--max-procs",
     type=_Slots(),
     metavar="N",
-    help="How many commands run at once: a number, a percentage of the processors, or 0 for all. Default: 100%.",
+    help="How many commands run at once: 8, 50% of the processors, +1 or -1 to them, 0 for all. Default: 100%.",
 )
-@click.option("-k", "--keep-order", is_flag=True, help="Write the output in the order of the commands.")
+@input_options
+@output_options
 @click.option("--tty", is_flag=True, help="Give each command the terminal, one after the other: editors, passwords.")
 @execution_options
 @click.option(
@@ -119,11 +142,10 @@ def command(
     words: tuple[str, ...],
     is_command: bool,
     jobs: int | None,
-    keep_order: bool,
     tty: bool,
     watcher: str,
     loop: str,
-    **execution: Any,
+    **values: Any,
 ) -> int:
     """Run the commands and return the exit status."""
     from governess import DefaultEventLoopPolicy
@@ -139,25 +161,40 @@ def command(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        plan = Plan.of(words, read_lines, is_command=is_command)
+        show = show_of(values, tty=tty)
+        plan = Plan.of(words, inputs_of(values, slots), is_command=is_command)
+        if values["dry_run"]:
+            return _write_commands(plan)
     except SourceError as error:
         raise click.UsageError(str(error)) from None
     settings = Settings(
         slots,
-        job_options(execution),
-        execution["halt"],
-        pools_of(execution),
-        gates_of(execution),
-        journal_of(execution),
-        keep_order=keep_order,
+        job_options(values),
+        values["halt"],
+        pools_of(values),
+        gates_of(values),
+        journal_of(values),
+        show=show,
         tty=tty,
     )
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
         try:
             return runner.run(execute(plan, settings))
-        except (PoolError, JournalError) as error:
+        except (PoolError, JournalError, SourceError) as error:
             raise click.UsageError(str(error)) from None
+
+
+def _write_commands(plan: Plan) -> int:
+    """Write the commands of a plan, each on a line (`--dry-run`)."""
+    for warning in plan.warnings:
+        click.echo(f"governess run: {warning}", err=True)
+    out = sys.stdout.buffer
+    for item in plan.items():
+        text = full_text(plan.command(item, 1))
+        out.write(os.fsencode(f"{printable(text) if out.isatty() else text}\n"))
+    out.flush()
+    return 0
 
 
 def _runner(factory: Callable[[], asyncio.AbstractEventLoop], name: str) -> asyncio.Runner:

@@ -4,28 +4,18 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
+from governess.cli.run.display import Display, is_pipe
+from governess.cli.run.inputs import Plan
+from governess.cli.run.item_jobs import ItemJobs
 from governess.cli.run.outcome import shown
-from governess.cli.run.output import Block, Blocks, Delivery, Writer
-from governess.cli.run.report import (
-    Bar,
-    Lines,
-    Progress,
-    Tally,
-    plain_table,
-    rich_table,
-    stderr_is_terminal,
-    summary,
-)
-from governess.cli.run.sources import Plan
-from governess.jobs import Attempt, Command, Files, Halt, Inherited, Job, JobOptions, JobResult, Journal, Output
+from governess.cli.run.output import Writer
+from governess.cli.run.show import Show
+from governess.jobs import Attempt, Command, Halt, JobOptions, JobResult, Journal, Output, Summary
 from governess.jobs import Plan as JobPlan
 from governess.jobs._gates import Gate
 from governess.jobs._pools import Pools
@@ -61,8 +51,8 @@ class Settings:
     """What holds starts back."""
     journal: Journal | None = None
     """Where the run is recorded; None for nowhere."""
-    keep_order: bool = False
-    """Whether output is written in the order of the commands."""
+    show: Show = field(default_factory=Show)
+    """What of the run is shown, and how."""
     tty: bool = False
     """Whether each command has the terminal, one after the other."""
 
@@ -72,48 +62,19 @@ async def execute(plan: Plan, settings: Settings) -> int:
     return await _Execution(plan, settings).run()
 
 
-def jobs_of(plan: Plan) -> JobPlan:
-    """Return the plan of jobs that a plan of commands stands for."""
-    commands = enumerate(plan.arguments, 1)
-    return JobPlan((Job(partial(plan.command, arguments, number)) for number, arguments in commands), total=plan.total)
-
-
-class _Collected:
-    """Keeps what a command writes until it has ended."""
-
-    __slots__ = ("_on_trouble", "blocks")
-
-    def __init__(self, on_trouble: "_Execution") -> None:
-        self.blocks: Blocks = [None, None]
-        self._on_trouble = on_trouble
-
-    def feed(self, fd: int, data: bytes) -> None:
-        if (block := self.blocks[fd - 1]) is None:
-            if not data:
-                return
-            block = self.blocks[fd - 1] = Block()
-        try:
-            block.add(data)
-        except OSError as error:
-            self._on_trouble.keeping_failed(error)
-
-
 class _Execution(Observer):
     def __init__(self, plan: Plan, settings: Settings) -> None:
+        self._plan = plan
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(self._tell_broken)
-        self._delivery = Delivery(self._writer, self.keeping_failed, keep_order=settings.keep_order)
-        self._tally = Tally()
+        self._writer = Writer(self._tell_broken, self._relieve_soon)
+        self._display = Display(plan, settings.show, self._writer, self._state, self.keeping_failed, tty=settings.tty)
         self._complaints: set[str] = set()
         self._stopping: asyncio.Task[None] | None = None
         self._interrupted = False
         self._status: int | None = None
-        self._terminal = stderr_is_terminal()
-        self._has_bar = self._terminal and not settings.tty
-        kind = Bar if self._has_bar else Lines
-        self._progress: Progress = kind(self._writer, plan.total, self._state)
-        jobs = jobs_of(plan)
+        self._stdout_is_pipe = is_pipe(1)
+        jobs = JobPlan(ItemJobs(plan), total=plan.total)
         run_settings = RunSettings(
             settings.slots, settings.options, settings.halt, settings.pools, (*settings.gates, _Behind(self._writer))
         )
@@ -123,26 +84,32 @@ class _Execution(Observer):
 
     async def run(self) -> int:
         self._runner = await make_runner(self._jobs, self._run_settings, self, journal=self._settings.journal)
+        self._writer.start()
+        for warning in self._plan.warnings:
+            self._writer.say(f"governess run: {warning}\n")
         with self._signals():
-            ticker = self._loop.create_task(self._tick()) if self._has_bar else None
+            ticks = self._display.ticks or self._stdout_is_pipe
+            ticker = self._loop.create_task(self._tick()) if ticks else None
             try:
                 found = await self._runner.run()
             finally:
                 if ticker is not None:
                     ticker.cancel()
-            self._progress.close()
+            self._display.close()
             await self._until_written()
-            if self._status != BROKEN_PIPE:
-                self._writer.say(self._report(found.not_started, found.wall))
+            if self._status != BROKEN_PIPE and (report := self._display.report(found.wall)):
+                self._writer.say(report)
                 await self._until_written()
         return found.exit_status if self._status is None else self._status
 
-    def _report(self, not_started: int, wall: float) -> str:
-        table = rich_table(self._tally) if self._terminal else plain_table(self._tally, _columns())
-        return table + summary(self._tally, not_started, wall)
-
     def output(self, attempt: Attempt) -> Output:
-        return Inherited(foreground=True) if self._settings.tty else _Collected(self)
+        return self._display.output(attempt)
+
+    def started(self, attempt: Attempt) -> None:
+        self._display.started(attempt)
+
+    def retrying(self, attempt: Attempt, result: JobResult, pause: float) -> None:
+        self._display.ended(attempt, runs_again=True)
 
     def could_not_start(self, attempt: Attempt, error: OSError | ValueError) -> None:
         self._complain(attempt.command, error)
@@ -153,36 +120,24 @@ class _Execution(Observer):
         self._writer.say(f"governess run: {terminal_hint(shown(attempt.command, 200), attempt.running.stop, remedy)}\n")
 
     def abandoned(self, attempt: Attempt) -> None:
-        self._delivery.put(attempt.number, [None, None])
+        self._display.ended(attempt)
 
     def finished(self, result: JobResult, attempt: Attempt | None) -> None:
-        self._tally.add(result)
         if self._settings.tty and result.code == -signal.SIGINT:
             self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
-        self._delivery.put(result.number, self._blocks(attempt))
-        if self._status != BROKEN_PIPE:
-            self._progress.finished(result)
+        self._display.finished(result, attempt, is_shown=self._status != BROKEN_PIPE)
 
-    def _blocks(self, attempt: Attempt | None) -> Blocks:
-        output = None if attempt is None else attempt.output
-        if isinstance(output, _Collected):
-            return output.blocks
-        if isinstance(output, Files):
-            collected = _Collected(self)
-            for fd, path in enumerate(output, 1):
-                for piece in _pieces(path):
-                    collected.feed(fd, piece)
-            return collected.blocks
-        return [None, None]
-
-    def _state(self) -> tuple[int, int, int]:
+    def _state(self) -> tuple[Summary, Iterable[Attempt]]:
         found = self._runner.summary
-        return found.finished, found.failed, len(self._runner.running)
+        found.total = self._plan.total
+        return found, self._runner.running
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._progress.tick()
+            self._display.tick()
+            if self._stdout_is_pipe and self._status is None and _has_no_reader(1):
+                self._give_up(BROKEN_PIPE, "")
 
     def _complain(self, command: Command, error: OSError | ValueError) -> None:
         program = command if isinstance(command, str) else command[0]
@@ -241,7 +196,7 @@ class _Execution(Observer):
         os.kill(os.getpid(), signal.SIGSTOP)
         self._signal_all(signal.SIGCONT)
         self._runner.release()
-        self._progress.tick()
+        self._display.tick()
 
     def _signal_all(self, number: int) -> None:
         for attempt in self._runner.running:
@@ -256,6 +211,10 @@ class _Execution(Observer):
                 self._writer.say(f"governess run: {name}: ending what runs; once more to kill it at once\n")
         self._interrupted = True
         self._runner.end()
+
+    def _relieve_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._display.relieve)
 
     def _tell_broken(self, error: OSError) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the output any more
@@ -302,14 +261,12 @@ class _Behind:
         pass
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            while piece := file.read(2**16):
-                yield piece
-    except FileNotFoundError:
-        pass  # the command could not be started
+def _has_no_reader(descriptor: int) -> bool:
+    """Return whether nobody can read any more what is written to a pipe."""
+    import select
 
-
-def _columns() -> int:
-    return shutil.get_terminal_size((100, 24)).columns
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))

@@ -6,7 +6,7 @@ import shlex
 from governess.jobs import Command
 from governess.jobs import JobResult as Outcome
 
-__all__ = ["Outcome", "duration", "memory", "printable", "shown"]
+__all__ = ["Outcome", "duration", "full_text", "memory", "printable", "shown"]
 
 
 def duration(seconds: float | None) -> str:
@@ -35,7 +35,7 @@ def shown(command: Command, width: int | None = None) -> str:
         command: an argv, which is quoted for a shell, or a line for a shell.
         width: the maximum number of characters; None for no limit.
     """
-    text = command if isinstance(command, str) else shlex.join(command)
+    text = full_text(command)
     if width is not None and len(text) > 4 * width:
         text = text[: 2 * width] + text[-2 * width :]
     text = printable(text)
@@ -43,6 +43,11 @@ def shown(command: Command, width: int | None = None) -> str:
         head = width * 2 // 3
         text = f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
     return text
+
+
+def full_text(command: Command) -> str:
+    """Return a command as it could be typed: a line as it stands, an argv quoted."""
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,328 @@
+"""The options of `governess run` that tell what is run, and how its output is shown."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from governess.cli.run.execution import Parsed
+from governess.cli.run.inputs import Batching, Fill, Format, InputOptions, Piping, SourceError, parse_delimiter
+from governess.cli.run.output import Grouping
+from governess.cli.run.output.delivery import SPOOL
+from governess.cli.run.show import Show
+from governess.jobs._units import parse_size
+
+__all__ = ["input_options", "inputs_of", "output_options", "show_of"]
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no number")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if (number := _count(text)) == 0:
+        raise ValueError("it has to be at least 1")
+    return number
+
+
+def _columns(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+
+
+def _header(text: str) -> bool:
+    if text not in (":", ".*\\n", "1"):
+        raise ValueError(f"{text!r}: the header is the first line, --header :")
+    return True
+
+
+def _replacement(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it needs a string to replace, such as {}")
+    return text
+
+
+_INPUT: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "-a",
+        "--arg-file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Read arguments from FILE; - is standard input.",
+    ),
+    click.option("-0", "--null", is_flag=True, help="Arguments in files end with NUL, as of find -print0."),
+    click.option(
+        "-d",
+        "--delimiter",
+        type=Parsed(parse_delimiter, "text"),
+        metavar="D",
+        help=r"Arguments in files end with D: , or \t.",
+    ),
+    click.option(
+        "-C", "--colsep", type=Parsed(_columns, "regexp"), metavar="RE", help="RE separates columns: {1}, {2} …"
+    ),
+    click.option("--csv", "is_csv", is_flag=True, help="Arguments are rows of CSV: {1}, {2} …"),
+    click.option(
+        "--header",
+        type=Parsed(_header, "text"),
+        metavar=":",
+        help="The first line has the names of the columns: {name}.",
+    ),
+    click.option(
+        "--trim",
+        type=click.Choice(["n", "l", "r", "lr", "rl"]),
+        help="Remove blanks left and right of arguments. Default with --colsep: lr.",
+    ),
+    click.option("-r", "--no-run-if-empty", "skip_empty", is_flag=True, help="Leave out empty arguments."),
+    click.option(
+        "--link",
+        "--xapply",
+        "links",
+        is_flag=True,
+        help="Take one argument of each ::: at a time; shorter ones begin anew.",
+    ),
+    click.option("-n", "--max-args", type=Parsed(_count, "number"), metavar="N", help="N arguments for each command."),
+    click.option(
+        "-N", "--max-replace-args", type=Parsed(_count, "number"), metavar="N", help="The same: they are {1} to {N}."
+    ),
+    click.option("-L", "max_lines", type=Parsed(_positive, "number"), metavar="N", help="N lines for each command."),
+    click.option("-X", "repeats", is_flag=True, help="As many arguments as fit; the word with {} is repeated."),
+    click.option("-m", "spreads", is_flag=True, help="As many arguments as fit, in the place of {}."),
+    click.option("--xargs", "fills", is_flag=True, help="Like -m, but not spread over the slots."),
+    click.option(
+        "-s",
+        "--max-chars",
+        type=Parsed(_positive, "number"),
+        metavar="N",
+        help="At most N characters for each command.",
+    ),
+    click.option(
+        "-I",
+        "replacement",
+        type=Parsed(_replacement, "text"),
+        metavar="STRING",
+        default="{}",
+        help="STRING stands for the argument, instead of {}.",
+    ),
+    click.option("-q", "--quote", "as_it_stands", is_flag=True, help="A command of one word is no shell line."),
+    click.option("--shell", metavar="SHELL", help="The shell for lines. Default: sh; bash for exported functions."),
+    click.option("--shuf", "shuffles", is_flag=True, help="Run the commands in random order."),
+    click.option(
+        "--pipe",
+        "--spreadstdin",
+        "pipes",
+        is_flag=True,
+        help="Give standard input to the commands, in blocks of whole lines.",
+    ),
+    click.option(
+        "--block",
+        "--block-size",
+        type=Parsed(parse_size, "size"),
+        metavar="SIZE",
+        help="The size of these blocks. Default: 1M.",
+    ),
+    click.option("--recend", metavar="TEXT", help=r"With what a record ends for --pipe. Default: \n."),
+    click.option("--recstart", metavar="TEXT", help="With what a record starts for --pipe."),
+    click.option(
+        "--remove-rec-sep",
+        "--removerecsep",
+        "--rrs",
+        "removes_separators",
+        is_flag=True,
+        help="Take these out of the blocks.",
+    ),
+    click.option("--plus", "--will-cite", "--gnu", "--no-notice", "ignored", is_flag=True, hidden=True),
+)
+
+_OUTPUT: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "-k", "--keep-order", "--keeporder", is_flag=True, help="Write the output in the order of the commands."
+    ),
+    click.option(
+        "--group", "wholes", is_flag=True, help="Write the output of a command when it has ended, not while it runs."
+    ),
+    click.option(
+        "--line-buffer",
+        "--linebuffer",
+        "--lb",
+        "by_lines",
+        is_flag=True,
+        help="Write lines as they come; lines of several commands mix.",
+    ),
+    click.option(
+        "-u", "--ungroup", "ungroups", is_flag=True, help="Have the commands write themselves; anything may mix."
+    ),
+    click.option("--tag", "tags", is_flag=True, help="Begin each line with the arguments."),
+    click.option(
+        "--tagstring", "--tag-string", metavar="TEXT", help="Begin each line with TEXT, which may hold {} and the like."
+    ),
+    click.option("-v", "--verbose", "heads", count=True, help="Write each command before its output."),
+    click.option("-t", "traces", is_flag=True, help="Write each command to standard error when it starts."),
+    click.option("--dry-run", "--dryrun", is_flag=True, help="Write the commands, and run none."),
+    click.option(
+        "--spool",
+        type=Parsed(parse_size, "size"),
+        metavar="SIZE",
+        default=SPOOL,
+        help="How much output may wait; past it commands wait. Default: 1G.",
+    ),
+    click.option(
+        "--bar", "--eta", "--progress", "bar", is_flag=True, help="Show the bar also if standard output is a pipe."
+    ),
+    click.option("--table", is_flag=True, help="Show all commands in the table at the end, not only the failed ones."),
+    click.option("--quiet", "--silent", is_flag=True, help="Show no bar, no table and no summary."),
+)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def input_options(function: Function) -> Function:
+    """Add the options about what is run to a click command; its function gets them by name."""
+    return _with(_INPUT, function)
+
+
+def output_options(function: Function) -> Function:
+    """Add the options about what is shown to a click command; its function gets them by name."""
+    return _with(_OUTPUT, function)
+
+
+def _with(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def inputs_of(values: dict[str, Any], slots: int) -> InputOptions:
+    """Return what is run, from the values of the options.
+
+    Args:
+        values: the values.
+        slots: how many commands run at once.
+
+    Raises:
+        SourceError: options contradict each other.
+    """
+    piping = _piping(values) if values["pipes"] else None
+    if piping is None and (given := _given(values, "block", "recend", "recstart", "removes_separators")):
+        raise SourceError(f"{given} is for --pipe, which is not given")
+    return InputOptions(
+        files=values["files"],
+        form=_format(values),
+        header=bool(values["header"]),
+        links=values["links"],
+        batching=Batching() if piping is not None else _batching(values, slots),
+        replacement=values["replacement"],
+        shuffles=values["shuffles"],
+        as_it_stands=values["as_it_stands"],
+        shell=values["shell"],
+        piping=piping,
+        tag=values["tagstring"] if values["tagstring"] is not None else "{}" if values["tags"] else None,
+    )
+
+
+def _given(values: dict[str, Any], *names: str) -> str | None:
+    spelt = {"removes_separators": "--remove-rec-sep", "repeats": "-X", "spreads": "-m", "fills": "--xargs"}
+    return next((spelt.get(name, f"--{name}") for name in names if values[name]), None)
+
+
+def _format(values: dict[str, Any]) -> Format:
+    if values["null"] and values["delimiter"] is not None:
+        raise SourceError("-0 and -d contradict each other: give one of them")
+    columns = values["colsep"]
+    if columns is None and values["header"]:
+        columns = re.compile("\t")
+    form = Format(
+        delimiter=b"\0" if values["null"] else values["delimiter"] or b"\n",
+        columns=columns,
+        trim=values["trim"] or ("lr" if values["colsep"] is not None and not values["is_csv"] else ""),
+        skip_empty=values["skip_empty"],
+    )
+    if not values["is_csv"]:
+        return form
+    comma = values["colsep"].pattern.encode().decode("unicode_escape") if values["colsep"] is not None else ","
+    if len(comma) != 1:
+        raise SourceError(f"--csv has one character between columns, and --colsep {comma} is not one")
+    return replace(form, csv=True, columns=None, comma=comma)
+
+
+def _batching(values: dict[str, Any], slots: int) -> Batching:
+    sizes = [values[name] for name in ("max_args", "max_replace_args", "max_lines") if values[name] is not None]
+    if len(sizes) > 1:
+        raise SourceError("-n, -N and -L each say how many arguments a command gets: give one of them")
+    size = sizes[0] if sizes else None
+    fills = size is None and (values["repeats"] or values["spreads"] or values["fills"] or values["max_chars"])
+    if size is None and not fills:
+        return Batching()
+    return Batching(
+        size=size,
+        fills=bool(fills),
+        shares=1 if values["fills"] else slots,
+        longest=values["max_chars"],
+        fill=_fill(values),
+    )
+
+
+def _fill(values: dict[str, Any]) -> Fill:
+    if values["repeats"]:
+        return Fill.REPEAT
+    spreads = values["spreads"] or values["fills"] or values["max_args"] is not None
+    return Fill.SPREAD if spreads else Fill.REPEAT
+
+
+def _piping(values: dict[str, Any]) -> Piping:
+    if given := _given(values, "repeats", "spreads", "fills", "links", "colsep", "null", "delimiter"):
+        raise SourceError(f"{given} is about arguments, and with --pipe there are none: see --recend")
+    start, end = values["recstart"], values["recend"]
+    number = values["max_replace_args"] or values["max_args"]
+    return Piping(
+        block=values["block"] or 2**20,
+        records=number,
+        lines=values["max_lines"] or 1,
+        start=_separator(start or ""),
+        end=_separator(end) if end is not None else (b"" if start else b"\n"),
+        removes_separators=values["removes_separators"],
+        header=bool(values["header"]),
+    )
+
+
+def _separator(text: str) -> bytes:
+    return parse_delimiter(text) if text else b""
+
+
+def show_of(values: dict[str, Any], *, tty: bool) -> Show:
+    """Return how the output is shown, from the values of the options.
+
+    Raises:
+        SourceError: options contradict each other.
+    """
+    chosen = [
+        (grouping, name)
+        for grouping, name, key in (
+            (Grouping.WHOLE, "--group", "wholes"),
+            (Grouping.LINES, "--line-buffer", "by_lines"),
+            (Grouping.NONE, "-u", "ungroups"),
+        )
+        if values[key]
+    ]
+    if len(chosen) > 1:
+        raise SourceError(f"{chosen[0][1]} and {chosen[1][1]} contradict each other: give one of them")
+    grouping = chosen[0][0] if chosen else Grouping.LIVE
+    if grouping is Grouping.NONE and values["keep_order"]:
+        raise SourceError("-k needs the output of the commands, and with -u they write it themselves: give one of them")
+    return Show(
+        grouping=Grouping.NONE if tty else grouping,
+        keep_order=values["keep_order"],
+        spool=values["spool"],
+        heads=bool(values["heads"]),
+        traces=values["traces"],
+        bar=values["bar"],
+        table=values["table"],
+        quiet=values["quiet"],
+    )
