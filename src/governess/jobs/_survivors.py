@@ -21,15 +21,15 @@ from governess.children._exit import Exit
 from governess.children._pidfd import has_exited, open_pidfd, reaped_status
 from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._errors import JournalError
-from governess.subprocess._watch import watch_pidfd
+from governess.subprocess._watch import wait_for_end
 
 __all__ = ["MARK", "Survivor", "boot_id", "can_tell_exits", "end_survivors", "find_marked", "find_survivor", "mark_of"]
 
 MARK = "GOVERNESS_JOB"
 # Seconds after a KILL in which a process is waited for.
 _AFTER_KILL = 5.0
-# Seconds in which the parent of an orphan may reap it.
-_REAP_TIMEOUT = 1.0
+# Seconds in which the parent of an orphan may reap it, whose status cannot be seen before.
+_REAP_TIMEOUT = 10.0
 
 
 def mark_of(journal: str, job: int, start: int) -> str:
@@ -108,12 +108,23 @@ class Survivor:
 
     async def wait(self) -> int | None:
         """Wait until it has ended; return how, as an `Exit` that is lost if the kernel does not tell."""
-        exit: Exit | None = await watch_pidfd(self.pid, self._pidfd, _REAP_TIMEOUT)
+        await wait_for_end(self.pid, self._pidfd)
         self.ended = asyncio.get_running_loop().time()
+        exit = await self._status()
         if self._ending is not None:
             await asyncio.wait((self._ending,))
         self.close()
         return exit
+
+    async def _status(self) -> Exit:
+        for pause in pauses(0.001, 0.1, _REAP_TIMEOUT):
+            zombie = _zombie_status(self.pid)
+            # It is read before: until this one is reaped, its number is not another process's.
+            status = reaped_status(self._pidfd)
+            if (found := zombie if status is None else status) is not None:
+                return Exit.from_status(found)
+            await asyncio.sleep(pause)
+        return Exit.unknown()
 
     def end(self, grace: float) -> bool:
         """End it with all that it has started; the second call does not wait for the grace."""
@@ -155,6 +166,24 @@ class Survivor:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _zombie_status(pid: int) -> int | None:
+    """Return the wait status of a dead process that nobody has reaped yet; None if there is none, or it is hidden.
+
+    The kernel shows it to the user of the process, and shows 0 to all others: `do_task_stat()` in fs/proc/array.c.
+    """
+    ours = str(os.geteuid()).encode(), str(os.getegid()).encode()
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = dict(line.split(b":", 1) for line in file if b":" in line)
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    if fields[0] != b"Z" or (set(lines[b"Uid"].split()), set(lines[b"Gid"].split())) != ({ours[0]}, {ours[1]}):
+        return None
+    return int(fields[49])
 
 
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 6.9

@@ -16,7 +16,7 @@ from governess.children._per_loop import set_unless_done
 from governess.children._pidfd import has_exited, is_detached, reaped_status
 from governess.transports._start import watcher_of
 
-__all__ = ["watch", "watch_pidfd"]
+__all__ = ["wait_for_end", "watch"]
 
 
 async def watch(pid: int, *, reap: bool = False, reap_timeout: float = 1.0) -> Exit:
@@ -46,16 +46,11 @@ async def watch(pid: int, *, reap: bool = False, reap_timeout: float = 1.0) -> E
         return await _taken_over(pid)
     pidfd = _open(pid)
     try:
-        return await watch_pidfd(pid, pidfd, reap_timeout)
+        await wait_for_end(pid, pidfd)
+        return await _status(pid, pidfd, reap_timeout)
     finally:
         if pidfd is not None:
             os.close(pidfd)
-
-
-async def watch_pidfd(pid: int, pidfd: int | None, reap_timeout: float) -> Exit:
-    """Wait until a process has ended for which the caller has a pidfd, as `watch` does; return how."""
-    await _ended(pid, pidfd)
-    return await _status(pid, pidfd, reap_timeout)
 
 
 def _open(pid: int) -> int | None:
@@ -113,7 +108,8 @@ async def _taken_over(pid: int) -> Exit:
     )
 
 
-async def _ended(pid: int, pidfd: int | None) -> None:
+async def wait_for_end(pid: int, pidfd: int | None) -> None:
+    """Wait until a process has ended, for which the caller has a pidfd or which is a child."""
     if pidfd is None:
         return await _poll(lambda: state_of(pid, None) is not State.ALIVE)
     loop = asyncio.get_running_loop()
