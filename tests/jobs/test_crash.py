@@ -65,7 +65,7 @@ def nobody_left(tmp_path: Path) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("nobody_left")
 def test_killed_twenty_times(tmp_path: Path, adopts: bool) -> None:
-    """Killed at twenty random instants, a run is finished by the last one: each job has run, and no two copies at once."""
+    """Killed at twenty random instants, a run is finished by the last one; no two copies of a job run at once."""
     rng = random.Random(16)
     words = ["-j6", "--grace", "1", "--journal", "journal", "--resume", "--", "sh", "-c", JOB, "sh", ":::"]
     words += map(str, range(200))
@@ -204,7 +204,7 @@ def test_a_survivor_that_is_no_longer_wanted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("nobody_left")
 def test_a_second_run_is_refused(tmp_path: Path) -> None:
-    """While a run has the journal, another one is refused with the number of the first; after its death no unlocking."""
+    """While a run has the journal, another one is refused with the number of the first; a killed one leaves no lock."""
     (tmp_path / "list").write_text("touch up; exec sleep 60\n")
     words = ["--journal", "journal", "--resume", "list"]
     first = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
