@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from governess.jobs import Backoff, Delay, FreeMemory, Gate, Halt, JobOptions, Journal, Load, RetryOn
+from governess.jobs._file_values import parse_timeout
 from governess.jobs._gates import parse_load
 from governess.jobs._pools import Pools, parse_pool, parse_token
 from governess.jobs._run import make_pools
@@ -40,23 +41,6 @@ class Parsed(_ParamType):
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-def parse_timeout(text: str) -> tuple[float | None, float | None]:
-    """Return seconds, or how many times the median duration; the other one is None.
-
-    Raises:
-        ValueError: it is neither a duration nor a percentage.
-    """
-    if text.endswith("%"):
-        number = text.removesuffix("%")
-        if not (number.isascii() and number.isdigit() and int(number) > 100):
-            raise ValueError(f"{text!r} is no percentage of the median above 100%, such as 200%")
-        return None, int(number) / 100
-    seconds = parse_seconds(text)
-    if seconds == 0:
-        raise ValueError("a timeout of 0 seconds lets nothing run")
-    return seconds, None
 
 
 def parse_tries(text: str) -> int:
