@@ -26,7 +26,7 @@ def exits(code: str) -> tuple[str, ...]:
 @pytest.mark.windows
 def test_arguments(governess: Run) -> None:
     """A command is run once for each argument, and a table and a sum are told on standard error."""
-    done = governess("run", "--table", *PRINT, "{}", "{#}", ":::", "a b", "$c")
+    done = governess("run", "--table", *PRINT, "{}", "{#}", ":::", "a b", "$c", env={"COLUMNS": "300"})
 
     assert (done.returncode, sorted(done.stdout.splitlines())) == (0, ["$c 2", "a b 1"])
     assert re.search(r"^command +exit +wall +CPU +peak memory$", done.stderr, re.MULTILINE)

@@ -77,7 +77,7 @@ def test_blocks_stand_above_the_bar(tmp_path: Path) -> None:
 
     seen = visible(on_terminal(tmp_path, "run", "-j3", script, ":::", *"123"))
 
-    assert re.search(r"(?m)^out1\n.* 1/3", seen)
+    assert re.search(r"(?m)(?:^|\x1b\[J)out1\n.* 1/3", seen)
     assert not re.search(r"running[^\x1b]*out", seen)
 
 

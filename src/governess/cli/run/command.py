@@ -13,7 +13,7 @@ from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
 from governess.cli.run.inputs import Plan, SourceError
-from governess.cli.run.options import input_options, inputs_of, output_options, show_of
+from governess.cli.run.options import input_options, inputs_of, option_names, output_options, show_of
 from governess.cli.run.outcome import full_text, printable
 from governess.jobs import JournalError, PoolError
 from governess.policies._threaded import usable_cpus
@@ -28,8 +28,10 @@ HELP = """Run many commands at once.
   governess run [OPTIONS] ::: CMD1 CMD2      each argument is a command
   ... | governess run [OPTIONS] CMD {}       one for each line of standard input
 
-Arguments are not passed through a shell; `sh -c` runs the lines of a FILE. The
-outputs of commands are not mixed: each is written when its command has ended.
+A command of several words runs without a shell. One word with blanks, such as
+'gzip {} | wc -c', is a line for the shell, and so are the lines of a FILE;
+arguments come into it quoted. The outputs of commands are not mixed: one is
+written while its command runs, and each of the others when it has ended.
 
 \b
 In CMD, with A = dir/name.txt:
@@ -37,7 +39,9 @@ In CMD, with A = dir/name.txt:
   {.}   dir/name             {1/.}     these go together
   {/}   name.txt             {#}       the number of the command
   {//}  dir                  {%}       the number of its slot
-  {/.}  name                 (none)    the argument is appended
+  {/.}  name                 {name}    the column with this name (--header)
+  {..}  without 2 extensions {+/} {+.} dir, txt
+                             (none)    the argument is appended
 
 \b
   :::  A B    arguments; several ::: give every combination
@@ -48,6 +52,7 @@ In CMD, with A = dir/name.txt:
 EPILOG = """\b
 Examples:
   governess run gzip -9 {} ::: *.log
+  find . -name '*.log' -print0 | governess run -0 'gzip -c {} > {.}.gz'
   governess run -j 4 --timeout 60 -- convert {} {.}.png ::: *.svg
   governess run -k echo {1}-{2} ::: a b ::: 1 2
   governess run -j 200% --halt soon commands.txt
@@ -56,6 +61,12 @@ Exit status: 0 if all commands succeeded, else the number of failed commands
 (101 for more than 100); 255 for a wrong call or a failure of governess;
 130 after Ctrl-C. With --halt now,fail=1 it is that of the failed command.
 """
+
+
+# GNU parallel's other names of an option; they work, and the help is shorter without them.
+_OTHER_SPELLINGS = re.compile(
+    ", --(?:keeporder|linebuffer|spreadstdin|removerecsep|rrs|tag-string|dryrun|silent|block-size|xapply)"
+)
 
 
 class _Run(click.Command):
@@ -74,6 +85,19 @@ class _Run(click.Command):
         before = len(given) - len(words) - 1
         ctx.params["is_command"] = before >= 0 and given[before] == "--"
         return rest
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in sections."""
+        inputs, outputs = option_names()
+        sections: dict[str, list[tuple[str, str]]] = {"What is run": [], "What is shown": [], "How it is run": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                place = 0 if parameter.name in inputs else 1 if parameter.name in outputs else 2
+                list(sections.values())[place].append((_OTHER_SPELLINGS.sub("", record[0]), record[1]))
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records, col_max=26)
 
 
 if TYPE_CHECKING:

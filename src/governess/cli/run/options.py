@@ -14,7 +14,7 @@ from governess.cli.run.output.delivery import SPOOL
 from governess.cli.run.show import Show
 from governess.jobs._units import parse_size
 
-__all__ = ["input_options", "inputs_of", "output_options", "show_of"]
+__all__ = ["input_options", "inputs_of", "option_names", "output_options", "show_of"]
 
 
 def _count(text: str) -> int:
@@ -191,6 +191,18 @@ def input_options(function: Function) -> Function:
 def output_options(function: Function) -> Function:
     """Add the options about what is shown to a click command; its function gets them by name."""
     return _with(_OUTPUT, function)
+
+
+def option_names() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the parameters about what is run, and of those about what is shown."""
+
+    def names(options: tuple[Callable[[Any], Any], ...]) -> frozenset[str]:
+        def function() -> None: ...
+
+        parameters: list[click.Parameter] = _with(options, function).__click_params__  # type: ignore[attr-defined]
+        return frozenset(str(parameter.name) for parameter in parameters)
+
+    return names(_INPUT), names(_OUTPUT)
 
 
 def _with(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:

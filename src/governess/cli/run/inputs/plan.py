@@ -224,10 +224,15 @@ class _Planner:
         """
         if word == "-":
             return True
-        if self.options.as_it_stands or is_shell_line(word, self.strings()):
+        if self.options.as_it_stands:
             return False
         if not os.path.exists(word):
-            if shutil.which(word) or exported_function(word) or self.strings().find(word):
+            if (
+                is_shell_line(word, self.strings())
+                or shutil.which(word)
+                or exported_function(word)
+                or self.strings().find(word)
+            ):
                 return False
             raise SourceError(f"{cannot_read(word, FileNotFoundError(2, os.strerror(2)))}, nor is it a program")
         if sys.platform != "win32" and "/" in word and os.path.isfile(word) and os.access(word, os.X_OK):

@@ -16,7 +16,7 @@ __all__ = ["SH", "check_syntax", "check_words", "exported_function", "is_shell_l
 SH = "/bin/sh"
 _PATIENCE = 5.0
 
-_SPECIAL = re.compile(r"""[\s|&;<>()$`\\"'*?\[\]#~!]""" if sys.platform != "win32" else r"""[\s|&<>()"%^]""")
+_SPECIAL = re.compile(r"""[\s|&;<>()$`\\"']""" if sys.platform != "win32" else r"""[\s|&<>()"%^]""")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 _BUILTINS = frozenset(
     [
