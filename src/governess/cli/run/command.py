@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, gates_of, job_options, journal_of, pools_of
@@ -161,7 +162,13 @@ _SLOTS = re.compile(r"([-+]?)([0-9]+)(%?)", re.ASCII)
     default="auto",
     help=LOOP_HELP,
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="CMD ... ::: A B C  |  FILE")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="CMD ... ::: A B C  |  FILE",
+    shell_complete=lambda context, parameter, word: [CompletionItem(word, type="file")],
+)
 def command(
     words: tuple[str, ...],
     is_command: bool,
