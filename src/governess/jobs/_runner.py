@@ -72,6 +72,9 @@ class Observer:
     def abandoned(self, attempt: Attempt) -> None:
         """Note that a job was not started, since the run ends."""
 
+    def already(self, number: int, succeeded: bool) -> None:
+        """Note that an earlier run of the journal has finished a job, which is not run again."""
+
     def finished(self, result: JobResult, attempt: Attempt | None) -> None:
         """Note that a job has ended for good; there is no try of one that was skipped or that a journal has."""
 
@@ -168,6 +171,7 @@ class Runner:
         self._memory = MemoryWatch(self._loop, self._over_memory)
         self._factor_timer: asyncio.TimerHandle | None = None
         self.summary = Summary(total)
+        self._settled = settled
         for succeeded in settled.values():
             self.summary.from_journal += 1
             if succeeded:
@@ -188,6 +192,8 @@ class Runner:
         """Run all jobs, and return what came of them."""
         began = self._loop.time()
         self._done = self._loop.create_future()
+        for number, succeeded in self._settled.items():
+            self._observer.already(number, succeeded)
         for entry in self._schedule.skipped:
             self._skip(entry)
         self._grow()

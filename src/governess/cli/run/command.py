@@ -11,11 +11,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
-from governess.cli.run.execution import execution_options, gates_of, job_options, journal_of, pools_of
+from governess.cli.run.execution import execution_options, folder_of, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
 from governess.cli.run.inputs import Plan, SourceError
+from governess.cli.run.job_file import FilePlan, plan_of_file
+from governess.cli.run.joblog import JobLog
 from governess.cli.run.options import input_options, inputs_of, option_names, output_options, show_of
 from governess.cli.run.outcome import full_text, printable
+from governess.cli.run.results import Results
 from governess.jobs import JournalError, PoolError
 from governess.policies._threaded import usable_cpus
 
@@ -193,20 +196,25 @@ def command(
         raise click.UsageError(str(error)) from None
     try:
         show = show_of(values, tty=tty)
-        plan = Plan.of(words, inputs_of(values, slots), is_command=is_command)
+        options = job_options(values)
+        plan = plan_of_file(words, options, is_command=is_command) or Plan.of(
+            words, inputs_of(values, slots), is_command=is_command
+        )
         if values["dry_run"]:
             return _write_commands(plan)
     except SourceError as error:
         raise click.UsageError(str(error)) from None
     settings = Settings(
         slots,
-        job_options(values),
+        options,
         values["halt"],
-        pools_of(values),
+        pools_of(values, plan.pools if isinstance(plan, FilePlan) else {}),
         gates_of(values),
         journal_of(values),
         show=show,
         tty=tty,
+        folder=folder_of(values),
+        **_files_of(values),
     )
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
@@ -216,13 +224,25 @@ def command(
             raise click.UsageError(str(error)) from None
 
 
-def _write_commands(plan: Plan) -> int:
+def _files_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return where else is written what the commands write and how they end."""
+    found: dict[str, Any] = {}
+    for name, kind in (("joblog", JobLog), ("results", Results)):
+        if (path := values[name]) is not None:
+            try:
+                found[name] = kind(path)
+            except OSError as error:
+                raise click.UsageError(f"--{name} {path}: {error.strerror}") from None
+    return found
+
+
+def _write_commands(plan: Plan | FilePlan) -> int:
     """Write the commands of a plan, each on a line (`--dry-run`)."""
     for warning in plan.warnings:
         click.echo(f"governess run: {warning}", err=True)
     out = sys.stdout.buffer
     for item in plan.items():
-        text = full_text(plan.command(item, 1))
+        text = full_text(plan.command(item, 1))  # type: ignore[arg-type]
         out.write(os.fsencode(f"{printable(text) if out.isatty() else text}\n"))
     out.flush()
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from governess.cli.run.inputs import Plan
 from governess.cli.run.item_jobs import item_of
+from governess.cli.run.job_file import FilePlan
 from governess.cli.run.outcome import full_text, printable, shown
 from governess.cli.run.output import CommandOutput, Delivery, Grouping, Writer
 from governess.cli.run.progress import Bar, Failures, Lines, Progress, Silence, Snapshot, stderr_is_terminal
@@ -34,7 +35,7 @@ class Display:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | FilePlan,
         show: Show,
         writer: Writer,
         state: Callable[[], tuple[Summary, Iterable[Attempt]]],
@@ -89,7 +90,7 @@ class Display:
 
     def _open(self, attempt: Attempt) -> CommandOutput:
         item = item_of(attempt.job)
-        tag = "" if item is None else self._plan.tag(item, attempt.slot)
+        tag = "" if item is None or isinstance(self._plan, FilePlan) else self._plan.tag(item, attempt.slot)
         output = self._delivery.open(attempt.number, tag=self._encoded(tag))
         output.feed(1, self._heading(attempt))
         return output
@@ -127,6 +128,11 @@ class Display:
         if is_shown:
             self._progress.finished(result)
 
+    def already(self, number: int) -> None:
+        """Leave out a command that an earlier run of the journal has finished."""
+        if self._show.keep_order:
+            self._delivery.close(self._delivery.open(number))
+
     def close(self) -> None:
         """Remove what shows how far the commands are."""
         self._progress.close()
@@ -143,8 +149,12 @@ class Display:
         if not plan.taken and plan.total == 0:
             return "governess run: nothing to run: the list is empty\n"
         table = rich_table(self._tally) if self._terminal else plain_table(self._tally, _columns())
-        not_started = plan.known - self._tally.finished
-        return table + summary(self._tally, not_started, wall, is_complete=plan.total is not None)
+        before = self._state()[0].from_journal
+        not_started = plan.known - self._tally.finished - before
+        known = f"{before} more were done before, by the journal\n" if before else ""
+        if before and not self._tally.finished:
+            return known
+        return table + known + summary(self._tally, not_started, wall, is_complete=plan.total is not None)
 
     def _snapshot(self) -> Snapshot:
         found, attempts = self._state()

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from governess.cli.run.display import Display, is_pipe
 from governess.cli.run.inputs import Plan
 from governess.cli.run.item_jobs import ItemJobs
+from governess.cli.run.job_file import FilePlan
+from governess.cli.run.joblog import JobLog
 from governess.cli.run.outcome import shown
 from governess.cli.run.output import Writer
+from governess.cli.run.results import Results
 from governess.cli.run.show import Show
 from governess.jobs import Attempt, Command, Halt, JobOptions, JobResult, Journal, Output, Summary
 from governess.jobs import Plan as JobPlan
@@ -53,17 +56,23 @@ class Settings:
     """Where the run is recorded; None for nowhere."""
     show: Show = field(default_factory=Show)
     """What of the run is shown, and how."""
+    folder: str | None = None
+    """In which folder they run; None for that of this process."""
+    joblog: JobLog | None = None
+    """Where a line is written for each command that has ended; None for nowhere."""
+    results: Results | None = None
+    """Where they write into; None for our outputs."""
     tty: bool = False
     """Whether each command has the terminal, one after the other."""
 
 
-async def execute(plan: Plan, settings: Settings) -> int:
+async def execute(plan: Plan | FilePlan, settings: Settings) -> int:
     """Run every command, in the running loop, and give the exit status."""
     return await _Execution(plan, settings).run()
 
 
 class _Execution(Observer):
-    def __init__(self, plan: Plan, settings: Settings) -> None:
+    def __init__(self, plan: Plan | FilePlan, settings: Settings) -> None:
         self._plan = plan
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -74,7 +83,10 @@ class _Execution(Observer):
         self._interrupted = False
         self._status: int | None = None
         self._stdout_is_pipe = is_pipe(1)
-        jobs = JobPlan(ItemJobs(plan), total=plan.total)
+        if isinstance(plan, FilePlan):
+            jobs = plan.jobs
+        else:
+            jobs = JobPlan(ItemJobs(plan, settings.folder), total=plan.total)
         run_settings = RunSettings(
             settings.slots, settings.options, settings.halt, settings.pools, (*settings.gates, _Behind(self._writer))
         )
@@ -83,8 +95,11 @@ class _Execution(Observer):
         self._runner: Runner
 
     async def run(self) -> int:
-        self._runner = await make_runner(self._jobs, self._run_settings, self, journal=self._settings.journal)
+        journal = self._settings.journal
+        self._runner = await make_runner(self._jobs, self._run_settings, self, journal=journal)
         self._writer.start()
+        if journal is not None and journal.warning:
+            self._writer.say(f"governess run: {journal.warning}\n")
         for warning in self._plan.warnings:
             self._writer.say(f"governess run: {warning}\n")
         with self._signals():
@@ -103,6 +118,11 @@ class _Execution(Observer):
         return found.exit_status if self._status is None else self._status
 
     def output(self, attempt: Attempt) -> Output:
+        if self._settings.results is not None:
+            try:
+                return self._settings.results.files(attempt)
+            except OSError as error:
+                self.keeping_failed(error)
         return self._display.output(attempt)
 
     def started(self, attempt: Attempt) -> None:
@@ -125,7 +145,21 @@ class _Execution(Observer):
     def finished(self, result: JobResult, attempt: Attempt | None) -> None:
         if self._settings.tty and result.code == -signal.SIGINT:
             self._interrupt(signal.SIGINT)  # Ctrl-C has reached the command alone
+        if attempt is not None and not result.from_journal:
+            self._log(result, attempt)
         self._display.finished(result, attempt, is_shown=self._status != BROKEN_PIPE)
+
+    def already(self, number: int, succeeded: bool) -> None:
+        self._display.already(number)
+
+    def _log(self, result: JobResult, attempt: Attempt) -> None:
+        try:
+            if self._settings.results is not None and self._settings.journal is not None:
+                self._settings.results.keep(attempt)
+            if self._settings.joblog is not None:
+                self._settings.joblog.write(result, attempt)
+        except OSError as error:
+            self.keeping_failed(error)
 
     def _state(self) -> tuple[Summary, Iterable[Attempt]]:
         found = self._runner.summary

@@ -1,6 +1,7 @@
 """The options of `governess run` that tell how commands are run, and what is made of them."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,7 +14,7 @@ from governess.jobs._run import make_pools
 from governess.jobs._units import parse_seconds, parse_size
 from governess.policies._threaded import usable_cpus
 
-__all__ = ["Parsed", "execution_options", "gates_of", "job_options", "journal_of", "pools_of"]
+__all__ = ["Parsed", "execution_options", "folder_of", "gates_of", "job_options", "journal_of", "pools_of"]
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]  # generic since click 8.2, and not at run time
@@ -154,6 +155,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="NAME=N",
         help="What all commands share: gpu=2, cpus=4, memory=8G.",
     ),
+    click.option("--wd", "--workdir", metavar="DIR", help="Run the commands in the folder DIR."),
+    click.option("--joblog", metavar="FILE", help="Write a line for each command that has ended, like GNU parallel."),
+    click.option("--results", metavar="DIR", help="Have the commands write into files of DIR, as with GNU parallel."),
     click.option("--nice", type=int, metavar="N", default=0, help="Add N to the niceness of the commands."),
 )
 
@@ -216,6 +220,20 @@ def gates_of(values: dict[str, Any]) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def pools_of(values: dict[str, Any]) -> Pools:
-    """Return what the commands share, from the values of the options."""
-    return make_pools(dict(values["pools"]))
+def pools_of(values: dict[str, Any], sizes: Mapping[str, float]) -> Pools:
+    """Return what the commands share, from the values of the options, and where they say nothing from a file."""
+    return make_pools({**sizes, **dict(values["pools"])})
+
+
+def folder_of(values: dict[str, Any]) -> str | None:
+    """Return the folder in which the commands run; None for that of this process.
+
+    Raises:
+        click.UsageError: there is no such folder.
+    """
+    folder: str | None = values["wd"]
+    if folder == "...":
+        raise click.UsageError("--wd ... is for other machines: mktemp -d makes a folder to give to --wd")
+    if folder is not None and not os.path.isdir(folder):
+        raise click.UsageError(f"--wd {folder}: there is no such folder")
+    return folder

@@ -22,10 +22,16 @@ class _ItemCommand:
 
 
 class ItemJobs:
-    """Gives a job for each item, as they come."""
+    """Gives a job for each item, as they come.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        plan: makes the items.
+        cwd: the working directory of all jobs; None for that of this process.
+    """
+
+    def __init__(self, plan: Plan, cwd: str | None = None) -> None:
         self._plan = plan
+        self._cwd = cwd
 
     @property
     def is_ready(self) -> bool:
@@ -35,7 +41,7 @@ class ItemJobs:
     def take(self) -> Job | None:
         """Return the next job; None after the last one."""
         item = self._plan.take()
-        return None if item is None else Job(_ItemCommand(self._plan, item), stdin=item.input)
+        return None if item is None else Job(_ItemCommand(self._plan, item), cwd=self._cwd, stdin=item.input)
 
     async def wait(self) -> None:
         """Wait until `take` has an answer."""

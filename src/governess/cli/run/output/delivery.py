@@ -45,14 +45,16 @@ class CommandOutput:
     Attributes:
         number: the number of the command.
         flow: what pauses the command; None until it runs.
+        stdout_size: how many bytes have come from its standard output.
     """
 
-    __slots__ = ("_block", "_delivery", "_tags", "flow", "has_ended", "number", "pauses", "rests")
+    __slots__ = ("_block", "_delivery", "_tags", "flow", "has_ended", "number", "pauses", "rests", "stdout_size")
 
     def __init__(self, delivery: "Delivery", number: int, tag: bytes) -> None:
         self.number = number
         self.flow: Flow | None = None
         self.has_ended = False
+        self.stdout_size = 0
         self.rests: dict[int, bytes] = {}
         self.pauses: set[str] = set()
         self._delivery = delivery
@@ -62,6 +64,8 @@ class CommandOutput:
     def feed(self, fd: int, data: bytes) -> None:
         """Take what the command has written to standard output (1) or standard error (2)."""
         if data:
+            if fd == 1:
+                self.stdout_size += len(data)
             self._delivery.take(self, fd, data if self._tags is None else self._tags.tagged(fd, data))
 
     @property
