@@ -14,6 +14,9 @@ __all__ = ["app", "invoke"]
 
 _MODULES = {
     "run": "governess.cli.run.command",
+    "ps": "governess.cli.jobs.ps",
+    "logs": "governess.cli.jobs.logs",
+    "report": "governess.cli.jobs.report",
     "python": "governess.cli.python.command",
     "info": "governess.cli.info",
 }
@@ -58,7 +61,7 @@ def invoke(args: list[str]) -> int:
         return stop.exit_code
     except click.ClickException as error:
         name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "governess"
-        return _refuse(name, " ".join(error.format_message().split()), OWN_FAILURE if name == "governess run" else 2)
+        return _refuse(name, " ".join(error.format_message().split()), OWN_FAILURE if name in _AS_PARALLEL else 2)
     except click.Abort:
         return 130
     except BrokenPipeError:  # the reader of standard output has closed it
@@ -73,6 +76,8 @@ def invoke(args: list[str]) -> int:
 
 
 OWN_FAILURE = 255
+# Whose wrong calls have the exit status that GNU parallel gives.
+_AS_PARALLEL = frozenset(f"governess {name}" for name in ("run", "ps", "logs", "report"))
 
 
 def _refuse(name: str, text: str, status: int) -> int:

@@ -3,6 +3,7 @@
 from operator import attrgetter
 
 from governess.cli.run.outcome import Outcome, duration, memory, shown
+from governess.jobs import State
 
 __all__ = ["Tally", "plain_table", "rich_table", "summary"]
 
@@ -22,6 +23,8 @@ class Tally:
         """How many commands have ended."""
         self.failed = 0
         """How many commands have failed."""
+        self.skipped = 0
+        """How many commands were skipped, since one before them has not succeeded."""
         self.cpu: float | None = None
         """The processor time of all commands in seconds; None if the system reports none."""
         self._all = all
@@ -33,6 +36,7 @@ class Tally:
         if outcome.cpu is not None:
             self.cpu = (self.cpu or 0.0) + outcome.cpu
         self.failed += outcome.failed
+        self.skipped += outcome.state is State.SKIPPED
         if self._all or (outcome.failed and len(self._kept) < MOST):
             self._kept.append(outcome)
 
@@ -58,8 +62,9 @@ def summary(tally: Tally, not_started: int, wall: float, *, is_complete: bool = 
     more = "" if is_complete else " or more"
     parts = [
         f"{tally.finished} command{'' if tally.finished == 1 else 's'}",
-        f"{tally.finished - tally.failed} succeeded",
+        f"{tally.finished - tally.failed - tally.skipped} succeeded",
         *([f"{tally.failed} failed"] if tally.failed else []),
+        *([f"{tally.skipped} skipped"] if tally.skipped else []),
         *([f"{not_started}{more} not started"] if not_started else []),
     ]
     cpu = "" if tally.cpu is None else f", {duration(tally.cpu)} of CPU"

@@ -205,10 +205,9 @@ class Journal:
             row = rows.get(key)
             if row is None:
                 entry.row = next_id
-                is_line = isinstance(command, str)
-                new.append(
-                    (next_id, key, number, job.name, is_line, packed_command(command), "waiting", 0, 0, None, None, "")
-                )
+                packed, after = packed_command(command), "\n".join(job.after)
+                waiting = ("waiting", 0, 0, None, None, "", after)
+                new.append((next_id, key, number, job.name, isinstance(command, str), packed, *waiting))
                 next_id += 1
             else:
                 entry.row = row.id
@@ -225,7 +224,7 @@ class Journal:
         database.execute("BEGIN IMMEDIATE")
         database.executemany("UPDATE jobs SET seq = NULL WHERE id = ?", gone)
         database.executemany("UPDATE jobs SET seq = ? WHERE id = ?", moved)
-        database.executemany("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", new)
+        database.executemany(f"INSERT INTO jobs VALUES ({', '.join('?' * 13)})", new)
         self.run = database.execute(
             "INSERT INTO runs (started, pid, host, boot, total, slots) VALUES (?, ?, ?, ?, ?, ?)",
             (now, os.getpid(), socket.gethostname(), boot, len(found.entries) + len(found.settled), min(slots, 10**9)),

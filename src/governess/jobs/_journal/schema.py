@@ -37,7 +37,8 @@ CREATE TABLE jobs (
     starts INTEGER NOT NULL, -- all of them, which number the files of its output
     not_before REAL,
     duration REAL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    after TEXT NOT NULL      -- the names of the jobs before it, a line each
 );
 CREATE INDEX jobs_by_state ON jobs (state, seq);
 CREATE TABLE tries (

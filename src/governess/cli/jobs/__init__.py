@@ -1,0 +1,1 @@
+"""The commands that read a journal: `governess ps`, `governess logs` and `governess report`."""
