@@ -221,11 +221,10 @@ def recorded() -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> str:
     """Return the table for the docs."""
-    lines = ["| | GNU parallel | governess | |", "|---|---|---|---|"]
+    lines = ["| | GNU parallel | governess | results |", "|---|---|---|---|"]
     for idiom in IDIOMS:
-        theirs, ours = idiom.for_parallel(), idiom.for_governess()
-        same = "differs" if idiom.differs else "same"
-        lines.append(f"| {idiom.topic} | {_code(theirs)} | {_code(ours)} | {same} |")
+        ours = _code(idiom.for_governess()) if idiom.instead else "`governess run`, with the same words"
+        lines.append(f"| {idiom.topic} | {_code(idiom.for_parallel())} | {ours} | {idiom.differs or 'same'} |")
     assert set(results) == {idiom.command for idiom in IDIOMS}
     return "\n".join(lines) + "\n"
 
