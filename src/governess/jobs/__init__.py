@@ -7,7 +7,7 @@ from governess.jobs._halt import Halt
 from governess.jobs._job import Command, Job, JobOptions
 from governess.jobs._journal import Journal
 from governess.jobs._local import LocalEngine
-from governess.jobs._plan import Plan, PlanError
+from governess.jobs._plan import JobSource, Plan, PlanError
 from governess.jobs._pools import Grant, PoolError
 from governess.jobs._result import JobResult, Summary
 from governess.jobs._retry import Backoff, RetryOn
@@ -30,6 +30,7 @@ __all__ = [
     "JobOptions",
     "JobResult",
     "JobRun",
+    "JobSource",
     "Journal",
     "JournalError",
     "Load",

@@ -90,7 +90,7 @@ class JobResult:
 
     @property
     def exit_status(self) -> int:
-        """The exit status as a shell tells it: 128 and the number for a signal; at most 255."""
+        """What a shell would tell, 128 and the number for a signal; at most 255."""
         return 128 - self.code if self.code < 0 else min(self.code, 255)
 
 
