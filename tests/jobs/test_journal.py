@@ -1,5 +1,6 @@
 """What a journal keeps, and what is run again."""
 
+import contextlib
 import os
 import re
 import resource
@@ -41,6 +42,17 @@ def governess(tmp_path: Path) -> Governess:
 def query(folder: Path, sql: str) -> list[tuple[object, ...]]:
     with closing(connect(folder, read_only=True)) as database:
         return database.execute(sql).fetchall()
+
+
+def wait_for(folder: Path, sql: str) -> None:
+    """Wait until a query of the journal has an answer."""
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(sqlite3.Error):  # it is not made yet
+            if query(folder, sql):
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def states(folder: Path) -> Counter[str]:
@@ -165,11 +177,8 @@ def test_a_backoff_survives_a_restart(tmp_path: Path, governess: Governess) -> N
     (tmp_path / "list").write_text(f"{script}\necho x >>once; exit 1\n")
     words = [*RUN, "--resume", "--tries", "5", "--backoff", "1s..60s", "--retry-on", "75", "list"]
     process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "journal" / "journal.db").exists() or states(tmp_path / "journal")["failed"] < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.1)
+    wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE not_before")
+    wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE state = 'failed'")
     process.kill()
     process.wait()
     done = governess(*words)
@@ -330,9 +339,7 @@ def test_a_clock_that_was_set_back(tmp_path: Path, governess: Governess) -> None
     (tmp_path / "list").write_text("[ -e again ] && exit 0; touch again; exit 75\n")
     words = [*RUN, "--resume", "--tries", "2", "--backoff", "1s", "list"]
     process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "again").exists() or not query(tmp_path / "journal", "SELECT 1 FROM jobs WHERE not_before"):
-        assert time.monotonic() < deadline
+    wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE not_before")
     process.kill()
     process.wait()
     with closing(sqlite3.connect(tmp_path / "journal" / "journal.db")) as database:

@@ -90,6 +90,21 @@ class Pools:
         }
         return Grant(options.cpus, memory, taken)
 
+    def adopt(self, options: JobOptions, environment: Mapping[str, str]) -> Grant:
+        """Take what a job needs that runs already, whether it is free or not; its environment tells its tokens."""
+        self._free_cpus -= options.cpus
+        memory = options.memory or 0
+        if self._free_memory is not None:
+            self._free_memory -= memory
+        taken: dict[str, tuple[int, ...]] = {}
+        for name in options.tokens:
+            written = environment.get(f"GOVERNESS_TOKEN_{_variable(name)}", "").split(",")
+            free = self._tokens[name]
+            taken[name] = tuple(int(word) for word in written if word.isdigit() and int(word) in free)
+            self._tokens[name] = [number for number in free if number not in taken[name]]
+            heapq.heapify(self._tokens[name])
+        return Grant(options.cpus, memory, taken)
+
     def give_back(self, grant: Grant) -> None:
         """Give back what a job has taken."""
         self._free_cpus += grant.cpus
