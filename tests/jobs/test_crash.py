@@ -22,7 +22,7 @@ from governess.jobs._journal.schema import connect
 from governess.jobs._survivors import can_tell_exits, find_marked
 
 # A job holds a lock while it runs, with all that it has started; a second copy would not get it.
-JOB = "exec 9>lock.$1; flock -n 9 || echo $1 >>overlaps; sleep 0.0$(($1 % 7 + 2)) & wait $!; echo $1 >>done"
+JOB = "exec 9>lock.$1; flock -n 9 || echo $1 >>overlaps; sleep 0.$(($1 % 7 + 2)) & wait $!; echo $1 >>done"
 
 ENDS_SURVIVORS = """if True:
     import sys
@@ -82,6 +82,7 @@ def test_killed_twenty_times(tmp_path: Path, adopts: bool) -> None:
         finally:
             process.kill()
             process.wait()
+    assert 0 < states(tmp_path / "journal")["done"] < 200  # so each of the kills has met running jobs
     done = subprocess.run(command(*words, adopts=adopts), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "overlaps").exists()
