@@ -293,3 +293,19 @@ def test_writer(tmp_path: Path) -> None:
     assert not writer.is_behind
     assert (tmp_path / "out").read_bytes() == b"block " + b"x" * 2**21
     assert (tmp_path / "err").read_bytes() == b"error\nown line\n"
+
+
+def test_relief_after_blocks(tmp_path: Path) -> None:
+    """A block that is written while much else waits takes nobody's relief away."""
+    relieved = threading.Semaphore(0)
+    block = Spool().block()
+    block.add(1, b"block")
+    with streams(tmp_path):
+        writer = Writer(fail, relieved.release)
+        writer.write_block(block)
+        while not writer.write(1, b"x" * 2**18):
+            pass
+        writer.close()
+
+    assert relieved.acquire(timeout=10)
+    assert relieved.acquire(timeout=10)

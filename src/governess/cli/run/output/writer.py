@@ -143,10 +143,10 @@ class Writer:
         with self._lock:
             self._pending -= size
             self._blocks -= blocks
-            is_relief = bool(blocks) or (self._was_much and self._pending < LITTLE)
-            if is_relief:
+            is_little = self._was_much and self._pending < LITTLE
+            if is_little:
                 self._was_much = False
-        if is_relief:
+        if is_little or blocks:
             self._on_relief()
 
     def _send(self, descriptor: int, data: bytes) -> None:
