@@ -133,6 +133,34 @@ def test_an_empty_list(governess: Run, words: list[str]) -> None:
 
 
 @posix
+def test_nul_in_an_argument(governess: Run) -> None:
+    """An argument with NUL cannot be passed on; a line says so, and what is there for such input."""
+    assert "an argument holds NUL, which no program can get; for input that ends with NUL there is -0" in (
+        governess("run", "echo", input="a\0b\n").stderr
+    )
+
+
+@posix
+@pytest.mark.parametrize(
+    ("words", "text", "complaint"),
+    [
+        (["--csv", "echo"], 'a\n"b\n', "the input is no CSV: unexpected end of data"),
+        (
+            ["echo"],
+            "x" * 17_000_000,
+            "a record of standard input is longer than 16777216 bytes: is the delimiter right?",
+        ),
+        (["-a", ".", "echo"], "", "cannot read .: Is a directory"),
+    ],
+)
+def test_broken_input(governess: Run, words: list[str], text: str, complaint: str) -> None:
+    """Input that cannot be read any further is told in one line, with status 255."""
+    done = governess("run", "--quiet", *words, input=text)
+
+    assert (done.returncode, done.stderr) == (255, f"governess run: {complaint}\n")
+
+
+@posix
 def test_dry_run(governess: Run, tmp_path: Path) -> None:
     """--dry-run writes the commands as they could be typed, and runs none."""
     done = governess("run", "--dry-run", "touch", "{}", ":::", "a b", "it's")
@@ -231,11 +259,11 @@ def test_many_arguments_start_soon() -> None:
     code = """if True:
         import re, sys, time
         from governess.cli.run.command import command
-        from governess.cli.run.inputs import Plan
+        from governess.cli.run.inputs import make_plan
         words = ["true", "{}", ":::", *map(str, range(int(sys.argv[1])))]
         before = time.process_time()
         context = command.make_context("run", words)
-        plan = Plan.of(context.params["words"])
+        plan = make_plan(context.params["words"])
         item = plan.take()
         plan.command(item, 1)
         seconds = time.process_time() - before

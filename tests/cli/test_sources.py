@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from governess.cli.run.inputs import Format, InputOptions, Plan, SourceError
+from governess.cli.run.inputs import Format, InputOptions, SourceError, make_plan
 from governess.cli.run.inputs.read_ahead import ReadAhead
 from governess.jobs import Command
 
@@ -39,7 +39,7 @@ def stdin(tmp_path: Path) -> Any:
 
 
 def commands(*words: str, is_command: bool = False, **options: Any) -> list[Command]:
-    plan = Plan.of(words, InputOptions(**options), is_command=is_command)
+    plan = make_plan(words, InputOptions(**options), is_command=is_command)
     made = [plan.command(item, 1) for item in plan.items()]
     assert plan.total == len(made)
     return made
@@ -146,7 +146,7 @@ def test_a_program_that_could_be_a_file_of_commands(tmp_path: Path, stdin: None)
     program.chmod(0o755)
 
     with pytest.raises(SourceError, match=r"is a program: .* write -- before it; .* governess run - < ./tool"):
-        Plan.of(["./tool"])
+        make_plan(["./tool"])
     assert commands("./tool", is_command=True) == [("./tool", "in 1"), ("./tool", "in 2")]
 
 
@@ -171,7 +171,7 @@ def test_empty_lists(words: list[str]) -> None:
 def test_nothing_to_run(words: list[str], complaint: str) -> None:
     """What cannot be run is told in one line."""
     with pytest.raises(SourceError, match=complaint) as caught:
-        Plan.of(words)
+        make_plan(words)
 
     assert "\n" not in str(caught.value)
 
@@ -193,7 +193,7 @@ def test_nothing_to_run(words: list[str], complaint: str) -> None:
 def test_words_for_a_shell(words: list[str], complaint: str) -> None:
     """Words that only a shell understands are refused, and the text shows what to type; after `--` they stand."""
     with pytest.raises(SourceError, match=complaint):
-        Plan.of([*words, ":::", "x"])
+        make_plan([*words, ":::", "x"])
 
     assert commands(*words, ":::", "x", is_command=True)[0][0] == words[0]
 
@@ -218,7 +218,7 @@ def test_words_of_programs(words: list[str]) -> None:
 )
 def test_pasting_into_code(words: list[str], remedy: str) -> None:
     """`sh -c` with an argument in its script is run, with a warning that shows the safe form."""
-    plan = Plan.of([*words, ":::", "x"])
+    plan = make_plan([*words, ":::", "x"])
 
     assert len(plan.warnings) == 1
     assert plan.warnings[0].endswith(remedy)
@@ -230,7 +230,7 @@ def test_pasting_into_code(words: list[str], remedy: str) -> None:
 )
 def test_no_pasting(words: list[str]) -> None:
     """A number in a script, and an argument beside it, are no reason for a warning."""
-    assert Plan.of([*words, ":::", "x"]).warnings == []
+    assert make_plan([*words, ":::", "x"]).warnings == []
 
 
 @posix
@@ -238,8 +238,8 @@ def test_exported_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that bash has exported is run by bash, as a line or as words, which are quoted."""
     monkeypatch.setenv("BASH_FUNC_greet%%", "() {  echo hello $1\n}")
 
-    plan = Plan.of(["greet", "{}", ":::", "a b"])
-    line = Plan.of(["greet {}", ":::", "a b"])
+    plan = make_plan(["greet", "{}", ":::", "a b"])
+    line = make_plan(["greet {}", ":::", "a b"])
 
     assert os.path.basename(plan.shell) == os.path.basename(line.shell) == "bash"
     assert [plan.command(item, 1) for item in plan.items()] == ["greet 'a b'"]
@@ -249,16 +249,16 @@ def test_exported_functions(monkeypatch: pytest.MonkeyPatch) -> None:
 @posix
 def test_shells() -> None:
     """Only shells that quote as sh does can run lines."""
-    assert Plan.of(["echo {}", ":::", "x"]).shell == "/bin/sh"
-    assert Plan.of(["echo {}", ":::", "x"], InputOptions(shell="bash")).shell.endswith("/bash")
+    assert make_plan(["echo {}", ":::", "x"]).shell == "/bin/sh"
+    assert make_plan(["echo {}", ":::", "x"], InputOptions(shell="bash")).shell.endswith("/bash")
     with pytest.raises(SourceError, match="--shell fish: arguments are quoted for"):
-        Plan.of(["echo {}", ":::", "x"], InputOptions(shell="fish"))
+        make_plan(["echo {}", ":::", "x"], InputOptions(shell="fish"))
 
 
 def test_combinations_are_made_when_needed() -> None:
     """A million combinations cost nothing until they are taken."""
     thousand = [str(number) for number in range(1000)]
-    plan = Plan.of(["e", *[":::", *thousand] * 4])
+    plan = make_plan(["e", *[":::", *thousand] * 4])
 
     assert plan.total == 10**12
     assert (item := plan.take()) is not None
@@ -294,7 +294,7 @@ def test_csv() -> None:
 def test_broken_csv() -> None:
     """Input that is no CSV is told."""
     Path("table").write_text('"a\n')
-    plan = Plan.of(["e", "::::", "table"], InputOptions(form=Format(csv=True)))
+    plan = make_plan(["e", "::::", "table"], InputOptions(form=Format(csv=True)))
 
     with pytest.raises(SourceError, match="the input is no CSV"):
         list(plan.items())
@@ -329,7 +329,7 @@ def test_shuffled() -> None:
 def test_unreadable_file(tmp_path: Path) -> None:
     """A file that cannot be read is told with its name and the reason."""
     with pytest.raises(SourceError, match=r"cannot read .*nowhere: No such file"):
-        Plan.of(["e", "::::", str(tmp_path / "nowhere")])
+        make_plan(["e", "::::", str(tmp_path / "nowhere")])
 
 
 def test_input_that_comes_later() -> None:
@@ -340,7 +340,7 @@ def test_input_that_comes_later() -> None:
 async def input_that_comes_later() -> None:
     ours, theirs = os.pipe()
     os.write(theirs, b"a\nb")
-    plan = Plan.of(["e", "::::", f"/dev/fd/{ours}"])
+    plan = make_plan(["e", "::::", f"/dev/fd/{ours}"])
     os.close(ours)
 
     await plan.wait()

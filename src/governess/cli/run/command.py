@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, folder_of, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
-from governess.cli.run.inputs import Plan, SourceError
+from governess.cli.run.inputs import Plan, SourceError, make_plan
 from governess.cli.run.job_file import FilePlan, plan_of_file
 from governess.cli.run.joblog import JobLog
 from governess.cli.run.options import input_options, inputs_of, option_names, output_options, show_of
@@ -197,7 +197,7 @@ def command(
     try:
         show = show_of(values, tty=tty)
         options = job_options(values)
-        plan = plan_of_file(words, options, is_command=is_command) or Plan.of(
+        plan = plan_of_file(words, options, is_command=is_command) or make_plan(
             words, inputs_of(values, slots), is_command=is_command
         )
         if values["dry_run"]:

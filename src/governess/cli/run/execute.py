@@ -176,6 +176,8 @@ class _Execution(Observer):
     def _complain(self, command: Command, error: OSError | ValueError) -> None:
         program = command if isinstance(command, str) else command[0]
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if reason == "embedded null byte":
+            reason = "an argument holds NUL, which no program can get; for input that ends with NUL there is -0"
         complaint = f"governess run: cannot run {shown((program,), 200)}: {reason}\n"
         if complaint not in self._complaints:
             self._complaints.add(complaint)

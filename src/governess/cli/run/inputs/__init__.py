@@ -2,8 +2,10 @@
 
 from governess.cli.run.inputs.batches import Batching
 from governess.cli.run.inputs.errors import ArgumentError, SourceError
+from governess.cli.run.inputs.options import InputOptions
 from governess.cli.run.inputs.pipe import Piping
-from governess.cli.run.inputs.plan import InputOptions, Item, Plan
+from governess.cli.run.inputs.plan import Item, Plan
+from governess.cli.run.inputs.planner import make_plan
 from governess.cli.run.inputs.records import Format, parse_delimiter
 from governess.cli.run.inputs.templates import Fill
 
@@ -17,5 +19,6 @@ __all__ = [
     "Piping",
     "Plan",
     "SourceError",
+    "make_plan",
     "parse_delimiter",
 ]

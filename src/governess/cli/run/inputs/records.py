@@ -111,7 +111,8 @@ def read_records(file: BinaryIO, path: str, delimiter: bytes = b"\n") -> Iterato
         if records:
             yield from map(decode, records)
         elif len(rest) > LONGEST:
-            raise SourceError(f"a record of {path} is longer than {LONGEST} bytes: is the delimiter right?")
+            name = "standard input" if path == "-" else path
+            raise SourceError(f"a record of {name} is longer than {LONGEST} bytes: is the delimiter right?")
     if rest:
         yield decode(rest)
 
