@@ -263,7 +263,7 @@ def streams(folder: Path) -> Iterator[None]:
     """Have standard output and standard error in files."""
     before = [os.dup(1), os.dup(2)]
     for descriptor, name in ((1, "out"), (2, "err")):
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0))
         os.dup2(file, descriptor)
         os.close(file)
     try:

@@ -332,6 +332,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         make_plan(["e", "::::", str(tmp_path / "nowhere")])
 
 
+@posix
 def test_input_that_comes_later() -> None:
     """Items of a pipe are there as soon as their lines are, while the pipe is still open."""
     asyncio.run(input_that_comes_later())

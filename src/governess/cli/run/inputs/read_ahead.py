@@ -5,7 +5,6 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Generic, TypeVar
 
 __all__ = ["ReadAhead"]
@@ -66,7 +65,7 @@ class ReadAhead(Generic[Value]):
         """Wait until `take` has an answer."""
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        self._when_ready(partial(loop.call_soon_threadsafe, _set, waiter))
+        self._when_ready(lambda: loop.call_soon_threadsafe(_set, waiter))
         await waiter
 
     def block(self) -> None:
