@@ -234,6 +234,26 @@ def test_no_pasting(words: list[str]) -> None:
 
 
 @posix
+@pytest.mark.parametrize(
+    ("line", "is_warned"),
+    [
+        ("sh -c 'echo {}'", True),
+        ('cd x; /bin/bash -ec "echo {}" y', True),
+        ("eval 'echo {}'", True),
+        ("eval {}", True),
+        ("sh -c 'echo \"$1\"' sh {}", False),
+        ("push -c {}", False),
+        ("sh script -c {}", False),
+        ("sh -c 'echo {#}'; echo {}", False),
+        ("x={}; eval 'echo $x'", False),
+    ],
+)
+def test_pasting_in_lines(line: str, is_warned: bool) -> None:
+    """A line for the shell that hands an argument as code to another shell, or to eval, is warned of."""
+    assert bool(make_plan([line, ":::", "x"]).warnings) == is_warned
+
+
+@posix
 def test_exported_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that bash has exported is run by bash, as a line or as words, which are quoted."""
     monkeypatch.setenv("BASH_FUNC_greet%%", "() {  echo hello $1\n}")

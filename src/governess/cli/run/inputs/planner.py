@@ -23,6 +23,7 @@ from governess.cli.run.inputs.shells import (
     check_words,
     exported_function,
     is_shell_line,
+    line_paste_warning,
     paste_warning,
     shell_for,
 )
@@ -157,6 +158,8 @@ class _Planner:
         if len(words) == 1 and not self.options.as_it_stands and is_shell_line(words[0], strings):
             template = LineTemplate.parse(words[0], strings, batching.fill, append=append)
             if sys.platform != "win32":
+                if warning := line_paste_warning(words[0], strings):
+                    self.warnings.append(warning)
                 check_syntax(self.shell(words[0]), template.fill(("0",) * 9, 1, 1))
             return template.fill, words[0]
         if sys.platform != "win32" and exported_function(words[0]) and shutil.which(words[0]) is None:

@@ -9,9 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from governess.cli.run.inputs.errors import SourceError
+from governess.cli.run.inputs.shell_lines import locate
 from governess.cli.run.inputs.templates import Strings
 
-__all__ = ["SH", "check_syntax", "check_words", "exported_function", "is_shell_line", "paste_warning", "shell_for"]
+__all__ = [
+    "SH",
+    "check_syntax",
+    "check_words",
+    "exported_function",
+    "is_shell_line",
+    "line_paste_warning",
+    "paste_warning",
+    "shell_for",
+]
 
 SH = "/bin/sh"
 _PATIENCE = 5.0
@@ -80,6 +90,7 @@ _BUILTINS = frozenset(
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _OPERATOR = re.compile(r"\|\|?|&&?|;|[012&]?>{1,2}|<{1,2}|[012]?>&[012]|[012&]?>{1,2}\s*(?:/dev/null|\{).*", re.DOTALL)
+_CODE = re.compile(r"(?<![\w./-])(?:(?:/\S*/)?(?:ba|da|a|k|z)?sh\s+-[a-z]*c|eval)\s+")
 _TAKES_SEMICOLON = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 
 
@@ -164,6 +175,21 @@ def check_words(words: Sequence[str], strings: Strings) -> None:
 
 def _as_one(line: str) -> str:
     return f"governess run {shlex.quote(line)}"
+
+
+def line_paste_warning(line: str, strings: Strings) -> str | None:
+    """Return a warning, in one line, if a line for the shell pastes arguments into code of another one; else None."""
+    found = strings.find(line)
+    _, words = locate(line, {start: end for start, end, _ in found})
+    pasted = [start for start, _, placeholder in found if placeholder.operation not in ("#", "%")]
+    for match in _CODE.finditer(line):
+        end = words.get(match.end(), match.end())
+        if any(match.end() <= start < end for start in pasted):
+            return (
+                f"warning: {match[0].strip()} runs what an argument says as code; pass the argument beside the code: "
+                "sh -c 'echo \"$1\"' sh {}"
+            )
+    return None
 
 
 def paste_warning(words: Sequence[str], strings: Strings) -> str | None:
