@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 from benchmarks.model import Answers, Case, Measure, Missing, Question
@@ -15,6 +16,7 @@ RUN = [sys.executable, "-m", "governess", "run", "-j8"]
 COMMANDS = {
     "governess run": [*RUN, "--loop", "asyncio", "/bin/true", "{}"],
     "governess run on uvloop": [*RUN, "--loop", "uvloop", "/bin/true", "{}"],
+    "governess run with a journal": [*RUN, "--journal", "journal", "/bin/true", "{}"],
     "xargs": ["xargs", "-P8", "-n1", "/bin/true"],
     "GNU parallel": ["parallel", "--will-cite", "-j8", "/bin/true", "{}"],
 }
@@ -25,9 +27,10 @@ def answer(contestant: str, count: int) -> Answers:
     command = COMMANDS[contestant]
     _check(command)
     lines = "".join(f"{number}\n" for number in range(count))
-    began = time.perf_counter()
-    subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, check=True, text=True)
-    return {"seconds": time.perf_counter() - began}
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, check=True, text=True, cwd=folder)
+        return {"seconds": time.perf_counter() - began}
 
 
 def _check(command: list[str]) -> None:

@@ -64,7 +64,11 @@ def test_keys() -> None:
 
     def keys(*jobs: Job) -> list[bytes]:
         made = Keys()
-        return [made.of(job, job.in_slot(0)) for job in jobs]
+        commands = [job.in_slot(0) for job in jobs]
+        return [
+            made.of(job, isinstance(command, str), packed_command(command))
+            for job, command in zip(jobs, commands, strict=True)
+        ]
 
     a, b = Job(("echo", "a")), Job(("echo", "b"))
     first, second = keys(a, b)

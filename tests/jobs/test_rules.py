@@ -135,6 +135,21 @@ def test_pools_never_give_more_than_there_is() -> None:
     assert third.tokens == {"gpu": (0, 1)}
 
 
+def test_a_job_that_runs_already_keeps_its_tokens() -> None:
+    """What a job of an earlier run has is not free, and goes back when it ends."""
+    pools = Pools(2, 1000, {"gpu": 2})
+    options = JobOptions(cpus=2, memory=800, tokens={"gpu": 1})
+    grant = pools.adopt(options, {"GOVERNESS_TOKEN_GPU": "1"})
+    assert pools.take(JobOptions(cpus=1)) is None
+    assert pools.take(JobOptions(memory=300)) is None
+    other = pools.take(JobOptions(tokens={"gpu": 1}))
+    assert other is not None
+    assert other.tokens == {"gpu": (0,)}
+    assert pools.take(JobOptions(tokens={"gpu": 1})) is None
+    pools.give_back(grant)
+    assert pools.take(options) is not None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -25,7 +25,7 @@ class Feed:
         loop: the loop.
         schedule: the jobs.
         settings: how they are run.
-        slots: those who take them.
+        slots: what takes them.
         running: all tries that run.
         uses_pools: whether any job takes something from the pools.
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -114,6 +111,8 @@ class _Reader:
         self._count = 0
 
     def toml(self) -> JobFile:
+        import tomllib
+
         try:
             tables = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
@@ -141,6 +140,8 @@ class _Reader:
         return JobFile(self._plan(groups), pools)
 
     def json_lines(self) -> JobFile:
+        import json
+
         groups = []
         for number, line in enumerate(self._text.split("\n"), 1):
             if not line.strip():
@@ -282,5 +283,7 @@ def _line_of(text: str, table: tuple[str, ...], key: str | None) -> int | None:
 
 
 def _similar(name: str, known: Any) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""

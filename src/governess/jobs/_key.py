@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from governess.jobs._job import Command, Job
@@ -21,9 +22,15 @@ class Keys:
     def __init__(self) -> None:
         self._seen: dict[bytes, int] = {}
 
-    def of(self, job: Job, command: Command) -> bytes:
-        """Return the key of the next job, whose command in no slot is `command`."""
-        parts = [b"\x01" if isinstance(command, str) else b"\x02", packed_command(command)]
+    def of(self, job: Job, is_line: bool, packed: bytes) -> bytes:
+        """Return the key of the next job.
+
+        Args:
+            job: the job.
+            is_line: whether its command is a line for the shell.
+            packed: its command in no slot, by `packed_command`.
+        """
+        parts = [b"\x01" if is_line else b"\x02", packed]
         if job.name or job.cwd is not None or job.env or job.stdin is not None:
             parts += [b"\x03", os.fsencode(job.name), os.fsencode(job.cwd or "")]
             parts += [os.fsencode(f"{name}={value}") for name, value in sorted((job.env or {}).items())]
@@ -37,9 +44,12 @@ class Keys:
         return plain if not count else plain + count.to_bytes(4, "big")
 
 
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+
 def packed_command(command: Command) -> bytes:
     """Return a command as bytes, also one with bytes that are no text."""
-    return os.fsencode(command) if isinstance(command, str) else b"\0".join(map(os.fsencode, command))
+    return (command if isinstance(command, str) else "\0".join(command)).encode(_ENCODING, _ERRORS)
 
 
 def unpacked_command(packed: bytes, is_line: bool) -> Command:

@@ -205,7 +205,7 @@ class LocalJob:
         grace, self._grace = self._grace or 0.0, None
         ended = await process.end(grace=grace, kill_timeout=AFTER_KILL, drain=DRAIN)
         if ended is None and self._exited is not None:
-            set_unless_done(self._exited, None)  # nobody waits for it any more
+            set_unless_done(self._exited, None)  # it is given up
 
     async def _drain(self, process: Process) -> None:
         for _ in range(DRAINS):
@@ -228,7 +228,7 @@ def _spawn_command(
 
 
 def _input(stdin: bytes | Path | None, cwd: str | None, stack: contextlib.ExitStack) -> Stdio:
-    """Return what a job reads: bytes come from an unnamed file, so that nobody has to write them while it runs."""
+    """Return what a job reads: bytes come from an unnamed file, so that nothing has to write them while it runs."""
     if stdin is None:
         return DEVNULL
     if isinstance(stdin, Path):

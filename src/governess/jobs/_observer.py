@@ -1,4 +1,4 @@
-"""How a run is set up, who is told what happens in it, and who records it."""
+"""How a run is set up, what observes it, and what records it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunSettings:
 
 
 class Observer:
-    """What happens in a run, told to who shows it; each method is called in the loop, and is quick."""
+    """What happens in a run, for what shows it; each method is called in the loop, and is quick."""
 
     def output(self, attempt: Attempt) -> Output:
         """Return where the output of a try goes, if no journal takes it."""

@@ -132,7 +132,7 @@ def _survivors(journal: Journal, found: Resumed) -> Iterable[tuple[tuple[int, in
 
 
 def _check_gone(journal: Journal, found: Resumed) -> None:
-    """Check that no process of an earlier run is there, where nobody can tell whose a process is.
+    """Check that no process of an earlier run is there, where the owner of a process cannot be told.
 
     Raises:
         JournalError: one may still run.

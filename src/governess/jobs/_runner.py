@@ -33,7 +33,8 @@ class Runner:
     Attributes:
         summary: what came of it so far.
         running: the tries that run now.
-        recorder: records what happens; None if nobody does.
+        adopted: how many jobs an earlier run has started that still ran when this one began.
+        recorder: records what happens; None for nothing.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Runner:
         self._starter = Starter(self._loop, engine if engine is not None else LocalEngine())
         self._slots = Slots(self._loop, settings.slots, self._work)
         self._adopted = deque(adopted)
+        self.adopted = len(adopted)
         self._settled = settled
         self._needs_pools = uses_pools
         self._is_ending = False
@@ -278,7 +280,7 @@ class Runner:
             tell()
 
     def _run_again(self, attempt: Attempt, result: JobResult) -> None:
-        """Run a job of an earlier run once more: it has ended, and nobody knows how."""
+        """Run a job of an earlier run once more: it has ended, and its exit status is lost."""
         entry, options = attempt.entry, attempt.options
         entry.progress = entry.progress.after(Event.INTERRUPT, options.tries)
         remove_outputs(entry.job)

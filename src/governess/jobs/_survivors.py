@@ -169,7 +169,7 @@ class Survivor:
 
 
 def _zombie_status(pid: int) -> int | None:
-    """Return the wait status of a dead process that nobody has reaped yet; None if there is none, or it is hidden.
+    """Return the wait status of a dead process that is not reaped yet; None if there is none, or it is hidden.
 
     The kernel shows it to the user of the process, and shows 0 to all others: `do_task_stat()` in fs/proc/array.c.
     """

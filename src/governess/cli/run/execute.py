@@ -98,6 +98,9 @@ class _Execution(Observer):
         journal = self._settings.journal
         self._runner = await make_runner(self._jobs, self._run_settings, self, journal=journal)
         self._writer.start()
+        if count := self._runner.adopted:
+            still = "1 command still runs" if count == 1 else f"{count} commands still run"
+            self._writer.say(f"governess run: {still} from the earlier run, and will not be started again\n")
         if journal is not None and journal.warning:
             self._writer.say(f"governess run: {journal.warning}\n")
         for warning in self._plan.warnings:

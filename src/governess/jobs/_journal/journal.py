@@ -31,6 +31,9 @@ __all__ = ["Journal", "Resumed"]
 _GATHER, _GATHER_IN_ORDER = 0.02, 0.002
 
 
+_STATES = {str(state): state for state in State}  # much faster than to call State
+
+
 class _Row(NamedTuple):
     """What the database has of a job."""
 
@@ -200,14 +203,14 @@ class Journal:
         now, loop_now = time.time(), asyncio.get_running_loop().time()
         for number, job in enumerate(plan, 1):
             command = job.in_slot(0)
-            key = keys.of(job, command)
+            is_line, packed = isinstance(command, str), packed_command(command)
+            key = keys.of(job, is_line, packed)
             entry = Entry(number, job)
             row = rows.get(key)
             if row is None:
                 entry.row = next_id
-                packed, after = packed_command(command), "\n".join(job.after)
-                waiting = ("waiting", 0, 0, None, None, "", after)
-                new.append((next_id, key, number, job.name, isinstance(command, str), packed, *waiting))
+                waiting = ("waiting", 0, 0, None, None, "", "\n".join(job.after))
+                new.append((next_id, key, number, job.name, is_line, packed, *waiting))
                 next_id += 1
             else:
                 entry.row = row.id
@@ -236,7 +239,7 @@ class Journal:
         """Set how far a job is; return whether it is not run again."""
         entry.starts = row.starts
         entry.duration = row.duration
-        state = State(row.state)
+        state = _STATES[row.state]
         progress = Progress(state, row.tries)
         if state is State.SKIPPED or (state.is_failure and self._retry_failed):
             progress = progress.after(Event.RESET, 1)
@@ -248,7 +251,7 @@ class Journal:
         if progress.state is not State.WAITING:
             return True
         if row.not_before is not None:
-            # The clock may have been set meanwhile: nobody waits for longer than the pause can be.
+            # The clock may have been set meanwhile: a job waits no longer than its longest pause.
             left = min(row.not_before - now, longest)
             entry.not_before = loop_now + left if left > 0 else 0.0
         return False

@@ -6,8 +6,10 @@ import errno
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
+from governess.children._backoff import pauses
 from governess.jobs._errors import JournalError
 
 if sys.platform != "win32":
@@ -32,7 +34,7 @@ class Lock:
             raise JournalError("a journal needs the locks of POSIX, which Windows does not have")
         self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._descriptor)
         except OSError as error:
             holder = os.pread(self._descriptor, 1000, 0).decode(errors="replace").split()
             os.close(self._descriptor)
@@ -48,3 +50,17 @@ class Lock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock; a reader that looks for its holder holds it for a moment, which is waited for."""
+    for pause in pauses(0.005, 0.05, _PATIENCE):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(pause)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_PATIENCE = 0.3  # seconds

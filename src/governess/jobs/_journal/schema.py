@@ -85,7 +85,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         try:
             database.execute("SELECT 1 FROM sqlite_schema").fetchone()
         except sqlite3.OperationalError:
-            # Nothing can be written beside it, as a reader of a log of changes has to; then nobody writes it either.
+            # A reader of the write-ahead log has to write beside it. Where it cannot, no run can write it either.
             database.close()
             uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
             database = sqlite3.connect(uri, uri=True, isolation_level=None)
