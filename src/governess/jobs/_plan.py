@@ -80,7 +80,8 @@ class Plan:
         jobs = list(self._jobs)
         if (source := self.source) is not None:
             while True:
-                await source.wait()
+                if not source.is_ready:
+                    await source.wait()
                 if (job := source.take()) is None:
                     break
                 jobs.append(job)

@@ -89,11 +89,13 @@ class Journal:
 
     Attributes:
         folder: the folder.
+        outputs: the folder in it with what the jobs have written.
         warning: what a person should know about how it is written; "" for nothing.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool = False, retry_failed: bool = False) -> None:
         self.folder = Path(folder)
+        self.outputs = self.folder / "out"
         self.warning = ""
         self._resume = resume or retry_failed
         self._retry_failed = retry_failed
@@ -102,11 +104,6 @@ class Journal:
         self._writer: Writer | None = None
         self.id = ""
         self.run = 0
-
-    @property
-    def outputs(self) -> Path:
-        """The folder with what the jobs have written."""
-        return self.folder / "out"
 
     def open(self) -> None:
         """Lock the journal, and open or make its database.
