@@ -13,11 +13,12 @@ from click.shell_completion import CompletionItem
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, folder_of, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
+from governess.cli.run.input_options import INPUT_NAMES, input_options, inputs_of
 from governess.cli.run.inputs import Plan, SourceError, make_plan
 from governess.cli.run.job_file import FilePlan, plan_of_file
 from governess.cli.run.joblog import JobLog
-from governess.cli.run.options import input_options, inputs_of, option_names, output_options, show_of
 from governess.cli.run.outcome import full_text, printable
+from governess.cli.run.output_options import OUTPUT_NAMES, output_options, show_of
 from governess.cli.run.results import Results
 from governess.jobs import JournalError, PoolError
 from governess.policies._threaded import usable_cpus
@@ -92,12 +93,11 @@ class _Run(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in sections."""
-        inputs, outputs = option_names()
         sections: dict[str, list[tuple[str, str]]] = {"What is run": [], "What is shown": [], "How it is run": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                place = 0 if parameter.name in inputs else 1 if parameter.name in outputs else 2
+                place = 0 if parameter.name in INPUT_NAMES else 1 if parameter.name in OUTPUT_NAMES else 2
                 list(sections.values())[place].append((_OTHER_SPELLINGS.sub("", record[0]), record[1]))
         for name, records in sections.items():
             with formatter.section(name):

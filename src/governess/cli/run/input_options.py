@@ -1,20 +1,18 @@
-"""The options of `governess run` that tell what is run, and how its output is shown."""
+"""The options of `governess run` that tell what is run."""
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from governess.cli.run.execution import Parsed
 from governess.cli.run.inputs import Batching, Fill, Format, InputOptions, Piping, SourceError, parse_delimiter
-from governess.cli.run.output import Grouping
-from governess.cli.run.output.delivery import SPOOL
-from governess.cli.run.show import Show
+from governess.cli.run.option_groups import Function, add_options, names_of
 from governess.jobs._units import parse_size
 
-__all__ = ["input_options", "inputs_of", "option_names", "output_options", "show_of"]
+__all__ = ["INPUT_NAMES", "input_options", "inputs_of"]
 
 
 def _count(text: str) -> int:
@@ -48,7 +46,7 @@ def _replacement(text: str) -> str:
     return text
 
 
-_INPUT: tuple[Callable[[Any], Any], ...] = (
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "-a",
         "--arg-file",
@@ -138,77 +136,17 @@ _INPUT: tuple[Callable[[Any], Any], ...] = (
         is_flag=True,
         help="Take these out of the blocks.",
     ),
-    click.option("--plus", "--will-cite", "--gnu", "--no-notice", "ignored", is_flag=True, hidden=True),
+    click.option("-x", "--exit", "--plus", "--will-cite", "--gnu", "--no-notice", "ignored", is_flag=True, hidden=True),
 )
 
-_OUTPUT: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "-k", "--keep-order", "--keeporder", is_flag=True, help="Write the output in the order of the commands."
-    ),
-    click.option(
-        "--group", "wholes", is_flag=True, help="Write the output of a command when it has ended, not while it runs."
-    ),
-    click.option(
-        "--line-buffer",
-        "--linebuffer",
-        "--lb",
-        "by_lines",
-        is_flag=True,
-        help="Write lines as they come; lines of several commands mix.",
-    ),
-    click.option(
-        "-u", "--ungroup", "ungroups", is_flag=True, help="Have the commands write themselves; anything may mix."
-    ),
-    click.option("--tag", "tags", is_flag=True, help="Begin each line with the arguments."),
-    click.option(
-        "--tagstring", "--tag-string", metavar="TEXT", help="Begin each line with TEXT, which may hold {} and the like."
-    ),
-    click.option("-v", "--verbose", "heads", count=True, help="Write each command before its output."),
-    click.option("-t", "traces", is_flag=True, help="Write each command to standard error when it starts."),
-    click.option("--dry-run", "--dryrun", is_flag=True, help="Write the commands, and run none."),
-    click.option(
-        "--spool",
-        type=Parsed(parse_size, "size"),
-        metavar="SIZE",
-        default=SPOOL,
-        help="How much output may wait; past it commands wait. Default: 1G.",
-    ),
-    click.option(
-        "--bar", "--eta", "--progress", "bar", is_flag=True, help="Show the bar also if standard output is a pipe."
-    ),
-    click.option("--table", is_flag=True, help="Show all commands in the table at the end, not only the failed ones."),
-    click.option("--quiet", "--silent", is_flag=True, help="Show no bar, no table and no summary."),
-)
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+INPUT_NAMES = names_of(_OPTIONS)
+"""The names of the parameters."""
 
 
 def input_options(function: Function) -> Function:
     """Add the options about what is run to a click command; its function gets them by name."""
-    return _with(_INPUT, function)
-
-
-def output_options(function: Function) -> Function:
-    """Add the options about what is shown to a click command; its function gets them by name."""
-    return _with(_OUTPUT, function)
-
-
-def option_names() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of the parameters about what is run, and of those about what is shown."""
-
-    def names(options: tuple[Callable[[Any], Any], ...]) -> frozenset[str]:
-        def function() -> None: ...
-
-        parameters: list[click.Parameter] = _with(options, function).__click_params__  # type: ignore[attr-defined]
-        return frozenset(str(parameter.name) for parameter in parameters)
-
-    return names(_INPUT), names(_OUTPUT)
-
-
-def _with(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return add_options(_OPTIONS, function)
 
 
 def inputs_of(values: dict[str, Any], slots: int) -> InputOptions:
@@ -306,35 +244,3 @@ def _piping(values: dict[str, Any]) -> Piping:
 
 def _separator(text: str) -> bytes:
     return parse_delimiter(text) if text else b""
-
-
-def show_of(values: dict[str, Any], *, tty: bool) -> Show:
-    """Return how the output is shown, from the values of the options.
-
-    Raises:
-        SourceError: options contradict each other.
-    """
-    chosen = [
-        (grouping, name)
-        for grouping, name, key in (
-            (Grouping.WHOLE, "--group", "wholes"),
-            (Grouping.LINES, "--line-buffer", "by_lines"),
-            (Grouping.NONE, "-u", "ungroups"),
-        )
-        if values[key]
-    ]
-    if len(chosen) > 1:
-        raise SourceError(f"{chosen[0][1]} and {chosen[1][1]} contradict each other: give one of them")
-    grouping = chosen[0][0] if chosen else Grouping.LIVE
-    if grouping is Grouping.NONE and values["keep_order"]:
-        raise SourceError("-k needs the output of the commands, and with -u they write it themselves: give one of them")
-    return Show(
-        grouping=Grouping.NONE if tty else grouping,
-        keep_order=values["keep_order"],
-        spool=values["spool"],
-        heads=bool(values["heads"]),
-        traces=values["traces"],
-        bar=values["bar"],
-        table=values["table"],
-        quiet=values["quiet"],
-    )
