@@ -193,6 +193,7 @@ def test_dry_run(governess: Run, tmp_path: Path) -> None:
         (["-0", "-d", ",", "x"], "-0 and -d contradict each other: give one of them"),
         (["-n2", "-L2", "x"], "-n, -N and -L each say how many arguments a command gets"),
         (["-u", "-k", "x"], "-k needs the output of the commands, and with -u they write it themselves"),
+        (["-u", "--tag", "x"], "tags need the output of the commands, and with -u they write it themselves"),
         (["--group", "--line-buffer", "x"], "--group and --line-buffer contradict each other"),
         (["--block", "1M", "x"], "--block is for --pipe, which is not given"),
         (["--pipe", "--colsep", ",", "cat"], "--colsep is about arguments, and with --pipe there are none"),

@@ -83,6 +83,8 @@ def show_of(values: dict[str, Any], *, tty: bool) -> Show:
     grouping = chosen[0][0] if chosen else Grouping.LIVE
     if grouping is Grouping.NONE and values["keep_order"]:
         raise SourceError("-k needs the output of the commands, and with -u they write it themselves: give one of them")
+    if grouping is Grouping.NONE and (values["tags"] or values["tagstring"] is not None):
+        raise SourceError("tags need the output of the commands, and with -u they write it themselves: leave one out")
     return Show(
         grouping=Grouping.NONE if tty else grouping,
         keep_order=values["keep_order"],

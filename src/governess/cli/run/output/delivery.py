@@ -204,7 +204,7 @@ class Delivery:
             self._pass_on()
         elif self._turn is None:
             self._flush(output)
-        else:
+        elif output.held:
             self._ended.append(output)
 
     def relieve(self) -> None:
