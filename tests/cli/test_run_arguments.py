@@ -302,4 +302,5 @@ def test_completion(governess: Run, shell: str) -> None:
 
     assert "_GOVERNESS_COMPLETE" in script.stdout
     assert "--keep-order" in answer.stdout
+    assert "--keeporder" not in answer.stdout
     assert "file" in files.stdout

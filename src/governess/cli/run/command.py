@@ -68,10 +68,10 @@ Exit status: 0 if all commands succeeded, else the number of failed commands
 """
 
 
-# GNU parallel's other names of an option; they work, and the help is shorter without them.
-_OTHER_SPELLINGS = re.compile(
-    ", --(?:keeporder|linebuffer|spreadstdin|removerecsep|rrs|tag-string|dryrun|silent|block-size|xapply)"
-)
+# GNU parallel's other names of options; they work, and help and completion are shorter without them.
+_OTHER_NAMES = frozenset(
+    ["--keeporder", "--linebuffer", "--spreadstdin", "--removerecsep", "--rrs", "--tag-string", "--dryrun", "--silent"]
+) | {"--block-size", "--xapply"}
 
 
 class _Run(click.Command):
@@ -91,6 +91,10 @@ class _Run(click.Command):
         ctx.params["is_command"] = before >= 0 and given[before] == "--"
         return rest
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete options and words, but for other names of the same option."""
+        return [item for item in super().shell_complete(ctx, incomplete) if item.value not in _OTHER_NAMES]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in sections."""
         sections: dict[str, list[tuple[str, str]]] = {"What is run": [], "What is shown": [], "How it is run": []}
@@ -98,7 +102,11 @@ class _Run(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 place = 0 if parameter.name in INPUT_NAMES else 1 if parameter.name in OUTPUT_NAMES else 2
-                list(sections.values())[place].append((_OTHER_SPELLINGS.sub("", record[0]), record[1]))
+                names = ", ".join(name for name in record[0].split(", ") if name.split()[0] not in _OTHER_NAMES)
+                metavar = record[0].split()[-1]
+                if not metavar.startswith("-") and not names.endswith(metavar):
+                    names += f" {metavar}"
+                list(sections.values())[place].append((names, record[1]))
         for name, records in sections.items():
             with formatter.section(name):
                 formatter.write_dl(records, col_max=26)
