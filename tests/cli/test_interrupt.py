@@ -160,7 +160,7 @@ def test_signal_while_standard_input_is_read(start: Start) -> None:
     process = start("run", "-", stdin=subprocess.PIPE)
     assert process.stdin is not None
     # The process sleeps in read() once /proc says so; until then the signal may come earlier, which is as good.
-    process.stdin.write(b"echo never\n" * 10_000)
+    process.stdin.write(b"echo never " * 10_000)  # and no end of the line
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
     stdout, _ = process.communicate()

@@ -146,8 +146,8 @@ class Display:
         plan = self._plan
         if self._show.quiet:
             return ""
-        if not plan.taken and plan.total == 0:
-            return "governess run: nothing to run: the list is empty\n"
+        if not plan.taken and plan.total in (0, None):
+            return "" if plan.total is None else "governess run: nothing to run: the list is empty\n"
         table = rich_table(self._tally) if self._terminal else plain_table(self._tally, _columns())
         before = self._state()[0].from_journal
         not_started = plan.known - self._tally.finished - before
