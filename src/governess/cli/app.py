@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from governess.cli.run.outcome import printable
+from governess.cli.printable import printable
 
 __all__ = ["app", "invoke"]
 

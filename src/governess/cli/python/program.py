@@ -70,7 +70,7 @@ def _help() -> int:
 
 
 def _refuse(error: Exception) -> int:
-    from governess.cli.run.outcome import printable
+    from governess.cli.printable import printable
 
     text = f"governess python: {printable(str(error))}" if isinstance(error, WrongCall) else str(error)
     print(text, file=sys.stderr)

@@ -1,8 +1,8 @@
 """How commands, durations and sizes are written for the user."""
 
-import re
 import shlex
 
+from governess.cli.printable import printable
 from governess.jobs import Command
 from governess.jobs import JobResult as Outcome
 
@@ -48,16 +48,3 @@ def shown(command: Command, width: int | None = None) -> str:
 def full_text(command: Command) -> str:
     """Return a command as it could be typed: a line as it stands, an argv quoted."""
     return command if isinstance(command, str) else shlex.join(command)
-
-
-def printable(text: str) -> str:
-    """Escape unprintable characters, so that a file name, argument or message cannot control the terminal."""
-    return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
-
-
-_UNPRINTABLE = re.compile(r"[\W_]")
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match[0]
-    return character if character.isprintable() else character.encode("unicode_escape", "backslashreplace").decode()
