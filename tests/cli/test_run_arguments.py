@@ -201,6 +201,8 @@ def test_dry_run(governess: Run, tmp_path: Path) -> None:
         (["--pipe", "cat", ":::", "x"], "--pipe gives the input to the commands: leave ::: out"),
         (["--csv", "--colsep", "ab", "x"], "--csv has one character between columns"),
         (["-C", "(", "x"], "'(' is no regular expression"),
+        (["-C", "|", "x"], "'|' is a regular expression that matches nothing at all"),
+        (["-d", "\\q", "x"], "is no character: write it as it stands, or an escape such as"),
         (["--header", "x", "y"], "the header is the first line, --header :"),
         (["-d", "", "x"], "-d needs a delimiter"),
         (["-j", "1x", "x"], "'1x' is neither a number, nor a percentage of the processors, nor +1 or -1"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from governess.cli.run.inputs import Format, InputOptions, SourceError, make_plan
+from governess.cli.run.inputs import Format, InputOptions, SourceError, make_plan, parse_delimiter
 from governess.cli.run.inputs.read_ahead import ReadAhead
 from governess.jobs import Command
 
@@ -327,6 +327,30 @@ def test_delimiters() -> None:
 
     assert commands("e", "::::", "zero", form=Format(delimiter=b"\0")) == [("e", "a\nb"), ("e", "é c")]
     assert commands("e", "::::", "commas", form=Format(delimiter=b",")) == [("e", "a"), ("e", "b\n")]
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        (",", b","),
+        (r"\t", b"\t"),
+        (r"\0", b"\0"),
+        (r"\x1f;", b"\x1f;"),
+        (r"\012", b"\n"),
+        ("\\\\", b"\\"),
+        ("é", "é".encode()),
+    ],
+)
+def test_delimiters_as_people_type_them(text: str, delimiter: bytes) -> None:
+    """A delimiter is one or more characters, or escapes of them."""
+    assert parse_delimiter(text) == delimiter
+
+
+@pytest.mark.parametrize("text", ["", "\\", r"\q", r"\8", r"\x", r"\777"])
+def test_no_delimiters(text: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(SourceError):
+        parse_delimiter(text)
 
 
 def test_empty_records() -> None:

@@ -1,5 +1,6 @@
 """The options of `governess run` that tell what is run."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,9 +30,14 @@ def _positive(text: str) -> int:
 
 def _columns(text: str) -> re.Pattern[str]:
     try:
-        return re.compile(text)
+        columns = re.compile(text)
     except re.error as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    if columns.match(""):
+        raise ValueError(
+            f"{text!r} is a regular expression that matches nothing at all: did you mean {re.escape(text)!r}?"
+        )
+    return columns
 
 
 def _header(text: str) -> bool:
@@ -196,7 +202,7 @@ def _format(values: dict[str, Any]) -> Format:
     )
     if not values["is_csv"]:
         return form
-    comma = values["colsep"].pattern.encode().decode("unicode_escape") if values["colsep"] is not None else ","
+    comma = os.fsdecode(parse_delimiter(values["colsep"].pattern)) if values["colsep"] is not None else ","
     if len(comma) != 1:
         raise SourceError(f"--csv has one character between columns, and --colsep {comma} is not one")
     return replace(form, csv=True, columns=None, comma=comma)

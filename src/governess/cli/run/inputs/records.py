@@ -1,6 +1,5 @@
 """Reading arguments from files: records that a delimiter ends, columns, CSV."""
 
-import codecs
 import csv
 import os
 import re
@@ -72,12 +71,25 @@ def parse_delimiter(text: str) -> bytes:
     """
     if text == "":
         raise SourceError(r"-d needs a delimiter, such as , or \t; for NUL there is -0")
-    try:
-        if "\\" in text:
-            text = codecs.decode(text.encode("latin-1", "backslashreplace"), "unicode_escape")
-        return os.fsencode(text)
-    except ValueError:
-        raise SourceError(f"{text!r} is no delimiter: write a character, or an escape such as \\t or \\x1f") from None
+    return os.fsencode(_ESCAPE.sub(_unescaped, text))
+
+
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|0?[0-7]{1,3}|.?)", re.DOTALL)
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\"}
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    escape = match[1]
+    if escape in _CONTROLS:
+        return _CONTROLS[escape]
+    number = 256
+    if escape[1:] and escape[0] == "x":
+        number = int(escape[1:], 16)
+    elif escape and escape.strip("01234567") == "":
+        number = int(escape, 8)
+    if number > 255:
+        raise SourceError(f"{match[0]!r} is no character: write it as it stands, or an escape such as \\t or \\x1f")
+    return os.fsdecode(bytes([number]))
 
 
 def open_input(path: str) -> BinaryIO:
