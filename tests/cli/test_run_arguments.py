@@ -201,7 +201,7 @@ def test_dry_run(governess: Run, tmp_path: Path) -> None:
         (["--pipe", "cat", ":::", "x"], "--pipe gives the input to the commands: leave ::: out"),
         (["--csv", "--colsep", "ab", "x"], "--csv has one character between columns"),
         (["-C", "(", "x"], "'(' is no regular expression"),
-        (["-C", "|", "x"], "'|' is a regular expression that matches nothing at all"),
+        (["-C", "|", "x"], "'|' is a regular expression that matches nothing: did you mean"),
         (["-d", "\\q", "x"], "is no character: write it as it stands, or an escape such as"),
         (["--header", "x", "y"], "the header is the first line, --header :"),
         (["-d", "", "x"], "-d needs a delimiter"),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -35,7 +36,7 @@ def _columns(text: str) -> re.Pattern[str]:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
     if columns.match(""):
         raise ValueError(
-            f"{text!r} is a regular expression that matches nothing at all: did you mean {re.escape(text)!r}?"
+            f"{text!r} is a regular expression that matches nothing: did you mean {shlex.quote(re.escape(text))}?"
         )
     return columns
 
