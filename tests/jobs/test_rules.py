@@ -4,11 +4,11 @@ import random
 
 import pytest
 
+from governess._programs.units import format_size, parse_seconds, parse_size
 from governess.jobs import Backoff, Delay, FreeMemory, Halt, JobOptions, Load, PoolError, RetryOn, State
 from governess.jobs._durations import Median
 from governess.jobs._gates import parse_load
 from governess.jobs._pools import Pools, parse_pool, parse_token
-from governess.jobs._units import format_size, parse_seconds, parse_size
 
 pytestmark = pytest.mark.windows
 

@@ -1,5 +1,6 @@
 """Many programs run to their ends: at most so many at once, in order, tried again, and ended together."""
 
+from governess._programs.backoff import Backoff
 from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output, RunningJob, Sink
 from governess.jobs._errors import JournalError
 from governess.jobs._gates import Delay, FreeMemory, Gate, Load
@@ -10,7 +11,7 @@ from governess.jobs._local import LocalEngine
 from governess.jobs._plan import JobSource, Plan, PlanError
 from governess.jobs._pools import Grant, PoolError
 from governess.jobs._result import JobResult, Summary
-from governess.jobs._retry import Backoff, RetryOn
+from governess.jobs._retry import RetryOn
 from governess.jobs._run import JobRun, run_jobs
 from governess.jobs._states import State
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from governess._programs.backoff import Backoff
+from governess._programs.units import parse_seconds, parse_size
 from governess.jobs._pools import parse_token
-from governess.jobs._retry import Backoff, RetryOn
-from governess.jobs._units import parse_seconds, parse_size
+from governess.jobs._retry import RetryOn
 
 __all__ = ["FIELDS", "OPTIONS", "ValueProblem", "parse_timeout"]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from governess.jobs._retry import Backoff, RetryOn
+from governess._programs.backoff import Backoff
+from governess.jobs._retry import RetryOn
 
 __all__ = ["Command", "Job", "JobOptions"]
 

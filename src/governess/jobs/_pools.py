@@ -6,8 +6,8 @@ import heapq
 import re
 from collections.abc import Mapping
 
+from governess._programs.units import format_size, parse_size
 from governess.jobs._job import JobOptions
-from governess.jobs._units import format_size, parse_size
 
 __all__ = ["Grant", "PoolError", "Pools", "parse_pool", "parse_token"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from governess._programs.units import parse_size
 from governess.cli.run.execution import Parsed
 from governess.cli.run.inputs import Batching, Fill, Format, InputOptions, Piping, SourceError, parse_delimiter
 from governess.cli.run.option_groups import Function, add_options, names_of
-from governess.jobs._units import parse_size
 
 __all__ = ["INPUT_NAMES", "input_options", "inputs_of"]
 

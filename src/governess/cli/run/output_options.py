@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
+from governess._programs.units import parse_size
 from governess.cli.run.execution import Parsed
 from governess.cli.run.inputs import SourceError
 from governess.cli.run.option_groups import Function, add_options, names_of
 from governess.cli.run.output import Grouping
 from governess.cli.run.output.delivery import SPOOL
 from governess.cli.run.show import Show
-from governess.jobs._units import parse_size
 
 __all__ = ["OUTPUT_NAMES", "output_options", "show_of"]
 
