@@ -118,16 +118,16 @@ class Group:
         """Send KILL to every process in the group."""
         self._try(signal.SIGKILL)
 
-    async def end(self, *, grace: float) -> None:
+    async def end(self, *, grace: float, request: int | None = None) -> None:
         """Send TERM and CONT, and after `grace` seconds KILL to the processes that are left.
 
-        Cancelled, send the KILL at once. The CONT is for stopped processes, which take the TERM only when they
-        continue; systemd.kill(5) does the same.
+        `request` is sent in place of TERM. Cancelled, send the KILL at once. The CONT is for stopped processes, which
+        take the TERM only when they continue; systemd.kill(5) does the same.
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
                 for number in self._requests:
-                    self._try(number)
+                    self._try(request if request is not None and number == signal.SIGTERM else number)
                 await self.emptied(grace)
             finally:
                 self.kill()

@@ -100,7 +100,7 @@ class WindowsGroup(Group):
         with contextlib.suppress(OSError):  # it has exited
             self.leader.kill()
 
-    async def end(self, *, grace: float) -> None:
+    async def end(self, *, grace: float, request: int | None = None) -> None:
         """End all that are in the group, at once: Windows has no signal that asks them to end."""
         self.kill()
 

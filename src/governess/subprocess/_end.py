@@ -9,6 +9,7 @@ import signal as signals
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from governess.subprocess._together import run_both
@@ -22,11 +23,15 @@ logger = logging.getLogger("governess")
 
 
 class EndBounds(NamedTuple):
-    """How long each step of an end may take, in seconds; `Process.end` says what the steps are."""
+    """How long each step of an end may take, in seconds; `Process.end` says what the steps are.
+
+    `request` is the signal that asks to end, in place of TERM.
+    """
 
     grace: float = 5.0
     kill_timeout: float = 5.0
     drain: float = 1.0
+    request: int | None = None
 
 
 def is_over(process: Process) -> bool:
@@ -38,7 +43,7 @@ def is_over(process: Process) -> bool:
 
 async def end_process(process: Process, bounds: EndBounds) -> None:
     """Take the steps of `Process.end`; cancelled, go on to the next step."""
-    await run_both(terminate(process, bounds.grace), _await_last_words(process, bounds))
+    await run_both(terminate(process, bounds.grace, bounds.request), _await_last_words(process, bounds))
 
 
 async def output_ended(process: Process, timeout: float) -> bool:
@@ -53,13 +58,13 @@ async def output_ended(process: Process, timeout: float) -> bool:
     return True
 
 
-async def terminate(process: Process, grace: float) -> None:
-    """Send TERM and CONT to the process and its group, and after the grace KILL; cancelled, send it at once."""
+async def terminate(process: Process, grace: float, request: int | None = None) -> None:
+    """Send TERM (or `request`) and CONT to the process and its group, and after the grace KILL; cancelled, at once."""
     if process._group is not None:
-        await process._group.end(grace=grace)
+        await process._group.end(grace=grace, request=request)
         return
     try:
-        _try(process._child.terminate)
+        _try(process._child.terminate if request is None else partial(process._child.signal, request))
         if sys.platform != "win32":
             _try(process._child.signal, signals.SIGCONT)  # a stopped process takes the TERM only when it continues
         await _ended(process, grace)

@@ -1,0 +1,159 @@
+"""What the services write: made into whole lines in the loop, and written by a thread, which a disk may block."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import select
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from governess.services._logfile import LogFile
+from governess.services._service import Log
+
+__all__ = ["LineJoiner", "OnOutput", "OutputWriter", "write_to_stdout"]
+
+OnOutput = Callable[[str, bytes], object]
+"""Is called with the name of a copy and whole lines that it has written, in a thread of its own."""
+
+# A longer line is passed on in parts, each of which becomes a line.
+_LONGEST_LINE = 1 << 20
+
+
+class LineJoiner:
+    """Takes bytes as they come, and gives whole lines in one piece."""
+
+    def __init__(self) -> None:
+        """Begin with an empty line."""
+        self._begun = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the lines that this data completes; no data is the end, and completes the last line."""
+        end = data.rfind(b"\n") + 1
+        if not data or (not end and len(self._begun) + len(data) > _LONGEST_LINE):
+            self._begun += data
+            lines = bytes(self._begun) + b"\n" if self._begun else b""
+            self._begun.clear()
+            return lines
+        if not end:
+            self._begun += data
+            return b""
+        lines = bytes(self._begun) + data[:end] if self._begun else data[:end]
+        self._begun[:] = data[end:]
+        return lines
+
+
+class _Item(NamedTuple):
+    name: str
+    lines: bytes
+    log: Log | None
+
+
+class OutputWriter:
+    """Writes lines to the log files, and passes them on, in a thread.
+
+    Attributes:
+        is_full: whether so much waits to be written that nobody should give more.
+    """
+
+    _LIMIT = 1 << 20
+
+    def __init__(
+        self,
+        on_output: OnOutput,
+        on_trouble: Callable[[str, OSError | None, int], object],
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            on_output: gets the lines.
+            on_trouble: is called in the loop when a log file cannot be written, with its path and the error; and when
+                it can be again, with its path, None, and how many bytes were dropped.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._on_output = on_output
+        self._on_trouble = on_trouble
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._pending = 0
+        self._files: dict[str, LogFile] = {}
+        self._thread: threading.Thread | None = None
+        self._waiting: list[Callable[[], object]] = []
+        self.is_full = False
+
+    def write(self, name: str, lines: bytes, log: Log | None) -> None:
+        """Write whole lines of a copy to its log file, if there is one, and pass them on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="governess-output", daemon=True)
+            self._thread.start()
+        with self._lock:
+            self._pending += len(lines)
+            self.is_full = self._pending > self._LIMIT
+        self._queue.put(_Item(name, lines, log))
+
+    def when_there_is_room(self, callback: Callable[[], object]) -> None:
+        """Call back once, in the loop, when it is not full any more."""
+        self._waiting.append(callback)
+        if not self.is_full:
+            self._relieve()
+
+    async def close(self, timeout: float) -> None:
+        """Write what is left, for at most `timeout` seconds, and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._queue.put(None)
+        deadline = self._loop.time() + timeout
+        while thread.is_alive() and self._loop.time() < deadline:
+            await asyncio.sleep(0.005)
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if item.log is not None:
+                self._write_file(item.log, item.lines)
+            with contextlib.suppress(Exception):  # the thread has to go on for the other services
+                self._on_output(item.name, item.lines)
+            self._written(len(item.lines))
+        for file in self._files.values():
+            file.close()
+
+    def _write_file(self, log: Log, lines: bytes) -> None:
+        file = self._files.get(log.file)
+        if file is None:
+            file = self._files[log.file] = LogFile(log.file)
+        before = file.dropped
+        error = file.write(lines, log.size, log.keep)
+        if bool(before) != bool(error):
+            self._call(self._on_trouble, log.file, error, before)
+
+    def _written(self, size: int) -> None:
+        with self._lock:
+            self._pending -= size
+            if not self.is_full or self._pending > self._LIMIT // 2:
+                return
+            self.is_full = False
+        self._call(self._relieve)
+
+    def _call(self, function: Callable[..., object], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def _relieve(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            callback()
+
+
+def write_to_stdout(name: str, lines: bytes) -> None:
+    """Write lines to the standard output of this process."""
+    view = memoryview(lines)
+    while view:
+        try:
+            view = view[os.write(1, view) :]
+        except BlockingIOError:  # another program has made the file non-blocking, for all who share it
+            select.select([], [1], [])
+        except OSError:
+            return

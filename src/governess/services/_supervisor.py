@@ -1,0 +1,433 @@
+"""The supervisor: it starts services in order, keeps them alive, obeys commands, and stops them in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import os
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from governess.services._copy import Copy
+from governess.services._events import EventLog, ServiceEvent
+from governess.services._order import check_services, dependents_first
+from governess.services._output import OnOutput, OutputWriter, write_to_stdout
+from governess.services._reload import Change, changes_between
+from governess.services._service import Log, Service, ServiceError
+from governess.services._sockets import Listeners
+from governess.services._states import State
+from governess.services._status import CopyStatus, status_of_copy, usages_of
+from governess.services._words import status_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["MARK", "Supervisor"]
+
+MARK = "GOVERNESS_SERVICE"
+"""The variable that marks the processes of services."""
+# What systemd gives to this process alone.
+_OURS = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"})
+# Seconds for what is left to be written at the end.
+_FLUSH = 2.0
+# Seconds in which a copy has to be ready before the next copy is restarted.
+_ROLL_TIMEOUT = 10.0
+
+
+class Supervisor:
+    """Keeps services alive for the length of a block, in ``async with``, whose value it is itself.
+
+    They start in order when the block is entered, and stop in the reverse order when it is left, by its end, an error
+    or a cancellation. They are started again as each says, after pauses of 0.1 s that double up to 60 s.
+
+    Commands take names: of a service, of a copy (`web.2`), or patterns of either (`web*`); none are all. Each command
+    interrupts what a service does.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Service],
+        *,
+        on_output: OnOutput | None = None,
+        capture: bool | None = None,
+        mark: str = "",
+        on_event: Callable[[ServiceEvent], object] | None = None,
+        on_process: Callable[[], object] | None = None,
+    ) -> None:
+        """Take services.
+
+        Args:
+            services: what is kept alive.
+            on_output: is called with the name of a copy and whole lines (bytes) that it has written, in a thread of its
+                own; None writes them where this process does.
+            capture: whether their output comes through this process; None if `on_output` is given, or a service has a
+                `log` or is ready by a line of its log. Else they write where this process does.
+            mark: begins the value of GOVERNESS_SERVICE in their environments, which names the copy.
+            on_event: is called, in the loop, with each event as it happens, also while the services are stopped.
+            on_process: is called, in the loop, when a copy has got a process, and when it has none any more.
+
+        Raises:
+            ServiceError: they cannot be run; the text says why.
+            NotImplementedError: this is Windows.
+        """
+        if sys.platform == "win32":
+            raise NotImplementedError("services need process groups and signals of POSIX, which Windows does not have")
+        self._services = check_services(services)
+        self._on_output = on_output
+        self._capture = capture
+        self._mark = mark
+        self._on_process = on_process
+        self._copies: dict[str, list[Copy]] = {}
+        self._listeners = Listeners()
+        self._over: asyncio.Future[int] | None = None
+        self._recent: dict[str, deque[bytes]] = {}
+        self._is_stopping = False
+        self.events = EventLog(on_event)
+        self.writer: OutputWriter | None = None
+        self.is_hurried = False
+
+    async def __aenter__(self) -> Self:
+        if self._over is not None:
+            raise RuntimeError("each Supervisor is good for one block")
+        self._over = asyncio.get_running_loop().create_future()
+        if self._is_captured:
+            self.writer = OutputWriter(self._on_output or write_to_stdout, self._log_trouble)
+        try:
+            self._listeners.open(address for service in self._services.values() for address in service.listen)
+        except OSError as error:
+            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
+        for service in self._services.values():
+            self._add_copies(service)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ending = asyncio.get_running_loop().create_task(self._shut_down())
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                if ending.cancelled():
+                    raise
+                self.kill()
+        ending.result()
+
+    def __aiter__(self) -> AsyncIterator[ServiceEvent]:
+        """Give what happens, from the start, until the block is left, or `wait` would return."""
+        return self.events.follow()
+
+    async def wait(self) -> int:
+        """Wait until all services have ended for good, or an essential one has, or `end` was called.
+
+        Returns:
+            The exit status: that of the essential one, or of the first that has failed; 128 and the number of a signal;
+            0 if none has failed; what was given to `end`.
+        """
+        assert self._over is not None, "the block is not entered"
+        return await asyncio.shield(self._over)
+
+    def end(self, status: int = 0) -> None:
+        """Let `wait` return a status, and the iterations end."""
+        if self._over is not None and not self._over.done():
+            self._over.set_result(status)
+        self.events.close()
+
+    def kill(self) -> None:
+        """Kill at once what is being ended, and all that will be."""
+        self.is_hurried = True
+        for copy in self._all():
+            copy.hurry()
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The services by their names."""
+        return dict(self._services)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all copies are ready, and all jobs done."""
+        return all(copy.is_satisfied for copy in self._all())
+
+    def status(self, names: Sequence[str] = ()) -> list[CopyStatus]:
+        """Return how the copies are; errors as `start`."""
+        copies = self.select(names)
+        usages = usages_of(copy.pid for copy in copies)
+        return [status_of_copy(copy, self.blocker(copy.service), usages) for copy in copies]
+
+    def processes(self) -> dict[str, int]:
+        """Return the numbers of the processes that the copies have now, by the names of the copies."""
+        return {copy.name: copy.pid for copy in self._all() if copy.pid is not None}
+
+    def recent_output(self, name: str) -> bytes:
+        """Return the last lines, about 64 KB of them, that a copy has written."""
+        return b"".join(self._recent.get(name, ()))
+
+    def select(self, names: Sequence[str] = ()) -> list[Copy]:
+        """Return the copies that the names stand for.
+
+        Raises:
+            ServiceError: a name stands for none.
+        """
+        if not names:
+            return self._all()
+        chosen: dict[str, Copy] = {}
+        for name in names:
+            found = [
+                copy
+                for copy in self._all()
+                if fnmatch.fnmatchcase(copy.service.name, name) or fnmatch.fnmatchcase(copy.name, name)
+            ]
+            if not found and name not in self._services:
+                raise ServiceError(f"there is no service {name!r}; there are {', '.join(self._services)}")
+            chosen.update((copy.name, copy) for copy in found)
+        return [copy for copy in self._all() if copy.name in chosen]
+
+    async def start(self, names: Sequence[str] = ()) -> None:
+        """Start what does not run, without the pause that it may wait for.
+
+        Raises:
+            ServiceError: a name stands for nothing.
+        """
+        for copy in self.select(names):
+            copy.start()
+
+    async def stop(self, names: Sequence[str] = (), why: str = "") -> None:
+        """Stop copies in the reverse order, and wait until they are gone; errors as `start`."""
+        await self._stop_in_order(self.select(names), why)
+
+    async def restart(self, names: Sequence[str] = (), why: str = "") -> None:
+        """Restart copies, and wait until their old processes are gone.
+
+        Several services stop in the reverse order before the first of them starts again. Of the copies of one service,
+        one after the other is restarted when the one before is ready.
+
+        Raises:
+            ServiceError: a name stands for nothing; or a copy was not ready in its time, and the others were left.
+        """
+        copies = self.select(names)
+        if len({copy.service.name for copy in copies}) == 1:
+            await self._roll(copies, why)
+            return
+        await self._stop_in_order(copies, why)
+        for copy in copies:
+            copy.start()
+
+    async def scale(self, name: str, copies: int) -> None:
+        """Have so many copies of a service; those with the highest numbers are stopped.
+
+        Raises:
+            ServiceError: there is no such service, or that is no number of copies.
+        """
+        if name not in self._services:
+            raise ServiceError(f"there is no service {name!r}; there are {', '.join(self._services)}")
+        self._services[name] = service = _with(self._services[name], copies=copies)
+        for copy in self._copies[name]:
+            copy.replace(service)
+        self._add_copies(service)
+        surplus, self._copies[name] = self._copies[name][copies:], self._copies[name][:copies]
+        await _all_of(copy.remove() for copy in surplus)
+
+    def signal(self, number: int, names: Sequence[str] = ()) -> list[str]:
+        """Send a signal to the process groups of copies; return the names of those that have got it.
+
+        Raises:
+            ServiceError: a name stands for nothing.
+        """
+        return [copy.name for copy in self.select(names) if copy.signal(number)]
+
+    async def reload(self, services: Iterable[Service], *, dry_run: bool = False) -> list[Change]:
+        """Have other services in place of those that there are; return what has changed.
+
+        A service that is the same is left alone. One whose limits, log, health, grace and the like differ is changed
+        while it runs; another number of copies adds or stops some; any other difference restarts it.
+
+        Args:
+            services: what is kept alive from now on.
+            dry_run: whether nothing is done.
+
+        Raises:
+            ServiceError: they cannot be run; then nothing has changed.
+        """
+        fresh = check_services(services)
+        changes = changes_between(self._services, fresh)
+        if dry_run:
+            return changes
+        addresses = [address for service in fresh.values() for address in service.listen]
+        try:
+            self._listeners.open(addresses)
+        except OSError as error:
+            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
+        removed = [copy for name in self._services if name not in fresh for copy in self._copies[name]]
+        await self._stop_in_order(removed, "removed")
+        await _all_of(copy.remove() for copy in removed)
+        self._services = fresh
+        self._copies = {name: self._copies.get(name, []) for name in fresh}
+        restarted = {change.name for change in changes if change.is_restart}
+        surplus: list[Copy] = []
+        for name, service in fresh.items():
+            copies = self._copies[name]
+            self._copies[name], gone = copies[: service.copies], copies[service.copies :]
+            surplus += gone
+            for copy in copies:
+                copy.replace(service)
+        self.events.wake()
+        pending = [self.select([name]) for name in fresh if name in restarted and self._copies[name]]
+        for service in fresh.values():
+            self._add_copies(service)
+        await _all_of(copy.remove() for copy in surplus)
+        await _all_of(self._roll([copy for copy in copies if copy not in surplus], "changed") for copies in pending)
+        self._listeners.keep_only(addresses)
+        return changes
+
+    # What a copy asks of its host.
+
+    def blocker(self, service: Service) -> str:
+        """Return what a service still has to wait for, in words; "" if it may start."""
+        for name in service.after:
+            other = self._services[name]
+            for copy in self._copies[name]:
+                if not copy.is_satisfied:
+                    what = f"{other.ready}" if copy.state is State.STARTING and other.ready else f"{copy.state}"
+                    return f"{name}: {what}"
+        return ""
+
+    def environment(self, copy: Copy) -> dict[str, str]:
+        """Return the environment of a copy."""
+        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+        port = copy.service.port_of(copy.number)
+        own = {} if copy.service.port is None else {"PORT": str(port)}
+        return {**inherited, **copy.service.env, **own, MARK: f"{self._mark}{copy.name}"}
+
+    def sockets(self, service: Service) -> Sequence[int]:
+        """Return the listening sockets of a service."""
+        return self._listeners.descriptors(service.listen)
+
+    def wrote(self, copy: Copy, lines: bytes) -> None:
+        """Take note of whole lines that a copy has written."""
+        if self.writer is None:
+            return
+        log = copy.service.log
+        if log is not None:
+            log = Log(copy.service.path(log.file.replace("{}", copy.name)), log.size, log.keep)
+        self.writer.write(copy.name, lines, log)
+        recent = self._recent.setdefault(copy.name, deque())
+        recent.append(lines[-_RECENT:])
+        size = sum(map(len, recent))
+        while size - len(recent[0]) >= _RECENT:
+            size -= len(recent.popleft())
+
+    def process_changed(self, copy: Copy) -> None:
+        """Tell that a copy has a process, or has none any more."""
+        if self._on_process is not None:
+            self._on_process()
+
+    def rested(self, copy: Copy) -> None:
+        """End if an essential copy has ended for good, or nothing is left that may happen."""
+        if self._is_stopping:
+            return
+        if copy.service.essential:
+            self.end(status_of(copy.code) or int(copy.state is State.FAILED))
+        elif self._is_over():
+            failed = [each for each in self._all() if each.state is State.FAILED]
+            self.end(status_of(failed[0].code) or 1 if failed else 0)
+
+    def _is_over(self) -> bool:
+        """Whether no copy lives, nor will live without a command, and no command has stopped any."""
+        copies = self._all()
+        if any(copy.is_stopped_by_command or copy.state is State.BACKOFF or copy.state.is_alive for copy in copies):
+            return False
+        return all(copy.state.is_resting or self.blocker(copy.service) for copy in copies)
+
+    def _all(self) -> list[Copy]:
+        return [copy for name in self._services for copy in self._copies.get(name, ())]
+
+    @property
+    def _is_captured(self) -> bool:
+        if self._capture is not None:
+            return self._capture
+        from governess.services._conditions import LogLine
+
+        services = self._services.values()
+        return self._on_output is not None or any(each.log or isinstance(each.ready, LogLine) for each in services)
+
+    def _add_copies(self, service: Service) -> None:
+        copies = self._copies.setdefault(service.name, [])
+        for number in range(len(copies) + 1, service.copies + 1):
+            copy = Copy(service, number, self)
+            copies.append(copy)
+            copy.start()
+
+    async def _stop_in_order(self, copies: Sequence[Copy], why: str = "") -> None:
+        by_service: dict[str, list[Copy]] = {}
+        for copy in copies:
+            by_service.setdefault(copy.service.name, []).append(copy)
+        tasks: dict[str, asyncio.Task[None]] = {}
+
+        async def stop(name: str, before: list[asyncio.Task[None]]) -> None:
+            if before:
+                await asyncio.wait(before)
+            await _all_of(copy.stop(why) for copy in by_service[name])
+
+        for name, dependents in dependents_first(self._services).items():
+            if name in by_service:
+                before = [tasks[other] for other in dependents if other in tasks]
+                tasks[name] = asyncio.get_running_loop().create_task(stop(name, before))
+        await _all_of(tasks.values())
+
+    async def _roll(self, copies: Sequence[Copy], why: str) -> None:
+        for copy, following in zip(copies, [*copies[1:], None], strict=True):
+            await copy.restart(why)
+            if following is None:
+                return
+            try:
+                async with asyncio.timeout(copy.service.ready_timeout or _ROLL_TIMEOUT):
+                    while copy.state in (State.WAITING, State.STARTING):
+                        await self.events.changed()
+            except TimeoutError:
+                pass
+            if not copy.is_satisfied:
+                raise ServiceError(f"{copy.name} {copy.text}; {following.name} and what follows is not restarted")
+
+    async def _shut_down(self) -> None:
+        """Stop everything in the reverse order; what ends by itself meanwhile is not started again."""
+        self._is_stopping = True
+        copies = self._all()
+        for copy in copies:
+            copy.is_last = True
+        idle = [copy for copy in copies if not copy.state.is_alive and not copy.state.is_resting]
+        await _all_of(copy.stop() for copy in idle)
+        await self._stop_in_order([copy for copy in copies if copy.state.is_alive])
+        await _all_of(copy.remove() for copy in copies)
+        self._listeners.keep_only(())
+        if self.writer is not None:
+            await self.writer.close(_FLUSH)
+        self.end(0)
+
+    def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
+        if error is not None:
+            text = f"cannot write {path}: {error.strerror}; its lines are dropped until it can be written"
+        else:
+            text = f"{path} is written again; {dropped} bytes were dropped"
+        self.events.add(ServiceEvent("", None, text))
+
+
+# Bytes of each copy that are kept for those who ask for its log.
+_RECENT = 1 << 16
+
+
+def _with(service: Service, *, copies: int) -> Service:
+    from dataclasses import replace
+
+    return replace(service, copies=copies)
+
+
+async def _all_of(waits: Iterable[object]) -> None:
+    """Wait for all of them, and raise the first error when all are over."""
+    results = await asyncio.gather(*waits, return_exceptions=True)  # type: ignore[call-overload]
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
