@@ -12,10 +12,11 @@ from governess.cli.printable import printable
 __all__ = ["app", "invoke"]
 
 
+_CLIENTS = "governess.cli.up.clients"
 _MODULES = {
     "run": "governess.cli.run.command",
-    "ps": "governess.cli.jobs.ps",
-    "logs": "governess.cli.jobs.logs",
+    "up": "governess.cli.up.command",
+    **dict.fromkeys(("ps", "logs", "start", "stop", "restart", "scale", "signal", "reload", "down"), _CLIENTS),
     "report": "governess.cli.jobs.report",
     "python": "governess.cli.python.command",
     "info": "governess.cli.info",
@@ -31,7 +32,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
-        command = importlib.import_module(_MODULES[cmd_name]).command
+        module = importlib.import_module(_MODULES[cmd_name])
+        command = getattr(module, "COMMANDS", {}).get(cmd_name) or module.command
         assert isinstance(command, click.Command)
         return command
 

@@ -150,6 +150,8 @@ class Copy:
         if self.state is State.WAITING and self._life is not None:
             return
         self._is_asked = True
+        if self.state.is_resting and self._life is None:
+            self._set(Event.WAIT)
         if self.state is State.BACKOFF or is_late:
             self._interrupt()
         self._poke.set()
@@ -249,6 +251,7 @@ class Copy:
         await self._wait_for_others()
         service, port = self.service, self.service.port_of(self.number)
         self._set(Event.LAUNCH)
+        self.text = "is being started"
         self._ready = None
         self.started = self._loop.time()
         self.starts += 1

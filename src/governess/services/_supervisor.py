@@ -299,8 +299,10 @@ class Supervisor:
         """Return the environment of a copy."""
         inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
         port = copy.service.port_of(copy.number)
-        own = {} if copy.service.port is None else {"PORT": str(port)}
-        return {**inherited, **copy.service.env, **own, MARK: f"{self._mark}{copy.name}"}
+        own = {"PS": copy.name, MARK: f"{self._mark}{copy.name}"}
+        if copy.service.port is not None:
+            own["PORT"] = str(port)
+        return {**inherited, **copy.service.env, **own}
 
     def sockets(self, service: Service) -> Sequence[int]:
         """Return the listening sockets of a service."""

@@ -1,0 +1,1 @@
+"""`governess up`, and the commands that talk to it."""

@@ -1,0 +1,144 @@
+"""The click commands that act on a `governess up` that runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import click
+
+from governess.cli.run.outcome import printable
+from governess.cli.up.client import ClientError, ask, ask_once, wait_until_down
+from governess.cli.up.config import ConfigError
+from governess.cli.up.console import Console
+from governess.cli.up.source import parse_formation
+from governess.cli.up.table import status_table
+
+__all__ = ["COMMANDS"]
+
+_FILE = click.option("-f", "--file", metavar="FILE", help="The file that is up. Default: as of `governess up`.")
+_NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+
+
+def _once(file: str | None, **request: Any) -> dict[str, Any]:
+    try:
+        return ask_once(file, **request)
+    except ClientError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _show_states(answer: dict[str, Any], as_json: bool = False) -> None:
+    services = answer["services"]
+    click.echo(json.dumps(services, indent=2) if as_json else status_table(services))
+
+
+@click.command("ps", short_help="Show how the services are.")
+@_FILE
+@_JSON
+@_NAMES
+def ps(file: str | None, as_json: bool, names: tuple[str, ...]) -> None:
+    """Show the states of the services that are up."""
+    _show_states(_once(file, do="ps", names=names), as_json)
+
+
+@click.command("start", short_help="Start services that do not run.")
+@_FILE
+@_NAMES
+def start(file: str | None, names: tuple[str, ...]) -> None:
+    """Start services that were stopped or have ended, and at once those that wait for their next start."""
+    _show_states(_once(file, do="start", names=names))
+
+
+@click.command("stop", short_help="Stop services.")
+@_FILE
+@_NAMES
+def stop(file: str | None, names: tuple[str, ...]) -> None:
+    """Stop services in the reverse order, and wait until they are gone."""
+    _show_states(_once(file, do="stop", names=names))
+
+
+@click.command("restart", short_help="Restart services.")
+@_FILE
+@_NAMES
+def restart(file: str | None, names: tuple[str, ...]) -> None:
+    """Restart services; the copies of one service one after the other, each when the one before is ready."""
+    _show_states(_once(file, do="restart", names=names))
+
+
+@click.command("scale", short_help="Change how many copies run.")
+@_FILE
+@click.argument("formation", nargs=-1, required=True, metavar="NAME=N...")
+def scale(file: str | None, formation: tuple[str, ...]) -> None:
+    """Have so many copies of a service, until its file is read again."""
+    try:
+        copies = parse_formation(",".join(formation))
+    except ConfigError as error:
+        raise click.UsageError(str(error).removeprefix("-m ")) from None
+    _show_states(_once(file, do="scale", copies=copies))
+
+
+@click.command("signal", short_help="Send a signal to services.")
+@_FILE
+@click.argument("name", metavar="SIGNAL")
+@_NAMES
+def send_signal(file: str | None, name: str, names: tuple[str, ...]) -> None:
+    """Send a signal, such as HUP or 10, to the processes of services."""
+    number = int(name) if name.isdecimal() else getattr(signal, f"SIG{name.upper().removeprefix('SIG')}", None)
+    if number not in signal.valid_signals():
+        raise click.UsageError(f"{name!r} is no signal such as HUP or 10")
+    answer = _once(file, do="signal", signal=int(number), names=names)
+    for reached in answer["reached"]:
+        click.echo(f"{reached} has got it")
+    if not answer["reached"]:
+        raise click.ClickException("nobody has got it: none of them runs")
+
+
+@click.command("reload", short_help="Read the file again.")
+@_FILE
+@click.option("--dry-run", is_flag=True, help="Show what would change, and do nothing.")
+def reload(file: str | None, dry_run: bool) -> None:
+    """Read the file again, and change what differs; a service that is the same is left alone."""
+    changes = _once(file, do="reload", dry_run=dry_run)["changes"]
+    for change in changes or ["nothing has changed"]:
+        click.echo(change)
+
+
+@click.command("down", short_help="End `governess up`.")
+@_FILE
+def down(file: str | None) -> None:
+    """Stop all services in the reverse order, and wait until `governess up` has ended."""
+    _once(file, do="down")
+    wait_until_down(file)
+
+
+@click.command("logs", short_help="Show what services write.")
+@_FILE
+@click.option("-F", "--follow", is_flag=True, help="Go on with what they write from now on.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), metavar="N", help="The last lines of each copy. Default: all kept."
+)
+@_NAMES
+def logs(file: str | None, follow: bool, lines: int | None, names: tuple[str, ...]) -> None:
+    """Show the last lines that services have written; about 64 KB of each copy are kept."""
+    broken: list[bool] = []
+    seen: set[str] = set()
+    console = Console(lambda: broken.append(True))
+    try:
+        for answer in ask(file, do="logs", names=names, follow=follow):
+            name, text = printable(answer["name"]), answer["lines"].encode()
+            if lines is not None and name not in seen:
+                text = b"".join(text.splitlines(keepends=True)[-lines:] if lines else [])
+                seen.add(name)
+            console.expect([name])
+            if text:
+                console.write(name, text)
+            if broken:
+                return
+    except ClientError as error:
+        raise click.ClickException(str(error)) from None
+
+
+COMMANDS = {each.name: each for each in (ps, start, stop, restart, scale, send_signal, reload, down, logs)}
+"""The commands by their names."""
