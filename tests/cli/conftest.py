@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from roll import Roll
+
+from .uptime import Up
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -60,3 +63,12 @@ def roll(tmp_path: Path) -> Iterator[Roll]:
     roll = Roll(tmp_path / "roll")
     yield roll
     roll.close()
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """`governess up` in an empty folder, with a folder for its socket whose path is short."""
+    with tempfile.TemporaryDirectory(prefix="up-") as runtime:
+        up = Up(tmp_path, Path(runtime))
+        yield up
+        up.close()

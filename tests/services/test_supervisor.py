@@ -278,7 +278,10 @@ def test_environment(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ("services", "text"),
     [
         ([("a", ("b",)), ("b", ("c",)), ("c", ("a",))], "these services wait for each other: "),
-        ([("web", ()), ("app", ("wev",))], "service app, after: there is no service or job 'wev'; is it web?"),
+        (
+            [("web", ()), ("app", ("wev",))],
+            r"app, after: there is no service or job 'wev' \(did you mean 'web'\?\)",
+        ),
         ([("a", ()), ("a", ())], "there are two services with the name a"),
         ([("a b", ())], "'a b' is no name of a service"),
     ],

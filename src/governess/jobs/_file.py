@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from governess._programs.toml_keys import line_of, similar
 from governess.jobs._file_values import FIELDS, OPTIONS, ValueProblem
 from governess.jobs._job import Command, Job, JobOptions
 from governess.jobs._plan import Plan, PlanError
@@ -17,7 +18,7 @@ from governess.jobs._pools import parse_pool
 __all__ = ["Fill", "JobFile", "JobFileError", "is_job_file", "read_jobs"]
 
 _LARGEST = 256 * 2**20
-_TABLES = ("jobs", "pools", "defaults")
+_TABLES = ("jobs", "pools", "defaults", "services")  # the last are for `governess up`
 
 
 class JobFileError(ValueError):
@@ -121,7 +122,7 @@ class _Reader:
             raise JobFileError(f"{self._path}:{at}: {str(error).partition(' (at')[0].lower()}") from None
         for name in tables:
             if name not in _TABLES:
-                known = f"{_similar(name, _TABLES)}; jobs are [jobs.NAME]"
+                known = f"{similar(name, _TABLES)}; jobs are [jobs.NAME]"
                 raise self._error(self._finder()(name), f"unknown table or key {name!r}{known}")
         for name in _TABLES:
             if not isinstance(tables.get(name, {}), dict):
@@ -217,7 +218,7 @@ class _Reader:
     ) -> None:
         for key in values:
             if key not in known:
-                raise self._error(line(key), f"{who}: unknown key {key!r}{_similar(key, known)}")
+                raise self._error(line(key), f"{who}: unknown key {key!r}{similar(key, known)}")
 
     def _job_options(self, values: Mapping[str, Any], base: JobOptions, who: str, line: Finder) -> JobOptions:
         found: dict[str, Any] = {}
@@ -240,7 +241,7 @@ class _Reader:
 
     def _finder(self, *table: str) -> Finder:
         """Return what finds the line of a key of this table of TOML, or of its header for None."""
-        return partial(_line_of, self._text, table)
+        return partial(line_of, self._text, table)
 
     def _error(self, line: int | None, text: str) -> JobFileError:
         return JobFileError(f"{self._path}:{line}: {text}" if line is not None else f"{self._path}: {text}")
@@ -260,30 +261,3 @@ def _linked(groups: Sequence[_Group], members: Mapping[str, tuple[str, ...]]) ->
                 if after == job.after
                 else Job(job.command, job.name, job.cwd, job.env, job.stdin, after, job.outputs, job.options)
             )
-
-
-_HEADER = re.compile(r"\s*\[\s*([^\[\]#]+?)\s*\]\s*(?:#.*)?$")
-_KEY = re.compile(r"\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[A-Za-z0-9_-]+)\s*[=.]")
-_PART = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
-
-
-def _line_of(text: str, table: tuple[str, ...], key: str | None) -> int | None:
-    """Return the line of a key in a table of TOML, or of the table itself; None if it is not found."""
-    current: tuple[str, ...] = ()
-    for number, line in enumerate(text.split("\n"), 1):
-        if (header := _HEADER.match(line)) is not None:
-            current = tuple(next(filter(None, part.groups()), "") for part in _PART.finditer(header[1]))
-            if (key is None and current == table) or (key is not None and current[: len(table) + 1] == (*table, key)):
-                return number
-            continue
-        found = _KEY.match(line) if key is not None and current == table else None
-        if found is not None and found[1].strip("\"'") == key:
-            return number
-    return None
-
-
-def _similar(name: str, known: Any) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

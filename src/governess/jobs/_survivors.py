@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from governess.children._backoff import pauses
 from governess.children._exit import Exit
 from governess.children._pidfd import has_exited, open_pidfd, reaped_status
+from governess._programs.marks import boot_id
 from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._errors import JournalError
 from governess.subprocess._watch import wait_for_end
@@ -35,15 +36,6 @@ _REAP_TIMEOUT = 10.0
 def mark_of(journal: str, job: int, start: int) -> str:
     """Return the value of the variable that marks the processes of a job."""
     return f"{journal}:{job}.{start}"
-
-
-def boot_id() -> str:
-    """Return what tells this boot of the machine from all others; "" if the system does not tell."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def find_marked(journal: str) -> dict[tuple[int, int], list[int]]:

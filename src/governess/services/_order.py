@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import graphlib
 from collections.abc import Iterable, Mapping
 
+from governess._programs.toml_keys import similar
 from governess.services._service import Service, ServiceError
 
 __all__ = ["check_services", "dependents_first"]
@@ -25,9 +25,7 @@ def check_services(services: Iterable[Service]) -> dict[str, Service]:
     for service in named.values():
         for other in service.after:
             if other not in named:
-                near = difflib.get_close_matches(other, named, 1)
-                hint = f"; is it {near[0]}?" if near else ""
-                text = f"service {service.name}, after: there is no service or job {other!r}{hint}"
+                text = f"service {service.name}, after: there is no service or job {other!r}{similar(other, named)}"
                 raise ServiceError(text, service.name, "after")
     try:
         _sorter(named).prepare()

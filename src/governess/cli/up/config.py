@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import signal
 import tomllib
@@ -11,7 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from governess._programs.toml_keys import line_of, similar
 from governess._programs.units import parse_seconds, parse_size
+from governess.jobs._file_values import FIELDS, OPTIONS
 from governess.services import Exec, Fd, Health, Http, Log, LogLine, Notify, Ready, Service, ServiceError, Tcp
 from governess.services._sockets import parse_address
 
@@ -55,7 +56,7 @@ class _Reader:
             found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
             line = int(found[2]) if found and found[2] else self._text.count("\n") + 1
             raise ConfigError(f"{self._path}:{line}: {found[1] if found else error}") from None
-        self._check_keys(document, ("services", "jobs"), ())
+        self._check_keys(document, ("services", "jobs", "defaults", "pools"), ())
         services = []
         for kind in ("services", "jobs"):
             tables = document.get(kind, {})
@@ -93,40 +94,15 @@ class _Reader:
     def _check_keys(self, table: Mapping[str, Any], known: Any, path: tuple[str, ...]) -> None:
         for key in table:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"is it {near[0]}?" if near else f"there are {', '.join(known)}"
-                raise self._error((*path, key), f"there is no such key; {hint}")
+                if path[:1] == ("jobs",) and (key in FIELDS or key in OPTIONS):
+                    raise self._error((*path, key), f"it is for `governess run`; here a job has {', '.join(known)}")
+                hint = similar(key, known) or f"; there are {', '.join(known)}"
+                raise self._error((*path, key), f"there is no such key{hint}")
 
     def _error(self, path: tuple[str, ...], text: str) -> ConfigError:
-        line = line_of(self._text, path)
+        line = line_of(self._text, path[:-1], path[-1]) or line_of(self._text, path, None)
         where = f"{self._path}:{line}" if line else f"{self._path}"
         return ConfigError(f"{where}: {'.'.join(path)}: {text}")
-
-
-def line_of(text: str, path: tuple[str, ...]) -> int | None:
-    """Return the number of the line where a key of a TOML document is; None if it is not found."""
-    header: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := _HEADER.match(line):
-            header = _parts(found[1])
-            key = header
-        elif found := _KEY.match(line):
-            key = (*header, *_parts(found[1]))
-        else:
-            continue
-        length = len(key) if path[: len(key)] == key else len(path) if key[: len(path)] == path else 0
-        if length and (best is None or length > best[0]):
-            best = length, number
-    return best and best[1]
-
-
-_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
-_KEY = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(r"[\w-]+|\"[^\"]*\"|'[^']*'", key))
 
 
 def _a(kind: type, name: str) -> Callable[[Any], dict[str, Any]]:
