@@ -16,10 +16,10 @@ import sys
 import time
 from collections.abc import Iterable
 
+from governess._programs.marks import boot_id
 from governess.children._backoff import pauses
 from governess.children._exit import Exit
 from governess.children._pidfd import has_exited, open_pidfd, reaped_status
-from governess._programs.marks import boot_id
 from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._errors import JournalError
 from governess.subprocess._watch import wait_for_end

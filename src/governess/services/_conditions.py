@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -181,7 +182,7 @@ async def ask(
     except TimeoutError:
         return f"no answer within {timeout:g} s"
     except OSError as error:
-        return error.strerror or str(error)
+        return os.strerror(error.errno) if error.errno else str(error)
 
 
 async def _ask_tcp(host: str, port: int) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import os
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from governess.services._copy import Copy
 from governess.services._events import EventLog, ServiceEvent
-from governess.services._order import check_services, dependents_first
+from governess.services._fleet import Fleet, all_of
+from governess.services._order import check_services
 from governess.services._output import OnOutput, OutputWriter, write_to_stdout
 from governess.services._reload import Change, changes_between
 from governess.services._service import Log, Service, ServiceError
 from governess.services._sockets import Listeners
 from governess.services._states import State
 from governess.services._status import CopyStatus, status_of_copy, usages_of
+from governess.services._watching import Watching
 from governess.services._words import status_of
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ MARK = "GOVERNESS_SERVICE"
 _OURS = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"})
 # Seconds for what is left to be written at the end.
 _FLUSH = 2.0
-# Seconds in which a copy has to be ready before the next copy is restarted.
-_ROLL_TIMEOUT = 10.0
 
 
 class Supervisor:
@@ -75,17 +75,19 @@ class Supervisor:
         """
         if sys.platform == "win32":
             raise NotImplementedError("services need process groups and signals of POSIX, which Windows does not have")
-        self._services = check_services(services)
+        self.events = EventLog(on_event)
+        self._fleet = Fleet(check_services(services), self.events)
         self._on_output = on_output
         self._capture = capture
         self._mark = mark
         self._on_process = on_process
-        self._copies: dict[str, list[Copy]] = {}
         self._listeners = Listeners()
+        self._watching = Watching(self._file_changed)
+        self._changed: dict[str, str] = {}
+        self._rolls: dict[str, asyncio.Task[None]] = {}
         self._over: asyncio.Future[int] | None = None
         self._recent: dict[str, deque[bytes]] = {}
         self._is_stopping = False
-        self.events = EventLog(on_event)
         self.writer: OutputWriter | None = None
         self.is_hurried = False
 
@@ -95,12 +97,15 @@ class Supervisor:
         self._over = asyncio.get_running_loop().create_future()
         if self._is_captured:
             self.writer = OutputWriter(self._on_output or write_to_stdout, self._log_trouble)
+        services = list(self._fleet.services.values())
         try:
-            self._listeners.open(address for service in self._services.values() for address in service.listen)
-        except OSError as error:
-            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
-        for service in self._services.values():
-            self._add_copies(service)
+            self._listen(services)
+            self._watching.update(services)
+        except ServiceError:
+            self._listeners.keep_only(())
+            raise
+        for service in services:
+            self._fleet.resize(service.name, self)
         return self
 
     async def __aexit__(
@@ -139,52 +144,36 @@ class Supervisor:
     def kill(self) -> None:
         """Kill at once what is being ended, and all that will be."""
         self.is_hurried = True
-        for copy in self._all():
+        for copy in self._fleet.all():
             copy.hurry()
 
     @property
     def services(self) -> Mapping[str, Service]:
         """The services by their names."""
-        return dict(self._services)
+        return dict(self._fleet.services)
 
     @property
     def is_ready(self) -> bool:
         """Whether all copies are ready, and all jobs done."""
-        return all(copy.is_satisfied for copy in self._all())
+        return all(copy.is_satisfied for copy in self._fleet.all())
 
     def status(self, names: Sequence[str] = ()) -> list[CopyStatus]:
         """Return how the copies are; errors as `start`."""
-        copies = self.select(names)
+        copies = self._fleet.select(names)
         usages = usages_of(copy.pid for copy in copies)
-        return [status_of_copy(copy, self.blocker(copy.service), usages) for copy in copies]
+        return [status_of_copy(copy, self._fleet.blocker(copy.service), usages) for copy in copies]
 
     def processes(self) -> dict[str, int]:
         """Return the numbers of the processes that the copies have now, by the names of the copies."""
-        return {copy.name: copy.pid for copy in self._all() if copy.pid is not None}
+        return {copy.name: copy.pid for copy in self._fleet.all() if copy.pid is not None}
 
     def recent_output(self, name: str) -> bytes:
         """Return the last lines, about 64 KB of them, that a copy has written."""
         return b"".join(self._recent.get(name, ()))
 
-    def select(self, names: Sequence[str] = ()) -> list[Copy]:
-        """Return the copies that the names stand for.
-
-        Raises:
-            ServiceError: a name stands for none.
-        """
-        if not names:
-            return self._all()
-        chosen: dict[str, Copy] = {}
-        for name in names:
-            found = [
-                copy
-                for copy in self._all()
-                if fnmatch.fnmatchcase(copy.service.name, name) or fnmatch.fnmatchcase(copy.name, name)
-            ]
-            if not found and name not in self._services:
-                raise ServiceError(f"there is no service {name!r}; there are {', '.join(self._services)}")
-            chosen.update((copy.name, copy) for copy in found)
-        return [copy for copy in self._all() if copy.name in chosen]
+    def names(self, names: Sequence[str] = ()) -> list[str]:
+        """Return the names of the copies that names and patterns stand for; errors as `start`."""
+        return [copy.name for copy in self._fleet.select(names)]
 
     async def start(self, names: Sequence[str] = ()) -> None:
         """Start what does not run, without the pause that it may wait for.
@@ -192,12 +181,12 @@ class Supervisor:
         Raises:
             ServiceError: a name stands for nothing.
         """
-        for copy in self.select(names):
+        for copy in self._fleet.select(names):
             copy.start()
 
     async def stop(self, names: Sequence[str] = (), why: str = "") -> None:
         """Stop copies in the reverse order, and wait until they are gone; errors as `start`."""
-        await self._stop_in_order(self.select(names), why)
+        await self._fleet.stop(self._fleet.select(names), why)
 
     async def restart(self, names: Sequence[str] = (), why: str = "") -> None:
         """Restart copies, and wait until their old processes are gone.
@@ -208,11 +197,11 @@ class Supervisor:
         Raises:
             ServiceError: a name stands for nothing; or a copy was not ready in its time, and the others were left.
         """
-        copies = self.select(names)
-        if len({copy.service.name for copy in copies}) == 1:
-            await self._roll(copies, why)
+        copies = self._fleet.select(names)
+        if len({copy.service.name for copy in copies}) <= 1:
+            await self._fleet.roll(copies, why)
             return
-        await self._stop_in_order(copies, why)
+        await self._fleet.stop(copies, why)
         for copy in copies:
             copy.start()
 
@@ -222,14 +211,9 @@ class Supervisor:
         Raises:
             ServiceError: there is no such service, or that is no number of copies.
         """
-        if name not in self._services:
-            raise ServiceError(f"there is no service {name!r}; there are {', '.join(self._services)}")
-        self._services[name] = service = _with(self._services[name], copies=copies)
-        for copy in self._copies[name]:
-            copy.replace(service)
-        self._add_copies(service)
-        surplus, self._copies[name] = self._copies[name][copies:], self._copies[name][:copies]
-        await _all_of(copy.remove() for copy in surplus)
+        self._fleet.check_name(name)
+        self._fleet.services[name] = replace(self._fleet.services[name], copies=copies)
+        await all_of(copy.remove() for copy in self._fleet.resize(name, self))
 
     def signal(self, number: int, names: Sequence[str] = ()) -> list[str]:
         """Send a signal to the process groups of copies; return the names of those that have got it.
@@ -237,7 +221,7 @@ class Supervisor:
         Raises:
             ServiceError: a name stands for nothing.
         """
-        return [copy.name for copy in self.select(names) if copy.signal(number)]
+        return [copy.name for copy in self._fleet.select(names) if copy.signal(number)]
 
     async def reload(self, services: Iterable[Service], *, dry_run: bool = False) -> list[Change]:
         """Have other services in place of those that there are; return what has changed.
@@ -253,47 +237,35 @@ class Supervisor:
             ServiceError: they cannot be run; then nothing has changed.
         """
         fresh = check_services(services)
-        changes = changes_between(self._services, fresh)
+        fleet = self._fleet
+        changes = changes_between(fleet.services, fresh)
         if dry_run:
             return changes
-        addresses = [address for service in fresh.values() for address in service.listen]
+        self._listen(fresh.values())
         try:
-            self._listeners.open(addresses)
-        except OSError as error:
-            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
-        removed = [copy for name in self._services if name not in fresh for copy in self._copies[name]]
-        await self._stop_in_order(removed, "removed")
-        await _all_of(copy.remove() for copy in removed)
-        self._services = fresh
-        self._copies = {name: self._copies.get(name, []) for name in fresh}
-        restarted = {change.name for change in changes if change.is_restart}
-        surplus: list[Copy] = []
-        for name, service in fresh.items():
-            copies = self._copies[name]
-            self._copies[name], gone = copies[: service.copies], copies[service.copies :]
-            surplus += gone
-            for copy in copies:
-                copy.replace(service)
+            self._watching.update(fresh.values())
+        except ServiceError:
+            self._keep_listening(fleet.services.values())
+            raise
+        removed = [copy for name in fleet.services if name not in fresh for copy in fleet.of(name)]
+        await fleet.stop(removed, "removed")
+        await all_of(copy.remove() for copy in removed)
+        fleet.replace(fresh)
+        old = {change.name: set(fleet.of(change.name)) for change in changes if change.is_restart}
+        surplus = [copy for name in fresh for copy in fleet.resize(name, self)]
         self.events.wake()
-        pending = [self.select([name]) for name in fresh if name in restarted and self._copies[name]]
-        for service in fresh.values():
-            self._add_copies(service)
-        await _all_of(copy.remove() for copy in surplus)
-        await _all_of(self._roll([copy for copy in copies if copy not in surplus], "changed") for copies in pending)
-        self._listeners.keep_only(addresses)
+        await all_of(copy.remove() for copy in surplus)
+        await all_of(
+            fleet.roll([copy for copy in fleet.of(name) if copy in copies], "changed") for name, copies in old.items()
+        )
+        self._keep_listening(fresh.values())
         return changes
 
     # What a copy asks of its host.
 
     def blocker(self, service: Service) -> str:
         """Return what a service still has to wait for, in words; "" if it may start."""
-        for name in service.after:
-            other = self._services[name]
-            for copy in self._copies[name]:
-                if not copy.is_satisfied:
-                    what = f"{other.ready}" if copy.state is State.STARTING and other.ready else f"{copy.state}"
-                    return f"{name}: {what}"
-        return ""
+        return self._fleet.blocker(service)
 
     def environment(self, copy: Copy) -> dict[str, str]:
         """Return the environment of a copy."""
@@ -333,19 +305,9 @@ class Supervisor:
             return
         if copy.service.essential:
             self.end(status_of(copy.code) or int(copy.state is State.FAILED))
-        elif self._is_over():
-            failed = [each for each in self._all() if each.state is State.FAILED]
+        elif self._fleet.is_over():
+            failed = [each for each in self._fleet.all() if each.state is State.FAILED]
             self.end(status_of(failed[0].code) or 1 if failed else 0)
-
-    def _is_over(self) -> bool:
-        """Whether no copy lives, nor will live without a command, and no command has stopped any."""
-        copies = self._all()
-        if any(copy.is_stopped_by_command or copy.state is State.BACKOFF or copy.state.is_alive for copy in copies):
-            return False
-        return all(copy.state.is_resting or self.blocker(copy.service) for copy in copies)
-
-    def _all(self) -> list[Copy]:
-        return [copy for name in self._services for copy in self._copies.get(name, ())]
 
     @property
     def _is_captured(self) -> bool:
@@ -353,61 +315,49 @@ class Supervisor:
             return self._capture
         from governess.services._conditions import LogLine
 
-        services = self._services.values()
+        services = self._fleet.services.values()
         return self._on_output is not None or any(each.log or isinstance(each.ready, LogLine) for each in services)
 
-    def _add_copies(self, service: Service) -> None:
-        copies = self._copies.setdefault(service.name, [])
-        for number in range(len(copies) + 1, service.copies + 1):
-            copy = Copy(service, number, self)
-            copies.append(copy)
-            copy.start()
-
-    async def _stop_in_order(self, copies: Sequence[Copy], why: str = "") -> None:
-        by_service: dict[str, list[Copy]] = {}
-        for copy in copies:
-            by_service.setdefault(copy.service.name, []).append(copy)
-        tasks: dict[str, asyncio.Task[None]] = {}
-
-        async def stop(name: str, before: list[asyncio.Task[None]]) -> None:
-            if before:
-                await asyncio.wait(before)
-            await _all_of(copy.stop(why) for copy in by_service[name])
-
-        for name, dependents in dependents_first(self._services).items():
-            if name in by_service:
-                before = [tasks[other] for other in dependents if other in tasks]
-                tasks[name] = asyncio.get_running_loop().create_task(stop(name, before))
-        await _all_of(tasks.values())
-
-    async def _roll(self, copies: Sequence[Copy], why: str) -> None:
-        for copy, following in zip(copies, [*copies[1:], None], strict=True):
-            await copy.restart(why)
-            if following is None:
-                return
-            try:
-                async with asyncio.timeout(copy.service.ready_timeout or _ROLL_TIMEOUT):
-                    while copy.state in (State.WAITING, State.STARTING):
-                        await self.events.changed()
-            except TimeoutError:
-                pass
-            if not copy.is_satisfied:
-                raise ServiceError(f"{copy.name} {copy.text}; {following.name} and what follows is not restarted")
+    def _listen(self, services: Iterable[Service]) -> None:
+        try:
+            self._listeners.open(address for service in services for address in service.listen)
+        except OSError as error:
+            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
 
     async def _shut_down(self) -> None:
         """Stop everything in the reverse order; what ends by itself meanwhile is not started again."""
         self._is_stopping = True
-        copies = self._all()
+        self._watching.close()
+        for roll in self._rolls.values():
+            roll.cancel()
+        copies = self._fleet.all()
         for copy in copies:
             copy.is_last = True
         idle = [copy for copy in copies if not copy.state.is_alive and not copy.state.is_resting]
-        await _all_of(copy.stop() for copy in idle)
-        await self._stop_in_order([copy for copy in copies if copy.state.is_alive])
-        await _all_of(copy.remove() for copy in copies)
+        await all_of(copy.stop() for copy in idle)
+        await self._fleet.stop([copy for copy in copies if copy.state.is_alive])
+        await all_of(copy.remove() for copy in copies)
         self._listeners.keep_only(())
         if self.writer is not None:
             await self.writer.close(_FLUSH)
         self.end(0)
+
+    def _keep_listening(self, services: Iterable[Service]) -> None:
+        self._listeners.keep_only(address for service in services for address in service.listen)
+
+    def _file_changed(self, name: str, path: str) -> None:
+        self._changed[name] = f"{os.path.basename(path)} has changed"
+        roll = self._rolls.get(name)
+        if not self._is_stopping and (roll is None or roll.done()):
+            self._rolls[name] = asyncio.get_running_loop().create_task(self._roll_after_changes(name))
+
+    async def _roll_after_changes(self, name: str) -> None:
+        while (why := self._changed.pop(name, None)) is not None:
+            copies = [copy for copy in self._fleet.of(name) if not copy.is_stopped_by_command]
+            try:
+                await self._fleet.roll(copies, why)
+            except ServiceError as error:
+                self.events.add(ServiceEvent("", None, str(error)))
 
     def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
         if error is not None:
@@ -419,17 +369,3 @@ class Supervisor:
 
 # Bytes of each copy that are kept for those who ask for its log.
 _RECENT = 1 << 16
-
-
-def _with(service: Service, *, copies: int) -> Service:
-    from dataclasses import replace
-
-    return replace(service, copies=copies)
-
-
-async def _all_of(waits: Iterable[object]) -> None:
-    """Wait for all of them, and raise the first error when all are over."""
-    results = await asyncio.gather(*waits, return_exceptions=True)  # type: ignore[call-overload]
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -127,9 +127,9 @@ class ControlServer:
     async def _tell_logs(
         self, names: list[str], follow: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        for copy in self._supervisor.select(names):
-            lines = self._supervisor.recent_output(copy.name)
-            writer.write(_encode({"name": copy.name, "lines": lines.decode(errors="replace")}))
+        for name in self._supervisor.names(names):
+            lines = self._supervisor.recent_output(name)
+            writer.write(_encode({"name": name, "lines": lines.decode(errors="replace")}))
         if follow:
             self._followers.add(writer)
             await reader.read()  # until the client goes

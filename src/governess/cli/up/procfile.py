@@ -92,7 +92,9 @@ def read_env(paths: Iterable[Path], *, must_exist: bool) -> dict[str, str]:
 
 
 def _parse_env(text: str) -> dict[str, str]:
-    from dotenv import dotenv_values
-
+    try:
+        from dotenv import dotenv_values
+    except ImportError:
+        raise ConfigError("a .env file needs python-dotenv: pip install 'governess[cli]'") from None
     pairs = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {name: value for name, value in pairs.items() if value is not None}
