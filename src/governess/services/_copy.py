@@ -142,6 +142,8 @@ class Copy:
 
     def start(self) -> None:
         """Start it, now, unless it runs."""
+        if self._is_removed:
+            return
         self.is_last = False
         if self._goal is _Goal.RUN and (self.state.is_alive and self.state is not State.STOPPING):
             return
@@ -167,6 +169,8 @@ class Copy:
 
     async def restart(self, why: str = "") -> None:
         """Stop it if it runs, start it, and wait until the process that it has now is gone."""
+        if self._is_removed:
+            return
         process = self._process
         self.is_last = False
         self._goal, self._why = _Goal.RUN, why

@@ -134,7 +134,7 @@ class Fleet:
                         await self._events.changed()
             except TimeoutError:
                 pass
-            if not copy.is_satisfied:
+            if not copy.is_satisfied and not copy.is_stopped_by_command:
                 raise ServiceError(f"{copy.name} {copy.text}; {copies[index].name} and what follows is not restarted")
 
 

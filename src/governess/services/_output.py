@@ -91,7 +91,7 @@ class OutputWriter:
             self._thread.start()
         with self._lock:
             self._pending += len(lines)
-            self.is_full = self._pending > self._LIMIT
+            self.is_full = self.is_full or self._pending > self._LIMIT
         self._queue.put(_Item(name, lines, log))
 
     def when_there_is_room(self, callback: Callable[[], object]) -> None:

@@ -79,6 +79,8 @@ class ServiceProcess:
         self._ending: asyncio.Task[Exit | None] | None = None
         self.pid = process.pid
         process._streams.on_stop = _ignore_terminal_stop
+        # What is in its pipe then is little, and is read before that is closed, however slow the writer is.
+        process._connection.when_exited().add_done_callback(lambda _: self.resume_output())
 
     @classmethod
     async def start(
@@ -157,8 +159,9 @@ class ServiceProcess:
         return True
 
     def pause_output(self) -> None:
-        """Read no more of what it writes."""
-        self._pipe("pause_reading")
+        """Read no more of what it writes, while it runs."""
+        if self.exit is None:
+            self._pipe("pause_reading")
 
     def resume_output(self) -> None:
         """Read again."""
