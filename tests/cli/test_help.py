@@ -16,6 +16,11 @@ def test_help_of_run_is_that_of_the_docs(governess: Run) -> None:
     assert (DOCS / "run-help.txt").read_text() == governess("run", "--help").stdout
 
 
+def test_help_of_up_is_that_of_the_docs(governess: Run) -> None:
+    """`governess up --help` prints docs/up-help.txt."""
+    assert (DOCS / "up-help.txt").read_text() == governess("up", "--help").stdout
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--loop", "uvloop", "-h"]])
 def test_help_of_python_is_that_of_the_docs(governess: Run, words: list[str]) -> None:
     """`governess python --help` prints docs/python-help.txt."""

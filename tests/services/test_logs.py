@@ -94,7 +94,7 @@ def test_the_log_of_copies(run: Any, tmp_path: Path) -> None:
     """`{}` in the name of a log stands for the name of the copy; a relative one is in the folder of the service."""
 
     async def main() -> None:
-        service = Service("web", "echo $PS", copies=2, cwd=str(tmp_path), log=Log("logs/{}.log"), restart="never")  # type: ignore[arg-type]
+        service = Service("web", "echo $PS", copies=2, cwd=str(tmp_path), log=Log("logs/{}.log"), restart="never")
         async with supervised(service) as seen:
             await seen.supervisor.wait()
         assert {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()} == {
@@ -170,7 +170,7 @@ def test_a_slow_reader_holds_the_service_and_not_the_loop(run: Any) -> None:
         from governess.services import Supervisor
 
         command = (sys.executable, "-c", "import sys; [sys.stdout.write('x' * 999 + '\\n') for _ in range(20000)]")
-        async with Supervisor([Service("one", command, restart="never")], on_output=slow) as supervisor:  # type: ignore[arg-type]
+        async with Supervisor([Service("one", command, restart="never")], on_output=slow) as supervisor:
             await asyncio.sleep(0.5)
             assert supervisor.status()[0].state is State.READY
             gate.set()

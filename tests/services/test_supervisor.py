@@ -144,7 +144,7 @@ def test_an_essential_end_ends_all(run: Any) -> None:
     """When an essential service has ended for good, `wait` returns its status though others run."""
 
     async def main() -> None:
-        essential = Service("main", "exit 7", essential=True, restart="never")  # type: ignore[arg-type]
+        essential = Service("main", "exit 7", essential=True, restart="never")
         async with supervised(essential, Service("other", FOREVER)) as seen:
             assert await seen.supervisor.wait() == 7
 
@@ -313,7 +313,7 @@ def test_the_events_of_a_block(run: Any) -> None:
     """`async for` gives the events from the start, and ends when all services have ended."""
 
     async def main() -> None:
-        async with Supervisor([Service("one", "exit 0", restart="never")]) as supervisor:  # type: ignore[arg-type]
+        async with Supervisor([Service("one", "exit 0", restart="never")]) as supervisor:
             texts = [event.text async for event in supervisor]
         assert len(texts) == 2
         assert texts[0].startswith("runs as process ")

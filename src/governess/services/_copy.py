@@ -405,7 +405,7 @@ class Copy:
     def _die(self, why: str, was_ready: float) -> None:
         service, code = self.service, self.code
         failed = bool(why) or code != 0
-        restart = Restart.ON_FAILURE if service.job else service.restart
+        restart = Restart.ON_FAILURE if service.job else Restart(service.restart)
         limit = (service.limit or 1) if service.job else service.limit
         pause = self._deaths.add(was_ready) if failed or restart is Restart.ALWAYS else 0.0
         text = why if why and self.state is not State.STOPPING else end_text(code)

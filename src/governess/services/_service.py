@@ -8,6 +8,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from governess.services._conditions import Health, Ready, can_be_asked
 from governess.services._restarts import Restart
@@ -95,7 +96,7 @@ class Service:
     grace: float = field(default=10.0, kw_only=True)
     copies: int = field(default=1, kw_only=True)
     port: int | None = field(default=None, kw_only=True)
-    restart: Restart = field(default=Restart.ALWAYS, kw_only=True)
+    restart: Restart | Literal["always", "on-failure", "never"] = field(default=Restart.ALWAYS, kw_only=True)
     limit: int | None = field(default=None, kw_only=True)
     essential: bool = field(default=False, kw_only=True)
     listen: tuple[str, ...] = field(default=(), kw_only=True)

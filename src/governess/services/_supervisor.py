@@ -15,7 +15,7 @@ from governess.services._copy import Copy
 from governess.services._events import EventLog, ServiceEvent
 from governess.services._fleet import Fleet, all_of
 from governess.services._order import check_services
-from governess.services._output import OnOutput, OutputWriter, write_to_stdout
+from governess.services._output import OutputWriter, write_to_stdout
 from governess.services._reload import Change, changes_between
 from governess.services._service import Log, Service, ServiceError
 from governess.services._sockets import Listeners
@@ -51,7 +51,7 @@ class Supervisor:
         self,
         services: Iterable[Service],
         *,
-        on_output: OnOutput | None = None,
+        on_output: Callable[[str, bytes], object] | None = None,
         capture: bool | None = None,
         mark: str = "",
         on_event: Callable[[ServiceEvent], object] | None = None,
@@ -129,8 +129,8 @@ class Supervisor:
         """Wait until all services have ended for good, or an essential one has, or `end` was called.
 
         Returns:
-            The exit status: that of the essential one, or of the first that has failed; 128 and the number of a signal;
-            0 if none has failed; what was given to `end`.
+            What was given to `end`; else the exit status of the essential one, or of the first that has failed, which is
+            128 and the number of a signal if one has ended it; 0 if none has failed.
         """
         assert self._over is not None, "the block is not entered"
         return await asyncio.shield(self._over)
