@@ -35,8 +35,9 @@ def test_help(governess: Run, words: list[str]) -> None:
 
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: governess ")
-    assert "  run     Run many commands at once." in done.stdout
-    assert "  python  Run a Python program" in done.stdout
+    assert "  run      Run many commands at once." in done.stdout
+    assert "  python   Run a Python program" in done.stdout
+    assert "  up       Keep the services of a file alive." in done.stdout
 
 
 @pytest.mark.windows

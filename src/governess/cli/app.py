@@ -23,6 +23,17 @@ _MODULES = {
 }
 
 
+# What is meant with --journal.
+_OF_JOURNALS = {"ps": "governess.cli.jobs.ps", "logs": "governess.cli.jobs.logs"}
+
+
+def _import(name: str, command_name: str) -> click.Command:
+    module = importlib.import_module(name)
+    command = getattr(module, "COMMANDS", {}).get(command_name) or module.command
+    assert isinstance(command, click.Command)
+    return command
+
+
 class _Commands(click.Group):
     """Imports a command when it is used."""
 
@@ -32,9 +43,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _MODULES:
             return None
-        module = importlib.import_module(_MODULES[cmd_name])
-        command = getattr(module, "COMMANDS", {}).get(cmd_name) or module.command
-        assert isinstance(command, click.Command)
+        command = _import(_MODULES[cmd_name], cmd_name)
+        if cmd_name in _OF_JOURNALS:
+            from governess.cli.shared import for_services_or_journal
+
+            return for_services_or_journal(command, _import(_OF_JOURNALS[cmd_name], cmd_name))
         return command
 
 

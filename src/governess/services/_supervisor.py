@@ -129,8 +129,8 @@ class Supervisor:
         """Wait until all services have ended for good, or an essential one has, or `end` was called.
 
         Returns:
-            What was given to `end`; else the exit status of the essential one, or of the first that has failed, which is
-            128 and the number of a signal if one has ended it; 0 if none has failed.
+            What was given to `end`; else the exit status of the essential one, or of the first that has failed: 128 and
+            the number of a signal if one has ended it; 0 if none has failed.
         """
         assert self._over is not None, "the block is not entered"
         return await asyncio.shield(self._over)

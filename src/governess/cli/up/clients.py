@@ -19,6 +19,7 @@ __all__ = ["COMMANDS"]
 
 _FILE = click.option("-f", "--file", metavar="FILE", help="The file that is up. Default: as of `governess up`.")
 _NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
+_JOURNAL = "With --journal DIR it is for the jobs of a journal: see it with --journal DIR --help."
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
@@ -34,7 +35,7 @@ def _show_states(answer: dict[str, Any], as_json: bool = False) -> None:
     click.echo(json.dumps(services, indent=2) if as_json else status_table(services))
 
 
-@click.command("ps", short_help="Show how the services are.")
+@click.command("ps", short_help="Show how services, or the jobs of a journal, are.", epilog=_JOURNAL)
 @_FILE
 @_JSON
 @_NAMES
@@ -113,7 +114,7 @@ def down(file: str | None) -> None:
     wait_until_down(file)
 
 
-@click.command("logs", short_help="Show what services write.")
+@click.command("logs", short_help="Show what services, or jobs of a journal, write.", epilog=_JOURNAL)
 @_FILE
 @click.option("-F", "--follow", is_flag=True, help="Go on with what they write from now on.")
 @click.option(
