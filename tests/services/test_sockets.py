@@ -60,6 +60,9 @@ def test_no_connection_is_refused(run: Any, copies: int) -> None:
             for count in range(2, 5):
                 await seen.supervisor.restart(["web"])
                 await seen.reaches(f"web.{copies}", State.READY, count)
+                pids = {b"%d" % pid for pid in seen.supervisor.processes().values()}
+                while not pids & set(answers):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             over.set()
             while any(thread.is_alive() for thread in threads):
                 await asyncio.sleep(0.05)
