@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governess.services import Log, Service, State
@@ -28,6 +28,7 @@ def test_lines_are_joined(pieces: list[bytes]) -> None:
     assert all(block.endswith(b"\n") for block in blocks if block)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=60), st.integers(20, 100), st.integers(0, 3))
 def test_rotation(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], size: int, keep: int) -> None:
     """No file is larger than it may be but for one with a single line; the last lines are all there, in order."""

@@ -61,7 +61,7 @@ def test_no_connection_is_refused(run: Any, copies: int) -> None:
                 await seen.supervisor.restart(["web"])
                 await seen.reaches(f"web.{copies}", State.READY, count)
                 pids = {b"%d" % pid for pid in seen.supervisor.processes().values()}
-                while not pids & set(answers):  # noqa: ASYNC110
+                while not pids & set(answers):
                     await asyncio.sleep(0.01)
             over.set()
             while any(thread.is_alive() for thread in threads):

@@ -4,61 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Protocol
 
-from governess.services._conditions import ask
-from governess.services._events import EventLog, ServiceEvent
-from governess.services._output import LineJoiner, OutputWriter
-from governess.services._process import Passed, ServiceProcess
-from governess.services._readiness import Readiness
+from governess.services._events import ServiceEvent
+from governess.services._process import ServiceProcess
 from governess.services._restarts import Deaths, Restart
 from governess.services._service import Service
 from governess.services._states import Event, State, next_state
-from governess.services._words import again_text, end_text, seconds
+from governess.services._watched import Host, WatchedProcess
+from governess.services._words import again_text, end_text
 
-__all__ = ["Copy", "Host"]
+__all__ = ["Copy"]
 
 logger = logging.getLogger("governess")
-
-
-class Host(Protocol):
-    """What a copy needs of its supervisor.
-
-    Attributes:
-        events: gets what happens.
-        is_hurried: whether nothing gets a grace any more.
-        writer: gets the output; None if the copies write where this process does.
-    """
-
-    events: EventLog
-    is_hurried: bool
-    writer: OutputWriter | None
-
-    def blocker(self, service: Service) -> str:
-        """Return what a service still has to wait for, in words; "" if it may start."""
-        ...
-
-    def environment(self, copy: Copy) -> dict[str, str]:
-        """Return the environment of a copy."""
-        ...
-
-    def sockets(self, service: Service) -> Sequence[int]:
-        """Return the listening sockets of a service."""
-        ...
-
-    def wrote(self, copy: Copy, lines: bytes) -> None:
-        """Take note of whole lines that a copy has written."""
-        ...
-
-    def process_changed(self, copy: Copy) -> None:
-        """Take note that a copy has a process, or has none any more."""
-        ...
-
-    def rested(self, copy: Copy) -> None:
-        """Take note that a copy has ended for good by itself."""
-        ...
 
 
 class _Goal(Enum):
@@ -100,11 +58,8 @@ class Copy:
         self._is_removed = False
         self._why = ""
         self._due = 0.0
-        self._ready: float | None = None
         self._deaths = Deaths()
-        self._process: ServiceProcess | None = None
-        self._readiness: Readiness | None = None
-        self._joiner = LineJoiner()
+        self._process: WatchedProcess | None = None
         self._life: asyncio.Task[str] | None = None
         self._task = self._loop.create_task(self._run(), name=f"governess service {self.name}")
 
@@ -116,7 +71,8 @@ class Copy:
     @property
     def pid(self) -> int | None:
         """The number of its process; None if it has none."""
-        return None if self._process is None else self._process.pid
+        process = self._running
+        return None if process is None else process.pid
 
     @property
     def deaths(self) -> int:
@@ -140,6 +96,11 @@ class Copy:
         self.service = service
         self._is_replaced.set()
 
+    async def replaced(self) -> None:
+        """Wait for the next `replace`."""
+        self._is_replaced.clear()
+        await self._is_replaced.wait()
+
     def start(self) -> None:
         """Start it, now, unless it runs."""
         if self._is_removed:
@@ -153,7 +114,7 @@ class Copy:
             return
         self._is_asked = True
         if self.state.is_resting and self._life is None:
-            self._set(Event.WAIT)
+            self.move(Event.WAIT)
         if self.state is State.BACKOFF or is_late:
             self._interrupt()
         self._poke.set()
@@ -171,14 +132,14 @@ class Copy:
         """Stop it if it runs, start it, and wait until the process that it has now is gone."""
         if self._is_removed:
             return
-        process = self._process
+        process = self._running
         self.is_last = False
         self._goal, self._why = _Goal.RUN, why
         if self.state is not State.WAITING:
             self._is_asked = True
             self._interrupt()
         self._host.events.wake()
-        while process is not None and self._process is process:
+        while process is not None and self._running is process:
             await self._host.events.changed()
 
     async def remove(self) -> None:
@@ -191,26 +152,33 @@ class Copy:
 
     def hurry(self) -> None:
         """Kill it now if it is being ended."""
-        if self._process is not None:
-            self._process.hurry()
+        if (process := self._running) is not None:
+            process.hurry()
 
     def signal(self, number: int) -> bool:
         """Send a signal to its process and the group of that; return whether anybody has got it."""
-        return self._process is not None and self._process.signal(number)
+        process = self._running
+        return process is not None and process.signal(number)
+
+    @property
+    def _running(self) -> ServiceProcess | None:
+        return None if self._process is None else self._process.process
 
     def _interrupt(self) -> None:
         if self._life is not None:
             self._life.cancel()
         self._poke.set()
 
-    def _set(self, event: Event, text: str = "") -> None:
+    def move(self, event: Event, text: str = "") -> None:
+        """Come to the state that follows, and tell it unless the text is empty."""
         self.state = next_state(self.state, event)
         if text:
-            self._tell(text)
+            self.tell(text)
         else:
             self._host.events.wake()
 
-    def _tell(self, text: str, code: int | None = None) -> None:
+    def tell(self, text: str, code: int | None = None) -> None:
+        """Tell what has happened to it; `code` is how its process has ended."""
         self.text = text
         self._host.events.add(ServiceEvent(self.name, self.state, text, self.pid, code))
 
@@ -221,7 +189,7 @@ class Copy:
                 await self._run_once()
             elif self._goal is _Goal.STOP:
                 if self.state is not State.STOPPED:
-                    self._set(Event.STOP, "is stopped")
+                    self.move(Event.STOP, "is stopped")
                 self._goal = _Goal.REST
                 self._host.events.wake()
             elif self._is_removed:
@@ -241,135 +209,52 @@ class Copy:
                 logger.error("%s", self.name, exc_info=error)
             why = f"cannot be run: {error!r}" if error is not None else life.result()
         if self.state is State.BACKOFF and self._goal is _Goal.RUN:
-            self._set(Event.WAIT)
+            self.move(Event.WAIT)
+        elif why and not self.state.is_alive:  # a mistake of ours, which is not to be repeated for ever
+            self._goal = _Goal.STOP
         elif self.state.is_alive:
             await self._end(why, is_interrupted=life.cancelled())
 
     async def _live(self) -> str:
         """Return why it is to be ended; "" if it has ended by itself."""
         if self.state.is_resting:
-            self._set(Event.WAIT)
+            self.move(Event.WAIT)
         elif self.state is State.BACKOFF:
             await asyncio.sleep(self._due - self._loop.time())
-            self._set(Event.WAIT)
+            self.move(Event.WAIT)
         await self._wait_for_others()
-        service, port = self.service, self.service.port_of(self.number)
-        self._set(Event.LAUNCH)
+        self.move(Event.LAUNCH)
         self.text = "is being started"
-        self._ready = None
         self.started = self._loop.time()
         self.starts += 1
-        self._joiner = LineJoiner()
-        try:
-            self._readiness = Readiness(service, port)
-            env = {**self._host.environment(self), **self._readiness.env}
-            self._process = process = await ServiceProcess.start(
-                service.command,
-                cwd=service.cwd,
-                env=env,
-                passed=Passed(self._host.sockets(service), self._readiness.descriptors),
-                on_output=None if self._host.writer is None else self._feed,
-            )
-        except (OSError, ValueError) as error:
-            self.code = 127 if isinstance(error, FileNotFoundError) else 126
-            return f"cannot be started: {getattr(error, 'strerror', None) or error}"
-        self._readiness.started()
-        self._host.process_changed(self)
-        return await self._watch_over(process, self._readiness, env)
+        self._process = process = WatchedProcess(self, self._host)
+        return await process.run()
 
     async def _wait_for_others(self) -> None:
         told = ""
         while blocker := self._host.blocker(self.service):
             if blocker != told:
                 told = blocker
-                self._tell(f"waits for {blocker}")
+                self.tell(f"waits for {blocker}")
             await self._host.events.changed()
-
-    async def _watch_over(self, process: ServiceProcess, readiness: Readiness, env: Mapping[str, str]) -> str:
-        """Wait until it ends, or has to be ended; return why, and "" in the first case."""
-        exited = self._loop.create_task(process.wait())
-        checked = self._loop.create_task(self._check(process, readiness, env))
-        try:
-            await asyncio.wait((exited, checked), return_when=asyncio.FIRST_COMPLETED)
-            return "" if exited.done() else checked.result()
-        finally:
-            exited.cancel()
-            checked.cancel()
-            await asyncio.wait((exited, checked))
-            if not checked.cancelled():
-                checked.exception()
-
-    async def _check(self, process: ServiceProcess, readiness: Readiness, env: Mapping[str, str]) -> str:
-        """Wait until it is ready, and then until it is ill; return what is wrong."""
-        service = self.service
-        if service.job:
-            self._tell(f"starts as process {process.pid}")
-            await asyncio.Event().wait()
-        if service.ready is not None:
-            self._tell(f"starts as process {process.pid}")
-            try:
-                async with asyncio.timeout(service.ready_timeout):
-                    await readiness.wait(env)
-            except TimeoutError:
-                return f"is not ready after {seconds(service.ready_timeout)}: {service.ready}"
-        self._ready = self._loop.time()
-        if service.ready is not None:
-            time = seconds(self._ready - self.started)
-            self._set(Event.PREPARE, f"is ready: {service.ready}, {time} after its start")
-        else:
-            self._set(Event.PREPARE, f"runs as process {process.pid}")
-        readiness.close()
-        return await self._ask_for_health(env)
-
-    async def _ask_for_health(self, env: Mapping[str, str]) -> str:
-        refusals = 0
-        while True:
-            health = self.service.health
-            if health is None:
-                self._is_replaced.clear()
-                await self._is_replaced.wait()
-                continue
-            await asyncio.sleep(health.every)
-            if health is not self.service.health:
-                continue
-            port, cwd = self.service.port_of(self.number), self.service.cwd
-            refusal = await ask(health.check, health.timeout, port=port, cwd=cwd, env=env)
-            if refusal is None:
-                refusals = 0
-                if self.state is State.UNHEALTHY:
-                    self._set(Event.RECOVER, f"is healthy again: {health.check}")
-                continue
-            refusals += 1
-            text = f"is unhealthy: {health.check}: {refusal}"
-            if self.state is State.READY:
-                self._set(Event.SICKEN, text)
-            if refusals >= health.fails:
-                return f"{text}, {refusals} times in a row"
-
-    def _feed(self, data: bytes) -> None:
-        writer = self._host.writer
-        lines = self._joiner.feed(data)
-        if not lines or writer is None:
-            return
-        if self._readiness is not None:
-            self._readiness.feed(lines)
-        self._host.wrote(self, lines)
-        if writer.is_full and (process := self._process) is not None:
-            process.pause_output()
-            writer.when_there_is_room(process.resume_output)
 
     async def _end(self, why: str, *, is_interrupted: bool) -> None:
         """End what is left of its process, and bring it to the state that follows."""
-        process, service = self._process, self.service
-        if process is not None:
+        watched, service = self._process, self.service
+        assert watched is not None
+        if (process := watched.process) is not None:
             if why or process.exit is None:
-                self._set(Event.END, self._end_reason(why))
+                self.move(Event.END, self._end_reason(why))
             elif process.has_others:
-                self._set(Event.END, f"{end_text(process.exit)}; what it has started is ended")
+                self.move(Event.END, f"{end_text(process.exit)}; what it has started is ended")
             exit = await process.end(service.stop, 0.0 if self._host.is_hurried else service.grace)
             self.code = 255 if exit is None else int(exit)
-        was_ready = 0.0 if self._ready is None else self._loop.time() - self._ready
-        self._discard_process()
+        elif watched.failed_start is not None:
+            self.code = watched.failed_start
+        was_ready = 0.0 if watched.ready_at is None else self._loop.time() - watched.ready_at
+        watched.close()
+        self._process = None
+        self._host.process_changed()
         self._decide(why, was_ready, is_interrupted=is_interrupted)
 
     def _end_reason(self, why: str) -> str:
@@ -378,14 +263,6 @@ class Copy:
         word = "is being stopped" if self._goal is _Goal.STOP else "is being restarted"
         return f"{word}: {self._why}" if self._why else word
 
-    def _discard_process(self) -> None:
-        had_process, self._process = self._process is not None, None
-        if self._readiness is not None:
-            self._readiness.close()
-            self._readiness = None
-        if had_process:
-            self._host.process_changed(self)
-
     def _decide(self, why: str, was_ready: float, *, is_interrupted: bool) -> None:
         if self.is_last and self._goal is _Goal.RUN:
             self._goal = _Goal.STOP
@@ -393,12 +270,12 @@ class Copy:
         if is_by_command:
             self._deaths.forget()
             if self.state is not State.STOPPING:
-                self._set(Event.END)
+                self.move(Event.END)
         if self._goal is _Goal.STOP:
-            self._set(Event.STOP)
-            self._tell(f"is stopped: {end_text(self.code)}", self.code)
+            self.move(Event.STOP)
+            self.tell(f"is stopped: {end_text(self.code)}", self.code)
         elif is_by_command:
-            self._set(Event.WAIT)
+            self.move(Event.WAIT)
         else:
             self._die(why, was_ready)
 
@@ -411,11 +288,11 @@ class Copy:
         text = why if why and self.state is not State.STOPPING else end_text(code)
         if restart.applies(1 if failed else 0) and not self._deaths.are_too_many(limit):
             self._due = self._loop.time() + pause
-            self._set(Event.RETRY)
-            self._tell(f"{text}; {again_text(pause, self._deaths.in_row)}", code)
+            self.move(Event.RETRY)
+            self.tell(f"{text}; {again_text(pause, self._deaths.in_row)}", code)
             return
         self._goal = _Goal.REST
-        self._set(Event.FAIL if failed else Event.FINISH)
+        self.move(Event.FAIL if failed else Event.FINISH)
         times = f", {self._deaths.in_row} times in a row" if self._deaths.in_row > 1 else ""
-        self._tell(f"{text}{times}, and is not started again" if failed else text, code)
+        self.tell(f"{text}{times}, and is not started again" if failed else text, code)
         self._host.rested(self)

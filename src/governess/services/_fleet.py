@@ -6,11 +6,12 @@ import asyncio
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 
-from governess.services._copy import Copy, Host
+from governess.services._copy import Copy
 from governess.services._events import EventLog
 from governess.services._order import dependents_first
 from governess.services._service import Service, ServiceError
 from governess.services._states import State
+from governess.services._watched import Host
 
 __all__ = ["Fleet", "all_of"]
 

@@ -294,7 +294,7 @@ class Supervisor:
         while size - len(recent[0]) >= _RECENT:
             size -= len(recent.popleft())
 
-    def process_changed(self, copy: Copy) -> None:
+    def process_changed(self) -> None:
         """Tell that a copy has a process, or has none any more."""
         if self._on_process is not None:
             self._on_process()
