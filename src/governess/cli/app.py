@@ -16,7 +16,7 @@ _CLIENTS = "governess.cli.up.clients"
 _MODULES = {
     "run": "governess.cli.run.command",
     "up": "governess.cli.up.command",
-    **dict.fromkeys(("ps", "logs", "start", "stop", "restart", "scale", "signal", "reload", "down"), _CLIENTS),
+    **dict.fromkeys(("ps", "logs", "start", "stop", "restart", "scale", "signal", "reload", "top", "down"), _CLIENTS),
     "report": "governess.cli.jobs.report",
     "python": "governess.cli.python.command",
     "info": "governess.cli.info",

@@ -28,7 +28,7 @@ def status_of(code: int | None) -> int:
 
 def again_text(pause: float, deaths: int) -> str:
     """Return when it is started again, in words."""
-    times = "" if deaths < 2 else f" (the {_ordinal(deaths)} time in a row)"
+    times = "" if deaths < 2 else f" (death {deaths} in a row)"
     return f"starts again in {seconds(pause)}{times}"
 
 
@@ -37,8 +37,3 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

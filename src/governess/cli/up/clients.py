@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from governess.cli.run.outcome import printable
-from governess.cli.up.client import ClientError, ask, ask_once, wait_until_down
+from governess.cli.up.client import ClientError, ask, ask_once, runtime_of, wait_until_down
 from governess.cli.up.config import ConfigError
 from governess.cli.up.console import Console
 from governess.cli.up.source import parse_formation
@@ -87,7 +87,7 @@ def scale(file: str | None, formation: tuple[str, ...]) -> None:
 def send_signal(file: str | None, name: str, names: tuple[str, ...]) -> None:
     """Send a signal, such as HUP or 10, to the processes of services."""
     number = int(name) if name.isdecimal() else getattr(signal, f"SIG{name.upper().removeprefix('SIG')}", None)
-    if number not in signal.valid_signals():
+    if number is None or number not in signal.valid_signals():
         raise click.UsageError(f"{name!r} is no signal such as HUP or 10")
     answer = _once(file, do="signal", signal=int(number), names=names)
     for reached in answer["reached"]:
@@ -141,5 +141,18 @@ def logs(file: str | None, follow: bool, lines: int | None, names: tuple[str, ..
         raise click.ClickException(str(error)) from None
 
 
-COMMANDS = {each.name: each for each in (ps, start, stop, restart, scale, send_signal, reload, down, logs)}
+@click.command("top", short_help="Show services on a screen of their own.")
+@_FILE
+def top(file: str | None) -> None:
+    """Show the services with their CPU time, memory and output; start, stop and restart them by a key."""
+    try:
+        from governess.cli.up.top import Top
+    except ImportError:
+        raise click.ClickException("the screen needs textual: pip install 'governess[tui]'") from None
+    _once(file, do="ps")
+    if reason := Top(runtime_of(file).socket).run():
+        raise click.ClickException(reason)
+
+
+COMMANDS = {each.name: each for each in (ps, start, stop, restart, scale, send_signal, reload, down, logs, top)}
 """The commands by their names."""

@@ -34,7 +34,7 @@ EPILOG = """\b
 While it runs, other commands act on it, with the names of services (web), of
 copies (web.2) or patterns (w*):
   governess ps | start | stop | restart | logs | signal [NAME]...
-  governess scale web=4        governess reload        governess down
+  governess scale web=4 | governess reload | governess top | governess down
 
 Exit status: 0 after TERM or `down`; 130 after Ctrl-C; else that of the service
 whose end has ended all, 128 and the number of the signal if one has killed it;
