@@ -343,6 +343,13 @@ def test_wrong_calls(up: Up, words: tuple[str, ...], message: str) -> None:
     assert message in done.stderr
 
 
+def test_one_file_for_both(up: Up) -> None:
+    """`governess run` runs the jobs of a governess.toml, whose services are for `governess up`."""
+    up.write("governess.toml", '[services.web]\nrun = "exec sleep 1000"\n[jobs.hello]\nrun = "echo hello"\n')
+    done = up.run("run", "governess.toml")
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+
+
 def test_dry_run(up: Up) -> None:
     """--dry-run shows what would be started, with its ports, and starts nothing."""
     up.write("Procfile", "web: ./server\nworker: ./worker 'a b'\nother: x\n")

@@ -407,3 +407,26 @@ def test_how_soon_the_next_one_starts(run: Any, kind: str, tmp_path: Path) -> No
 
 def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+def test_a_cancellation_in_the_end_is_not_lost(run: Any) -> None:
+    """Cancelled while the block is left in peace, the task is cancelled when all are gone."""
+
+    async def main() -> None:
+        async def block() -> None:
+            stubborn = "trap '' TERM; echo up; while :; do sleep 0.1; done"
+            async with supervised(Service("one", stubborn, grace=1000, ready=LogLine("up"))) as seen:
+                watched.append(seen)
+                await seen.reaches("one.1", State.READY)
+
+        watched: list[Any] = []
+        task = asyncio.create_task(block())
+        while not watched:
+            await asyncio.sleep(0.01)
+        await watched[0].reaches("one.1", State.STOPPING)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert watched[0].supervisor.processes() == {}
+
+    run(main())

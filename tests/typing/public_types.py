@@ -21,6 +21,7 @@ from governess import (
 from governess.children import children
 from governess.loops import LoopChoice, available_loops, choose_loop
 from governess.policies import ContextScope, ProcessScope, Scope, ThreadScope
+from governess.services import Change, CopyStatus, Service, ServiceEvent, State, Supervisor, Tcp
 
 assert_type(governess.__version__, str)
 
@@ -415,3 +416,20 @@ else:
         files.add_handler("here", on_change, 5)
         files.add_handler("here", on_change, "5")  # type: ignore[arg-type]  # pyright: ignore
         assert_type(files.remove_handler("here"), bool)
+
+
+# Services.
+async def services() -> None:
+    web = Service("web", ("sleep", "1"), ready=Tcp(80), after=("db",), restart="never")
+    async with Supervisor(
+        [web, Service("db", "sleep 1")], on_output=lambda name, lines: print(name, lines)
+    ) as supervisor:
+        assert_type(supervisor, Supervisor)
+        async for event in supervisor:
+            assert_type(event, ServiceEvent)
+            assert_type(event.state, State | None)
+        assert_type(supervisor.status(["web"]), list[CopyStatus])
+        assert_type(supervisor.processes(), dict[str, int])
+        assert_type(supervisor.signal(15), list[str])
+        assert_type(await supervisor.reload([web], dry_run=True), list[Change])
+        assert_type(await supervisor.wait(), int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import select
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 from governess.services._logfile import LogFile
 from governess.services._service import Log
+
+logger = logging.getLogger("governess")
 
 __all__ = ["LineJoiner", "OnOutput", "OutputWriter", "write_to_stdout"]
 
@@ -114,8 +117,10 @@ class OutputWriter:
         while (item := self._queue.get()) is not None:
             if item.log is not None:
                 self._write_file(item.log, item.lines)
-            with contextlib.suppress(Exception):  # the thread has to go on for the other services
+            try:
                 self._on_output(item.name, item.lines)
+            except Exception:  # the thread has to go on for the other services
+                logger.exception("%r failed with the output of %s", self._on_output, item.name)
             self._written(len(item.lines))
         for file in self._files.values():
             file.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,9 @@ from governess.subprocess._end import EndBounds
 from governess.subprocess._process import create
 from governess.subprocess._protocol import Collector
 from governess.subprocess._start import leading_group
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Passed", "ServiceProcess", "argv_of"]
 

@@ -112,14 +112,16 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         ending = asyncio.get_running_loop().create_task(self._shut_down())
+        cancelled: asyncio.CancelledError | None = None
         while not ending.done():
             try:
                 await asyncio.shield(ending)
-            except asyncio.CancelledError:
-                if ending.cancelled():
-                    raise
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
                 self.kill()
         ending.result()
+        if cancelled is not None:
+            raise cancelled
 
     def __aiter__(self) -> AsyncIterator[ServiceEvent]:
         """Give what happens, from the start, until the block is left, or `wait` would return."""

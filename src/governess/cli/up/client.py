@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ def runtime_of(file: str | None) -> Runtime:
     Raises:
         ClientError: there is no such file.
     """
+    if sys.platform == "win32":
+        raise ClientError("services need process groups and signals of POSIX, which Windows does not have")
     try:
         path = find_file(file) if file is None or Path(file).exists() else Path(file)
         return Runtime(path)

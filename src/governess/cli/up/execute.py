@@ -61,15 +61,20 @@ class _Execution:
             on_process=self._save_soon,
         )
         self._control = ControlServer(supervisor, self._reload, self._runtime.socket)
+        try:
+            await self._control.start()
+        except OSError as error:
+            raise ServiceError(f"{self._runtime.socket}: {error.strerror or error}") from None
         with self._signals(), _reaper(), self._served_metrics(supervisor):
-            async with supervisor:
-                await self._control.start()
-                try:
-                    status = await supervisor.wait()
-                finally:
-                    self._is_ending = True
-                    self._systemd.stopping()
-            await self._control.close()
+            try:
+                async with supervisor:
+                    try:
+                        status = await supervisor.wait()
+                    finally:
+                        self._is_ending = True
+                        self._systemd.stopping()
+            finally:
+                await self._control.close()
         return status
 
     async def _end_leftovers(self) -> None:

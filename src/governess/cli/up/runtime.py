@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,9 @@ from pathlib import Path
 from governess._programs.marks import Identity, boot_id, end_processes, identity_of
 from governess._programs.marks import belongs as belongs_to
 from governess.services._supervisor import MARK
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["AlreadyUp", "Runtime", "RuntimeFolderError", "runtime_folder"]
 
