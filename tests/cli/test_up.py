@@ -431,3 +431,37 @@ def test_top(up: Up) -> None:
         thread.join(10)
         os.close(master)
     assert up.end() == 0
+
+
+def test_a_list_that_is_out_of_date(up: Up) -> None:
+    """A process whose number is in the list of a killed run, but which was started at another time, is left alone."""
+    up.write("Procfile", "one: exec sleep 1000\n")
+    process = up.start()
+    up.expect("one.1 runs")
+    process.kill()
+    process.wait()
+    (path,) = Path(up.env["XDG_RUNTIME_DIR"], "governess").glob("*.json")
+    state = json.loads(path.read_text())
+    stranger = subprocess.Popen(["sh", "-c", "sleep 1000; :"], start_new_session=True)
+    try:
+        state["processes"]["one.1"] = [stranger.pid, state["processes"]["one.1"][1]]
+        path.write_text(json.dumps(state))
+        up.start()
+        up.expect("one.1 runs")
+        assert stranger.poll() is None
+        assert up.end() == 0
+        assert stranger.poll() is None
+    finally:
+        os.killpg(stranger.pid, signal.SIGKILL)
+        stranger.wait()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": 1}', '{"boot": "x", "processes": {"a": [1]}}'])
+def test_a_list_that_is_broken(up: Up, text: str) -> None:
+    """A list that cannot be read stops nothing."""
+    up.write("Procfile", "one: sleep 0.1\n")
+    assert up.run("up").returncode == 0
+    (lock,) = Path(up.env["XDG_RUNTIME_DIR"], "governess").glob("*.lock")
+    lock.with_suffix(".json").write_text(text)
+    done = up.run("up")
+    assert done.returncode == 0, done.stdout + done.stderr
