@@ -131,12 +131,15 @@ class Fleet:
                 return
             try:
                 async with asyncio.timeout(copy.service.ready_timeout or _ROLL_TIMEOUT):
-                    while copy.state in (State.WAITING, State.STARTING):
+                    while self._is_on_its_way(copy):
                         await self._events.changed()
             except TimeoutError:
                 pass
             if not copy.is_satisfied and not copy.is_stopped_by_command:
                 raise ServiceError(f"{copy.name} {copy.text}; {copies[index].name} and what follows is not restarted")
+
+    def _is_on_its_way(self, copy: Copy) -> bool:
+        return copy.state is State.STARTING or (copy.state is State.WAITING and not self.blocker(copy.service))
 
 
 def _matches(copy: Copy, pattern: str) -> bool:
