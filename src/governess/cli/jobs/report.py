@@ -11,6 +11,7 @@ from governess.cli.jobs.common import exit_text, opened, table, told_counts
 from governess.cli.run.outcome import duration, memory, printable, shown
 from governess.jobs._journal.reader import JobRecord, TryRecord
 from governess.jobs._report import Report, read_report, trace_events
+from governess.jobs._report_page import html_report
 
 __all__ = ["command"]
 
@@ -20,18 +21,21 @@ MOST_FAILED = 50
 
 @click.command("report", short_help="Report how the runs of a journal went.")
 @click.argument("folder", metavar="DIR")
+@click.option("--html", metavar="FILE", help="Write a page with a timeline, all jobs and the ends of their outputs.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--trace", metavar="FILE", help="Write a trace, which Perfetto and chrome://tracing show.")
-def command(folder: str, as_json: bool, trace: str | None) -> int:
+def command(folder: str, html: str | None, as_json: bool, trace: str | None) -> int:
     """Report how the runs of a journal went: what failed, what took long, and how many ran at once."""
     with opened(folder) as reader:
         found = read_report(reader)
         ends = _last_lines(reader.output)
     if trace is not None:
         _write(trace, json.dumps(trace_events(found)))
+    if html is not None:
+        _write(html, html_report(found))
     if as_json:
         click.echo(json.dumps(found.as_json()))
-    elif trace is None:
+    elif trace is None and html is None:
         click.echo(_text(found, ends), nl=False)
     return 0
 
