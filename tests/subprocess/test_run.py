@@ -315,7 +315,7 @@ def test_habits_of_subprocess() -> None:
         ({"universal_newlines": True}, "encoding='utf-8'"),
         ({"capture_output": False}, "capture=False"),
         ({"cwdd": 4}, "a child has no option 'cwdd'; did you mean 'cwd'?"),
-        ({"chek": True}, "did you mean 'check'?"),
+        ({"checks": True}, "did you mean 'check'?"),
         ({"zzz": 1}, "governess.subprocess.run and subprocess.Popen say which there are"),
         ({"timeout": "3"}, "the timeout is a number of seconds, not '3'"),
         ({"stdin": "words"}, "what the program reads is given as input"),
@@ -335,7 +335,7 @@ def test_options_of_run_in_a_block() -> None:
         ({"check": False}, "compare process.exit with 0"),
         ({"encoding": "utf-8"}, "process.stdout.lines('utf-8')"),
         ({"text": True}, "process.stdout.lines('utf-8')"),
-        ({"sesion": True}, "did you mean 'session'?"),
+        ({"sessions": True}, "did you mean 'session'?"),
     ):
         options: Any = wrong
         with pytest.raises(TypeError, match=re.escape(advice)):
