@@ -360,7 +360,7 @@ class TestOptions:
             (["true"], {"start_new_session": True}, TypeError, "session=True"),
             (["true"], {"on_line": print}, ValueError, "PIPE"),
             (["true"], {"tee": sys.stdout.buffer, "stdout": DEVNULL}, ValueError, "PIPE"),
-            (["true"], {"text": True}, TypeError, "encoding=.utf-8. makes text"),
+            (["true"], {"text": True}, TypeError, "merged_lines"),
         ],
     )
     def test_mistakes(self, argv: list[str], options: dict[str, Any], error: type[Exception], words: str) -> None:
