@@ -309,3 +309,18 @@ def test_relief_after_blocks(tmp_path: Path) -> None:
 
     assert relieved.acquire(timeout=10)
     assert relieved.acquire(timeout=10)
+
+
+def test_output_in_files(writer: Recorder, tmp_path: Path) -> None:
+    """What a command has written to files comes in its turn, with its tag, and nothing of files that do not exist."""
+    (tmp_path / "out").write_bytes(b"a\nb\n")
+    delivery = Delivery(writer, fail, keep_order=True)
+    first, second = delivery.open(1, tag=b"1"), delivery.open(2, tag=b"2")
+    second.feed(1, b"head\n")
+    second.attach([tmp_path / "out", tmp_path / "err"])
+    delivery.close(second)
+    assert writer.take() == []
+    first.attach([tmp_path / "err", tmp_path / "out"])
+    delivery.close(first)
+
+    assert writer.take() == ["2:1\ta\n1\tb\n", "1:2\thead\n", "1:2\ta\n2\tb\n"]
