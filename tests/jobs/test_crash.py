@@ -215,3 +215,40 @@ def test_a_second_run_is_refused(tmp_path: Path) -> None:
     first.wait()
     (tmp_path / "list").write_text("true\n")
     assert subprocess.run(command(*words), cwd=tmp_path, capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(not can_tell_exits(), reason="the kernel does not tell")
+def test_a_survivor_that_ends_at_once(tmp_path: Path) -> None:
+    """A survivor that ends before its adoption is written is recorded as it ended."""
+    import asyncio
+
+    from governess.jobs import Job, JobOptions, Journal, Plan
+    from governess.jobs._attempt import Attempt
+    from governess.jobs._journal import JournalRecorder
+    from governess.jobs._schedule import Entry
+    from governess.jobs._survivors import find_survivor
+
+    async def main() -> None:
+        journal = Journal(tmp_path / "journal")
+        journal.open()
+        job = Job(("sleep", "60"))
+        found = journal.register(Plan([job]), 1, JobOptions())
+        entry: Entry = found.entries[0]
+        entry.starts = 1
+        mark = f"{journal.id}:1.1"
+        child = subprocess.Popen(["sleep", "60"], env={"GOVERNESS_JOB": mark}, process_group=0)
+        survivor = None
+        while survivor is None:  # until it has exec'ed
+            survivor = find_survivor(mark, None, None, [child.pid], time.time())
+        recorder = JournalRecorder(journal, False, lambda error: pytest.fail(str(error)))
+        attempt = Attempt(entry, JobOptions(), 1, ("sleep", "60"))
+        attempt.is_adopted, attempt.running = True, survivor
+        recorder.started(attempt)
+        survivor.close()
+        child.kill()
+        child.wait()
+        await asyncio.wait_for(recorder.close(0), 30)
+
+    asyncio.run(main())
+    with closing(connect(tmp_path / "journal", read_only=True)) as database:
+        assert database.execute("SELECT state, pid IS NULL FROM tries").fetchall() == [("running", 0)]

@@ -404,3 +404,17 @@ def test_a_large_journal_opens_quickly(tmp_path: Path) -> None:
     took, left = asyncio.run(main())
     assert left == 50_000
     assert took < 3  # on a quiet machine it is less than one
+
+
+def test_whatever_goes_wrong_in_the_writer_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error of the thread that writes the journal is raised by the run, which does not wait for ever."""
+    import asyncio
+
+    from governess.jobs._journal.writer import Writer
+
+    def fail(self: Writer, changes: object) -> None:
+        raise ValueError("an unexpected error")
+
+    monkeypatch.setattr(Writer, "_write", fail)
+    with pytest.raises(JournalError, match="an unexpected error"):
+        asyncio.run(asyncio.wait_for(run_with(tmp_path / "journal", Job(("true",), "a")), 30))

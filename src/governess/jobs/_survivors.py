@@ -66,6 +66,7 @@ class Survivor:
 
     Attributes:
         pid: its number.
+        pid_started: when it was started, as /proc tells.
         mark: the mark of its job.
         started_at: when it was started, in seconds since the epoch.
         stop: 0.
@@ -74,8 +75,9 @@ class Survivor:
 
     stop = 0
 
-    def __init__(self, pid: int, pidfd: int, mark: str, started_at: float) -> None:
+    def __init__(self, pid: int, pidfd: int, mark: str, started_at: float, pid_started: int) -> None:
         self.pid = pid
+        self.pid_started = pid_started
         self.mark = mark
         self.started_at = started_at
         self.ended = 0.0
@@ -85,8 +87,8 @@ class Survivor:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not exited."""
-        return not has_exited(self._pidfd)
+        """Whether it has not exited; a closed one has."""
+        return self._pidfd >= 0 and not has_exited(self._pidfd)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -207,7 +209,7 @@ def find_survivor(
             is_recorded = candidate == pid and stat.started == pid_started
             is_leader = stat.group == candidate and (pid is None or candidate == pid)
             if is_recorded or (is_marked and is_leader):
-                return Survivor(candidate, pidfd, mark, started_at)
+                return Survivor(candidate, pidfd, mark, started_at, stat.started)
         os.close(pidfd)
     return None
 

@@ -278,7 +278,7 @@ class Journal:
         except sqlite3.Error as error:
             raise explain(self.folder, error) from None
 
-    def start_writing(self, has_order: bool, on_error: Callable[[sqlite3.Error], None]) -> Writer:
+    def start_writing(self, has_order: bool, on_error: Callable[[Exception], None]) -> Writer:
         """Start the thread that writes what happens."""
         assert self._database is not None
         gather = _GATHER_IN_ORDER if has_order else _GATHER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +13,7 @@ from governess.jobs._journal.writer import Change, JobRow, TryRow
 from governess.jobs._result import JobResult
 from governess.jobs._schedule import Entry
 from governess.jobs._states import State
-from governess.jobs._survivors import MARK, mark_of
+from governess.jobs._survivors import MARK, Survivor, mark_of
 
 __all__ = ["JournalRecorder"]
 
@@ -28,7 +27,7 @@ class JournalRecorder:
         on_error: called in the loop, once, if nothing can be written any more.
     """
 
-    def __init__(self, journal: Journal, has_order: bool, on_error: Callable[[sqlite3.Error], None]) -> None:
+    def __init__(self, journal: Journal, has_order: bool, on_error: Callable[[Exception], None]) -> None:
         self._journal = journal
         self._writer = journal.start_writing(has_order, on_error)
 
@@ -89,6 +88,8 @@ class JournalRecorder:
 def _identity(attempt: Attempt) -> tuple[int | None, int | None]:
     """Return the number of the process of a try, and when that was started, as /proc tells; runs in the writer."""
     running = attempt.running
+    if isinstance(running, Survivor):  # which may be closed by now
+        return running.pid, running.pid_started
     if running is None or not running.is_alive:
         return None, None
     stat = read_stat(running.pid)

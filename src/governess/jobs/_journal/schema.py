@@ -92,7 +92,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return database
 
 
-def explain(folder: Path, error: sqlite3.Error | OSError) -> JournalError:
+def explain(folder: Path, error: Exception) -> JournalError:
     """Return the error that tells a person why a journal cannot be used."""
     if isinstance(error, OSError):
         return JournalError(f"the journal {folder} cannot be used: {error.strerror or error}")

@@ -82,7 +82,7 @@ class Writer:
         database: sqlite3.Connection,
         loop: asyncio.AbstractEventLoop,
         gather: float,
-        on_error: Callable[[sqlite3.Error], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._database = database
         self._loop = loop
@@ -91,8 +91,8 @@ class Writer:
         self._changes: deque[Change] = deque()
         self._wanted = threading.Event()
         self._ending = threading.Event()
-        self._flushes: list[asyncio.Future[None]] = []
-        self.error: sqlite3.Error | None = None
+        self._flushes: deque[asyncio.Future[None]] = deque()
+        self.error: Exception | None = None
         """Why nothing can be written any more; None if all is well."""
         self._thread = threading.Thread(target=self._work, name="governess-journal", daemon=True)
         self._thread.start()
@@ -122,8 +122,8 @@ class Writer:
             if not self._flushes and len(self._changes) < self.MOST:
                 self._ending.wait(self._gather)
             self._wanted.clear()
-            # First this list: what was put before a flush is in the deque by then.
-            flushes, self._flushes = self._flushes, []
+            # First these: what was put before a flush is in the other deque by then.
+            flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
             while self._changes:
                 self._commit([self._changes.popleft() for _ in range(min(len(self._changes), self.MOST))])
             if flushes:
@@ -132,18 +132,9 @@ class Writer:
     def _commit(self, changes: list[Change]) -> None:
         if self.error is not None:
             return
-        jobs = {change.job.id: change.job for change in changes}
-        tries: dict[tuple[int, int], TryRow] = {}
-        for change in changes:
-            if change.attempt is not None:
-                row = change.attempt()
-                tries[row.job, row.start] = row
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(_UPDATE_JOB, jobs.values())
-            self._database.executemany(_PUT_TRY, tries.values())
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+            self._write(changes)
+        except Exception as error:  # whatever it is, the run has to hear of it, and not wait for ever
             self.error = error
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
@@ -152,6 +143,18 @@ class Writer:
         calls = [change.then for change in changes if change.then is not None]
         if calls:
             self._in_loop(partial(_call_all, calls))
+
+    def _write(self, changes: list[Change]) -> None:
+        jobs = {change.job.id: change.job for change in changes}
+        tries: dict[tuple[int, int], TryRow] = {}
+        for change in changes:
+            if change.attempt is not None:
+                row = change.attempt()
+                tries[row.job, row.start] = row
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany(_UPDATE_JOB, jobs.values())
+        self._database.executemany(_PUT_TRY, tries.values())
+        self._database.execute("COMMIT")
 
     def _in_loop(self, call: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
