@@ -110,6 +110,7 @@ class Copy:
             return
         is_late = self._goal is _Goal.STOP and self.state is not State.STOPPING
         self._goal = _Goal.RUN
+        self._host.events.wake()  # for those who wait for it to stop
         if self.state is State.WAITING and self._life is not None:
             return
         self._is_asked = True
@@ -118,10 +119,11 @@ class Copy:
         if self.state is State.BACKOFF or is_late:
             self._interrupt()
         self._poke.set()
-        self._host.events.wake()
 
     async def stop(self, why: str = "") -> None:
         """Stop it, and wait until it is gone, or until another command wants it to run."""
+        if self._task.done():  # it was removed
+            return
         if self._goal is not _Goal.STOP:
             self._goal, self._why = _Goal.STOP, why
             self._interrupt()
