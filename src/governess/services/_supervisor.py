@@ -82,9 +82,7 @@ class Supervisor:
         self._mark = mark
         self._on_process = on_process
         self._listeners = Listeners()
-        self._watching = Watching(self._file_changed)
-        self._changed: dict[str, str] = {}
-        self._rolls: dict[str, asyncio.Task[None]] = {}
+        self._watching = Watching(self._fleet, self.events)
         self._over: asyncio.Future[int] | None = None
         self._recent: dict[str, deque[bytes]] = {}
         self._is_stopping = False
@@ -330,8 +328,6 @@ class Supervisor:
         """Stop everything in the reverse order; what ends by itself meanwhile is not started again."""
         self._is_stopping = True
         self._watching.close()
-        for roll in self._rolls.values():
-            roll.cancel()
         copies = self._fleet.all()
         for copy in copies:
             copy.is_last = True
@@ -346,20 +342,6 @@ class Supervisor:
 
     def _keep_listening(self, services: Iterable[Service]) -> None:
         self._listeners.keep_only(address for service in services for address in service.listen)
-
-    def _file_changed(self, name: str, path: str) -> None:
-        self._changed[name] = f"{os.path.basename(path)} has changed"
-        roll = self._rolls.get(name)
-        if not self._is_stopping and (roll is None or roll.done()):
-            self._rolls[name] = asyncio.get_running_loop().create_task(self._roll_after_changes(name))
-
-    async def _roll_after_changes(self, name: str) -> None:
-        while (why := self._changed.pop(name, None)) is not None:
-            copies = [copy for copy in self._fleet.of(name) if not copy.is_stopped_by_command]
-            try:
-                await self._fleet.roll(copies, why)
-            except ServiceError as error:
-                self.events.add(ServiceEvent("", None, str(error)))
 
     def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
         if error is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from governess.services._events import EventLog, ServiceEvent
+from governess.services._fleet import Fleet
 from governess.services._service import Service, ServiceError
 
 if TYPE_CHECKING:
@@ -19,11 +22,14 @@ _DEBOUNCE = 0.5
 
 
 class Watching:
-    """Watches the folders in which the patterns of services look for files."""
+    """Watches the folders in which the patterns of services look for files, and restarts these services."""
 
-    def __init__(self, on_change: Callable[[str, str], object]) -> None:
-        """Call ``on_change(service, path)`` in the loop when a file of a service has changed."""
-        self._on_change = on_change
+    def __init__(self, fleet: Fleet, events: EventLog) -> None:
+        """Restart copies of a fleet; a restart that fails is told as an event."""
+        self._fleet = fleet
+        self._events = events
+        self._changed: dict[str, str] = {}
+        self._rolls: dict[str, asyncio.Task[None]] = {}
         self._watcher: FileWatcher | None = None
         self._patterns: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -50,7 +56,7 @@ class Watching:
         for folder in self._patterns.keys() - fresh.keys():
             watcher.remove_handler(folder)
         for folder in fresh.keys() - self._patterns.keys():
-            watcher.add_handler(folder, self._changed)
+            watcher.add_handler(folder, self._tell)
         self._patterns = fresh
 
     def close(self) -> None:
@@ -59,14 +65,31 @@ class Watching:
         self._patterns = {}
         if watcher is not None:
             watcher.close()
+        for roll in self._rolls.values():
+            roll.cancel()
 
-    def _changed(self, folder: Any, changes: Any) -> None:
+    def _tell(self, folder: Any, changes: Any) -> None:
         told: set[str] = set()
         for path in sorted(path for _, path in changes):
             for service, expression in self._patterns.get(folder, ()):
                 if service not in told and expression.fullmatch(path):
                     told.add(service)
-                    self._on_change(service, path)
+                    self._restart(service, path)
+
+    def _restart(self, name: str, path: str) -> None:
+        self._changed[name] = f"{os.path.basename(path)} has changed"
+        roll = self._rolls.get(name)
+        if roll is None or roll.done():
+            self._rolls[name] = asyncio.get_running_loop().create_task(self._roll(name))
+
+    async def _roll(self, name: str) -> None:
+        """Restart the copies, and again if a file has changed meanwhile."""
+        while (why := self._changed.pop(name, None)) is not None:
+            copies = [copy for copy in self._fleet.of(name) if not copy.is_stopped_by_command]
+            try:
+                await self._fleet.roll(copies, why)
+            except ServiceError as error:
+                self._events.add(ServiceEvent("", None, str(error)))
 
 
 def pattern_of(path: str) -> tuple[str, re.Pattern[str]]:
