@@ -157,6 +157,7 @@ def test_kill_and_up_again(up: Up) -> None:
     up.start()
     everybody = known(4)
     up.expect("ending ")
+    up.expect("runs as process", 2)
     assert not any(map(is_alive, first))
     assert [is_alive(pid) for pid in everybody].count(True) == 2
     assert stranger.poll() is None
@@ -166,6 +167,7 @@ def test_kill_and_up_again(up: Up) -> None:
     up.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
     up.expect("is being stopped", 2)
     assert up.end() == 0
+    assert not any(map(is_alive, everybody))
 
 
 def test_up_already(up: Up) -> None:

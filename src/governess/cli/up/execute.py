@@ -22,6 +22,8 @@ __all__ = ["execute"]
 BROKEN_PIPE = 141
 # Seconds between TERM and KILL for what an earlier run has left.
 _LEFTOVER_GRACE = 10.0
+# The same for what has left the process group of its service, at the end.
+_STRAY_GRACE = 2.0
 # As PID 1 these are passed on, since nobody else gets them.
 _FORWARDED = ("SIGUSR1", "SIGUSR2", "SIGWINCH")
 
@@ -73,9 +75,18 @@ class _Execution:
                     finally:
                         self._is_ending = True
                         self._systemd.stopping()
+                await self._end_strays()
             finally:
                 await self._control.close()
         return status
+
+    async def _end_strays(self) -> None:
+        """End what services have started in sessions of their own, which outlives their groups."""
+        strays = self._runtime.find_leftovers()
+        if strays:
+            self._console.say(f"ending {len(strays)} processes that have left their services")
+            assert self._supervisor is not None
+            await self._runtime.end_leftovers(0.0 if self._supervisor.is_hurried else _STRAY_GRACE)
 
     async def _end_leftovers(self) -> None:
         leftovers = self._runtime.find_leftovers()
