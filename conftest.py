@@ -5,10 +5,15 @@ import sys
 pytest_plugins = ["pytester", "leaks"]
 
 if sys.platform != "win32":
+    import signal
+
     from sybil import Sybil
 
     from asyncio_version import SIMULATED
     from examples import PARSERS, prepare
+
+    # Who has started the tests may ignore hang-ups, as nohup does; then all that they start would ignore them, too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     pytest_collect_file = Sybil(
         parsers=PARSERS,

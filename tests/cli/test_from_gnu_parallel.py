@@ -33,6 +33,7 @@ def has_recorded_version() -> bool:
     return version.startswith(f"GNU parallel {RECORDED['version']}\n") and has_csv
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_recorded_version(), reason="needs the GNU parallel that was recorded, and Text::CSV")
 def test_recording() -> None:
     """GNU parallel itself does what was recorded."""
