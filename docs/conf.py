@@ -34,6 +34,6 @@ nitpick_ignore_regex = [
     ("py:exc", r"[A-Z]\w*(Error|Warning|Exception|Interrupt)"),
     (
         "py:.*",
-        r"(.*\.)?(_[A-Za-z]\w*|\w*PrivateNames|T|Ts|Item|LoopT|LoopFactory|OutputT|LoopFuture|MaybeNone)",
+        r"(.*\.)?(_[A-Za-z]\w*|\w*PrivateNames|T|Ts|Item|LoopT|LoopFactory|OutputT|CommandT|ResultT|LoopFuture|MaybeNone)",
     ),  # private names, type variables, aliases
 ]
