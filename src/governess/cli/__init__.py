@@ -4,9 +4,12 @@ Only this package needs click and rich, the extra `governess[cli]`; `governess p
 """
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -38,12 +41,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if find_spec("click") is None or find_spec("rich") is None:
         print("governess: the command line needs click and rich: pip install 'governess[cli]'", file=sys.stderr)
         return 2
-    try:
+    with _ended_by_interrupts():
         from governess.cli.app import invoke
 
         return invoke(words)
-    except KeyboardInterrupt:
-        return 130
 
 
 LOOP_HELP = "The event loop: auto, asyncio, uvloop, or MODULE:FACTORY. See `governess info`."
@@ -75,6 +76,23 @@ def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
         from governess import watchers
 
         return watchers.get_watcher_class(name)
+
+
+@contextlib.contextmanager
+def _ended_by_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end this process at once, until a command handles it.
+
+    A KeyboardInterrupt while modules are imported may come up in a callback of the import system, where it is lost.
+    """
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else our parent made us ignore it
+    if not is_default or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _open_standard_descriptors() -> None:
