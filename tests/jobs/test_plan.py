@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from governess.jobs import Job, Plan, PlanError
 from governess.jobs._schedule import Entry, Schedule
 
-pytestmark = pytest.mark.windows
-
 
 def job(name: str, *after: str) -> Job:
     return Job(("true",), name, after=after)

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from governess.jobs import State
 from governess.jobs._states import FINAL, Event, Progress, TransitionError, next_state
 
-pytestmark = pytest.mark.windows
-
 
 @given(st.lists(st.sampled_from(Event)), st.integers(1, 5))
 def test_whatever_happens(events: list[Event], max_tries: int) -> None:

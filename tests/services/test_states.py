@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from governess.services._restarts import BACKOFF, Deaths, Restart
 from governess.services._states import Event, State, TransitionError, next_state
 
-pytestmark = pytest.mark.windows
-
 
 def reachable(start: State, *without: Event) -> set[State]:
     """The states to which events lead, but for some events."""
