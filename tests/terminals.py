@@ -68,6 +68,18 @@ class OnTerminal:
         """Wait until the program has given the terminal to another group."""
         self._wait(lambda: os.tcgetpgrp(self._terminal) != self.pid, "another group in the foreground", timeout)
 
+    def wait_for_programs(self, name: str, count: int, timeout: float = 30.0) -> None:
+        """Wait until so many processes of the session run the program: until its exec, a shell is in their place."""
+
+        def names() -> list[str]:
+            found: list[str] = []
+            for pid in self.members():
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as comm:
+                    found.append(comm.read().strip())
+            return found
+
+        self._wait(lambda: names().count(name) == count, f"{count} processes of {name}", timeout)
+
     def members(self) -> Iterator[int]:
         """Give those who live in the session."""
         for pid in list(map(int, filter(str.isdigit, os.listdir("/proc")))):

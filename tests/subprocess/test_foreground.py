@@ -116,6 +116,7 @@ print([exit.describe() for exit in complete(flow.run(foreground=True)).exits], h
     with OnTerminal(*python(code)) as terminal:
         terminal.wait_for("running")
         terminal.wait_for_foreground()
+        terminal.wait_for_programs("sleep", 2)  # dash catches SIGINT, and may be ended by TERM before it ends by that
         terminal.type("\x03")
         terminal.wait_for("['SIGINT', 'SIGINT'] True")
         assert terminal.wait_for_end() == 0
