@@ -30,7 +30,12 @@ for number in range(2):
     loop.call_soon(seen.append, number)
 def last():
     seen.append(loop.run_until_complete(child()))
-    loop.stop()
+    finish()
+def finish():  # when both nested runs are over, whichever of their children has ended first
+    if seen.count(3) == 2:
+        loop.stop()
+    else:
+        loop.call_later(0.01, finish)
 loop.call_soon(last)
 loop.run_forever()
 print(sorted(seen), loop.run_until_complete(child()))

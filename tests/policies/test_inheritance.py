@@ -236,7 +236,8 @@ def test_queue(run: Run, how: str) -> None:
         server = low(give() if how == "get" else take())
         if how == "get":
             queue.get_nowait()
-        await asyncio.sleep(0.01)
+        while queue.full() if how != "get" else queue.empty():  # until it has taken, or put, for the first time
+            await asyncio.sleep(0.001)
         if how != "get":
             await queue.put(1)
         elif not queue.empty():
