@@ -58,9 +58,11 @@ def test_head(start: Start, slots: str, line: str) -> None:
 def test_output_that_waits_is_bounded(start: Start, tmp_path: Path, order: list[str]) -> None:
     """Past the limit, commands wait that write much while another one is live; all of it is written in the end."""
     line = "[ {} = 1 ] && { echo 1; until [ -e go ]; do sleep 0.02; done; exit 0; }; "
-    line += "head -c 3000000 /dev/zero; touch {}.done"
+    # Not before the first one is live: without -k, that is the one that writes first.
+    line += "until [ -e live ]; do sleep 0.02; done; head -c 3000000 /dev/zero; touch {}.done"
     process = start("run", "--quiet", "-j4", *order, "--spool", "100K", line, ":::", "1", "2", "3", "4", "5")
     assert read_some(process, 2) == b"1\n"
+    (tmp_path / "live").touch()
 
     spied = threading.Event()
     spied.wait(1.0)  # as long as it takes for all of it if nobody waited
