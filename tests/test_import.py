@@ -94,6 +94,7 @@ def test_lazy() -> None:
         assert {"run", "watchers", *governess.__all__} <= set(dir(governess))
         assert governess.policies.Scope.__name__ == "Scope"
         assert "governess.policies._threaded" not in sys.modules
+        assert (governess.jobs.Job.__name__, governess.services.Service.__name__) == ("Job", "Service")
         assert governess.ThreadedEventLoopPolicy is governess.policies._threaded.ThreadedEventLoopPolicy
         try:
             governess.policy

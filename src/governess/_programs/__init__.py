@@ -1,1 +1,1 @@
-"""What jobs and services share: durations, sizes and pauses as people write them."""
+"""What jobs and services share: marks of processes, pauses, tables of states, and units as people write them."""

@@ -13,10 +13,20 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from governess.children._backoff import pauses
-from governess.children._pidfd import open_pidfd
+from governess.children._pidfd import send_signal_if
 from governess.children._procfs import process_numbers, read_stat
 
-__all__ = ["Identity", "belongs", "boot_id", "end_processes", "identity_of", "mark_in"]
+__all__ = [
+    "Identity",
+    "belongs",
+    "boot_id",
+    "end_all",
+    "end_processes",
+    "identity_of",
+    "living",
+    "mark_in",
+    "signal_all",
+]
 
 # Seconds after a KILL in which processes are waited for.
 _AFTER_KILL = 5.0
@@ -75,42 +85,53 @@ def belongs(pid: int, variable: str, prefix: str, known: Iterable[Identity]) -> 
 
 
 async def end_processes(is_one: Callable[[int], bool], grace: float) -> list[int]:
-    """End all processes of which `is_one` is true: TERM and CONT, a grace, KILL; return those that do not end.
+    """End all processes of which `is_one` is true, as `end_all` does; return those that do not end.
 
-    No other process gets a signal, also if it gets the number of one meanwhile. Cancelled, kill them at once.
+    No other process gets a signal, also if it gets the number of one meanwhile.
 
     Raises:
         OSError: there is no /proc.
     """
+    await end_all(lambda number: signal_all(is_one, number), lambda: bool(living(is_one)), grace)
+    return living(is_one)
+
+
+async def end_all(send: Callable[[int], object], lives: Callable[[], bool], grace: float) -> bool:
+    """Send TERM and CONT, and KILL after a grace; return whether nobody lives then. Cancelled, kill at once.
+
+    Args:
+        send: sends a signal to all.
+        lives: returns whether any of them lives.
+        grace: seconds between TERM and KILL.
+    """
     try:
         for number in (signal.SIGTERM, signal.SIGCONT):
-            _signal(is_one, number)
-        await _gone(is_one, grace)
+            send(number)
+        await _gone(lives, grace)
     finally:
-        _signal(is_one, signal.SIGKILL)
-    await _gone(is_one, _AFTER_KILL)
-    return _living(is_one)
+        send(signal.SIGKILL)
+    return await _gone(lives, _AFTER_KILL)
 
 
-async def _gone(is_one: Callable[[int], bool], timeout: float) -> None:
+async def _gone(lives: Callable[[], bool], timeout: float) -> bool:
     for pause in pauses(0.005, 0.1, timeout):
-        if not _living(is_one):
-            return
+        if not lives():
+            return True
         await asyncio.sleep(pause)
+    return not lives()
 
 
-def _living(is_one: Callable[[int], bool]) -> list[int]:
+def living(is_one: Callable[[int], bool]) -> list[int]:
+    """Return the numbers of all other processes of which `is_one` is true.
+
+    Raises:
+        OSError: there is no /proc.
+    """
     return [pid for pid in process_numbers() if pid != os.getpid() and is_one(pid)]
 
 
-def _signal(is_one: Callable[[int], bool], number: int) -> None:
-    for pid in _living(is_one):
-        pidfd = open_pidfd(pid)
-        if pidfd is None:
-            continue
-        try:
-            if is_one(pid):  # then the descriptor is that of this very process
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(pidfd, number)
-        finally:
-            os.close(pidfd)
+def signal_all(is_one: Callable[[int], bool], number: int) -> None:
+    """Send a signal to all other processes of which `is_one` is true, and to nobody else; errors as `living`."""
+    for pid in living(is_one):
+        with contextlib.suppress(ProcessLookupError):
+            send_signal_if(is_one, pid, number)

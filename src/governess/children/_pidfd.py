@@ -10,6 +10,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 
 if sys.platform != "win32":
     import fcntl
@@ -21,6 +22,7 @@ __all__ = [
     "open_pidfd",
     "reaped_status",
     "send_signal",
+    "send_signal_if",
     "unavailable",
 ]
 
@@ -102,6 +104,29 @@ def send_signal(pidfd: int, number: int) -> bool:
     except (OSError, AttributeError):
         return False
     return True
+
+
+def send_signal_if(is_one: Callable[[int], bool], pid: int, number: int) -> bool:
+    """Send a signal to the process with this number, if it is the one; never to another that gets the number meanwhile.
+
+    Args:
+        is_one: returns whether the process with a number is the one.
+        pid: its number.
+        number: the signal.
+
+    Returns:
+        False if it is not the one, or no descriptor can be had or used for it: then it got no signal.
+
+    Raises:
+        ProcessLookupError: it is reaped.
+    """
+    if (pidfd := open_pidfd(pid)) is None:
+        return False
+    try:
+        # What is asked now is of the process that the descriptor stands for: until that is reaped, it has the number.
+        return is_one(pid) and send_signal(pidfd, number)
+    finally:
+        os.close(pidfd)
 
 
 def lost_status(pidfd: int) -> int | None:

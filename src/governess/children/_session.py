@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
 from governess.children._group import Group
-from governess.children._pidfd import open_pidfd, send_signal
+from governess.children._pidfd import send_signal_if
 from governess.children._procfs import process_numbers, read_stat
 
 __all__ = ["Session"]
@@ -75,15 +75,8 @@ class Session(Group):
                 self._send_to(pid, number)
 
     def _send_to(self, pid: int, number: int) -> None:
-        descriptor = open_pidfd(pid)
-        try:
-            if not self._is_member(pid):  # it has ended, and the number is another process's now
-                return
-            if descriptor is None or not send_signal(descriptor, number):
-                os.kill(pid, number)
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
+        if not send_signal_if(self._is_member, pid, number) and self._is_member(pid):
+            os.kill(pid, number)
 
     def _members(self) -> Iterator[int]:
         return filter(self._is_member, process_numbers())

@@ -1,4 +1,4 @@
-"""The command line (`governess run`, `governess python`, `governess info`), and the options that its commands share.
+"""The command line, and the options that its commands share.
 
 Only this package needs click and rich, the extra `governess[cli]`; `governess python` does not need them.
 """
@@ -26,8 +26,9 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the arguments after the program's name; None takes those of the process.
 
     Returns:
-        The exit status: for `governess run` 0, the number of failed commands (101 at most) or 128 and the
-        number of the signal that interrupted it; for `governess python` 0; 2 for a usage error.
+        The exit status: for `governess run` 0, the number of failed commands (101 at most), 255 for a usage error, or
+        128 and the number of the signal that interrupted it; for `governess up` that of an essential service; for
+        `governess python` 0. Elsewhere 2 for a usage error.
 
     Raises:
         BaseException: any exception that the program of `governess python` raises.

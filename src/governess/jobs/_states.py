@@ -20,6 +20,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from governess._programs.transitions import TransitionError, Transitions
+
 __all__ = ["FINAL", "Event", "Progress", "State", "TransitionError", "next_state"]
 
 
@@ -58,10 +60,6 @@ class Event(StrEnum):
     RESET = "reset"
 
 
-class TransitionError(ValueError):
-    """The event cannot happen in this state."""
-
-
 _FAILURES = frozenset({State.FAILED, State.TIMEOUT, State.MEMORY})
 FINAL = frozenset({State.DONE, State.SKIPPED}) | _FAILURES
 """States in which a job stays, unless it is tried again."""
@@ -83,17 +81,8 @@ _TABLE: dict[tuple[State, Event], State] = {
 
 _GIVES_TRY_BACK = frozenset({Event.CANCEL, Event.INTERRUPT})
 
-
-def next_state(state: State, event: Event) -> State:
-    """Return the state after an event.
-
-    Raises:
-        TransitionError: the event cannot happen in this state.
-    """
-    try:
-        return _TABLE[state, event]
-    except KeyError:
-        raise TransitionError(f"a job that is {state} cannot {event}") from None
+next_state = Transitions("job", _TABLE)
+"""Returns the state after an event."""
 
 
 class Progress(NamedTuple):

@@ -14,9 +14,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from governess._programs.marks import boot_id
+from governess._programs.marks import boot_id, end_all, identity_of, living, mark_in, signal_all
 from governess.children._backoff import pauses
 from governess.children._exit import Exit
 from governess.children._pidfd import has_exited, open_pidfd, reaped_status
@@ -27,8 +27,6 @@ from governess.subprocess._watch import wait_for_end
 __all__ = ["MARK", "Survivor", "boot_id", "can_tell_exits", "end_survivors", "find_marked", "find_survivor", "mark_of"]
 
 MARK = "GOVERNESS_JOB"
-# Seconds after a KILL in which a process is waited for.
-_AFTER_KILL = 5.0
 # Seconds in which the parent of an orphan may reap it, whose status cannot be seen before.
 _REAP_TIMEOUT = 10.0
 
@@ -41,24 +39,12 @@ def mark_of(journal: str, job: int, start: int) -> str:
 def find_marked(journal: str) -> dict[tuple[int, int], list[int]]:
     """Return the numbers of all living processes of a journal's jobs, by the job and its start."""
     found: dict[tuple[int, int], list[int]] = {}
-    prefix = f"{MARK}={journal}:".encode()
     for pid in process_numbers():
-        if (value := _mark(pid, prefix)) is not None and (stat := read_stat(pid)) is not None and stat.is_alive:
-            job, _, start = value.partition(b".")
-            if job.isdigit() and start.isdigit():
-                found.setdefault((int(job), int(start)), []).append(pid)
+        owner, _, rest = (mark_in(pid, MARK) or "").partition(":")
+        job, _, start = rest.partition(".")
+        if owner == journal and job.isdigit() and start.isdigit() and identity_of(pid) is not None:
+            found.setdefault((int(job), int(start)), []).append(pid)
     return found
-
-
-def _mark(pid: int, prefix: bytes) -> bytes | None:
-    """Return what follows the prefix in the environment of a process; None if it is not there or cannot be read."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = b"\0" + file.read()
-    except OSError:
-        return None
-    _, found, rest = environment.partition(b"\0" + prefix)
-    return rest.partition(b"\0")[0] if found else None
 
 
 class Survivor:
@@ -133,7 +119,7 @@ class Survivor:
     def signal(self, number: int) -> None:
         """Send a signal to it and all that it has started."""
         self.signal_group(number)
-        _signal_marked([self.mark], number)
+        signal_all(_is_marked([self.mark]), number)
 
     def signal_group(self, number: int) -> None:
         """Send a signal to its process group, while it lives and so keeps the number of the group."""
@@ -204,7 +190,7 @@ def find_survivor(
             continue
         # What is read now is of the process that the descriptor stands for, if that still lives afterwards.
         stat = read_stat(candidate)
-        is_marked = _mark(candidate, f"{MARK}={mark}".encode()) == b""
+        is_marked = mark_in(candidate, MARK) == mark
         if stat is not None and stat.is_alive and not has_exited(pidfd):
             is_recorded = candidate == pid and stat.started == pid_started
             is_leader = stat.group == candidate and (pid is None or candidate == pid)
@@ -227,53 +213,24 @@ async def end_survivors(marks: list[str], grace: float, leaders: Iterable[Surviv
     Raises:
         JournalError: a process does not end.
     """
-    leaders = list(leaders)
-    try:
-        for number in (signal.SIGTERM, signal.SIGCONT):
-            _signal_all(marks, leaders, number)
-        await _gone(marks, leaders, grace)
-    finally:
-        _signal_all(marks, leaders, signal.SIGKILL)
-    if not await _gone(marks, leaders, _AFTER_KILL):
+    leaders, is_marked = list(leaders), _is_marked(marks)
+
+    def send(number: int) -> None:
+        for leader in leaders:
+            leader.signal_group(number)
+        signal_all(is_marked, number)
+
+    def lives() -> bool:
+        return bool(living(is_marked)) or any(leader.is_alive for leader in leaders)
+
+    if not await end_all(send, lives, grace):
         raise JournalError("a process of an earlier run does not end, even after a KILL: its job cannot be run again")
 
 
-def _signal_all(marks: list[str], leaders: list[Survivor], number: int) -> None:
-    for leader in leaders:
-        leader.signal_group(number)
-    _signal_marked(marks, number)
-
-
-async def _gone(marks: list[str], leaders: list[Survivor], timeout: float) -> bool:
-    for pause in pauses(0.005, 0.1, timeout):
-        if not _living(marks) and not any(leader.is_alive for leader in leaders):
-            return True
-        await asyncio.sleep(pause)
-    return not _living(marks) and not any(leader.is_alive for leader in leaders)
-
-
-def _living(marks: list[str]) -> list[int]:
-    prefixes = [f"{MARK}={mark}".encode() for mark in marks]
-    return [
-        pid
-        for pid in process_numbers()
-        if any(_mark(pid, prefix) == b"" for prefix in prefixes) and (stat := read_stat(pid)) and stat.is_alive
-    ]
-
-
-def _signal_marked(marks: list[str], number: int) -> None:
-    """Send a signal to each process with one of the marks, and never to another that has got its number."""
-    prefixes = [f"{MARK}={mark}".encode() for mark in marks]
-    for pid in _living(marks):
-        pidfd = open_pidfd(pid)
-        if pidfd is None:
-            continue
-        try:
-            if any(_mark(pid, prefix) == b"" for prefix in prefixes):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(pidfd, number)
-        finally:
-            os.close(pidfd)
+def _is_marked(marks: Iterable[str]) -> Callable[[int], bool]:
+    """Return what tells whether a process lives and has one of the marks."""
+    wanted = frozenset(marks)
+    return lambda pid: mark_in(pid, MARK) in wanted and identity_of(pid) is not None
 
 
 @functools.cache

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import queue
-import select
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from governess.services._logfile import LogFile
 from governess.services._service import Log
+from governess.transports._write_buffer import write_all
 
 logger = logging.getLogger("governess")
 
@@ -49,6 +49,28 @@ class LineJoiner:
         return lines
 
 
+class RecentOutput:
+    """The last lines of each copy, for those who ask for its log."""
+
+    _KEPT = 1 << 16  # bytes of each
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._lines: dict[str, deque[bytes]] = {}
+
+    def add(self, name: str, lines: bytes) -> None:
+        """Keep lines that a copy has written, and forget older ones."""
+        kept = self._lines.setdefault(name, deque())
+        kept.append(lines[-self._KEPT :])
+        size = sum(map(len, kept))
+        while size - len(kept[0]) >= self._KEPT:
+            size -= len(kept.popleft())
+
+    def of(self, name: str) -> bytes:
+        """Return the last lines, about 64 KB of them, that a copy has written."""
+        return b"".join(self._lines.get(name, ()))
+
+
 class _Item(NamedTuple):
     name: str
     lines: bytes
@@ -60,6 +82,7 @@ class OutputWriter:
 
     Attributes:
         is_full: whether so much waits to be written that nobody should give more.
+        recent: what was given lately.
     """
 
     _LIMIT = 1 << 20
@@ -79,6 +102,7 @@ class OutputWriter:
         self._loop = asyncio.get_running_loop()
         self._on_output = on_output
         self._on_trouble = on_trouble
+        self.recent = RecentOutput()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending = 0
@@ -95,6 +119,7 @@ class OutputWriter:
         with self._lock:
             self._pending += len(lines)
             self.is_full = self.is_full or self._pending > self._LIMIT
+        self.recent.add(name, lines)
         self._queue.put(_Item(name, lines, log))
 
     def when_there_is_room(self, callback: Callable[[], object]) -> None:
@@ -153,12 +178,6 @@ class OutputWriter:
 
 
 def write_to_stdout(name: str, lines: bytes) -> None:
-    """Write lines to the standard output of this process."""
-    view = memoryview(lines)
-    while view:
-        try:
-            view = view[os.write(1, view) :]
-        except BlockingIOError:  # another program has made the file non-blocking, for all who share it
-            select.select([], [1], [])
-        except OSError:
-            return
+    """Write lines to the standard output of this process; drop them if nobody reads it any more."""
+    with contextlib.suppress(OSError):
+        write_all(1, lines)

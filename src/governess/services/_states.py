@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from governess._programs.transitions import TransitionError, Transitions
+
 __all__ = ["ALIVE", "RESTING", "Event", "State", "TransitionError", "next_state"]
 
 
@@ -62,10 +64,6 @@ class Event(StrEnum):
     WAIT = "wait"
 
 
-class TransitionError(ValueError):
-    """The event cannot happen in this state."""
-
-
 _RUNNING = (State.STARTING, State.READY, State.UNHEALTHY)
 ALIVE = frozenset({*_RUNNING, State.STOPPING})
 """States in which a copy has a process."""
@@ -87,14 +85,5 @@ _TABLE: dict[tuple[State, Event], State] = {
     **{(state, Event.WAIT): State.WAITING for state in (State.BACKOFF, *RESTING)},
 }
 
-
-def next_state(state: State, event: Event) -> State:
-    """Return the state after an event.
-
-    Raises:
-        TransitionError: the event cannot happen in this state.
-    """
-    try:
-        return _TABLE[state, event]
-    except KeyError:
-        raise TransitionError(f"a service that is {state} cannot {event}") from None
+next_state = Transitions("service", _TABLE)
+"""Returns the state after an event."""

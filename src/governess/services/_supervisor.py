@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -84,7 +83,6 @@ class Supervisor:
         self._listeners = Listeners()
         self._watching = Watching(self._fleet, self.events)
         self._over: asyncio.Future[int] | None = None
-        self._recent: dict[str, deque[bytes]] = {}
         self._is_stopping = False
         self.writer: OutputWriter | None = None
         self.is_hurried = False
@@ -169,7 +167,7 @@ class Supervisor:
 
     def recent_output(self, name: str) -> bytes:
         """Return the last lines, about 64 KB of them, that a copy has written."""
-        return b"".join(self._recent.get(name, ()))
+        return b"" if self.writer is None else self.writer.recent.of(name)
 
     def names(self, names: Sequence[str] = ()) -> list[str]:
         """Return the names of the copies that names and patterns stand for; errors as `start`."""
@@ -288,11 +286,6 @@ class Supervisor:
         if log is not None:
             log = Log(copy.service.path(log.file.replace("{}", copy.name)), log.size, log.keep)
         self.writer.write(copy.name, lines, log)
-        recent = self._recent.setdefault(copy.name, deque())
-        recent.append(lines[-_RECENT:])
-        size = sum(map(len, recent))
-        while size - len(recent[0]) >= _RECENT:
-            size -= len(recent.popleft())
 
     def process_changed(self) -> None:
         """Tell that a copy has a process, or has none any more."""
@@ -349,7 +342,3 @@ class Supervisor:
         else:
             text = f"{path} is written again; {dropped} bytes were dropped"
         self.events.add(ServiceEvent("", None, text))
-
-
-# Bytes of each copy that are kept for those who ask for its log.
-_RECENT = 1 << 16

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from governess.children._callbacks import coroutine_refused, refuse_coroutine_function
+from governess.transports._write_buffer import write_all
 
 if TYPE_CHECKING:
     from governess.subprocess._output import Streams
@@ -191,12 +190,7 @@ class _Copy:
 
 class _ParentsOutput:
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(1, view) :]
-            except BlockingIOError:  # another program has made the file non-blocking, for all who share it
-                select.select([], [1], [])
+        write_all(1, data)
 
 
 #: Copies the output to the standard output of this process.

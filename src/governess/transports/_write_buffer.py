@@ -1,11 +1,13 @@
-"""What waits to be written: the marks that pause and resume a writer, and a buffer between a loop and a thread."""
+"""What is written: the marks that pause and resume a writer, a buffer between a loop and a thread, and whole writes."""
 
 from __future__ import annotations
 
+import os
+import select
 import threading
 from typing import Any
 
-__all__ = ["Buffer", "Watermarks", "WriteBuffer", "flat"]
+__all__ = ["Buffer", "Watermarks", "WriteBuffer", "flat", "write_all"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -20,6 +22,20 @@ def flat(data: Any) -> Buffer:
         return data
     view = memoryview(data)
     return view.cast("B") if view.c_contiguous else view.tobytes()
+
+
+def write_all(descriptor: int, data: Buffer) -> None:
+    """Write all of the data to a descriptor, and block until that is done.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # another program has made the file non-blocking, for all who share it
+            select.select([], [descriptor], [])
 
 
 _HIGH = 64 * 1024  # asyncio's mark; its low one is a quarter of that

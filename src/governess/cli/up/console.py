@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import select
 from collections.abc import Callable, Iterable
 
 from governess.cli.run.outcome import printable
+from governess.transports._write_buffer import write_all
 
 __all__ = ["SYSTEM", "Console", "printable_lines"]
 
@@ -59,15 +59,13 @@ class Console:
         return f"\x1b[{self._colours.get(name, '0')}m".encode() + prefix + _RESET
 
     def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view and not self.is_broken:
-            try:
-                view = view[os.write(1, view) :]
-            except BlockingIOError:  # another program has made the file non-blocking, for all who share it
-                select.select([], [1], [], 1.0)
-            except OSError:
-                self.is_broken = True
-                self._on_broken()
+        if self.is_broken:
+            return
+        try:
+            write_all(1, data)
+        except OSError:
+            self.is_broken = True
+            self._on_broken()
 
 
 def printable_lines(lines: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """One thread that writes to standard output and standard error, and draws a bar below the output."""
 
-import contextlib
 import os
 import queue
 import sys
@@ -9,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from governess.cli.run.output.spool import Block, FileBlock
+from governess.transports._write_buffer import write_all
 
 __all__ = ["Writer"]
 
@@ -150,16 +150,14 @@ class Writer:
             self._on_relief()
 
     def _send(self, descriptor: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view and descriptor not in self._broken:
-            try:
-                view = view[os.write(descriptor, view) :]
-            except BlockingIOError:
-                _wait_until_writable(descriptor)
-            except OSError as error:
-                self._broken.add(descriptor)
-                if descriptor == 1:
-                    self._on_broken(error)
+        if descriptor in self._broken:
+            return
+        try:
+            write_all(descriptor, data)
+        except OSError as error:
+            self._broken.add(descriptor)
+            if descriptor == 1:
+                self._on_broken(error)
 
 
 _BLOCK, _OWN_LINE, _END, _BAR = 0, 3, 4, 5
@@ -230,11 +228,3 @@ def _columns() -> int:
 def _encoded(text: str) -> bytes:
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace")
-
-
-def _wait_until_writable(descriptor: int) -> None:
-    # Another process has made the shared file non-blocking.
-    import select
-
-    with contextlib.suppress(OSError, ValueError):
-        select.select([], [descriptor], [], 1.0)
