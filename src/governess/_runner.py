@@ -67,24 +67,40 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
             ValueError: there is no loop of that name, or it cannot be imported.
             TypeError: the factory is neither a callable nor a name.
         """
-        is_named = isinstance(loop_factory, str)
         factory = factory_of(loop_factory)
-        self._named = factory if is_named else None
-        self._policy: AbstractEventLoopPolicy | None = None
-        super().__init__(debug=debug, loop_factory=self._current_loop if is_named or factory is None else factory)
+        self._current: _CurrentLoop | None = None
+        if factory is None or isinstance(loop_factory, str):
+            self._current = _CurrentLoop(factory)
+            factory = self._current.make
+        super().__init__(debug=debug, loop_factory=factory)
 
     def close(self) -> None:
         """Cancel what still runs, and close the loop."""
-        policy, self._policy = self._policy, None
         try:
             super().close()
         finally:
-            if policy is not None:
-                policy.set_event_loop(None)
+            if self._current is not None:
+                self._current.forget()
 
-    def _current_loop(self) -> asyncio.AbstractEventLoop:
+
+class _CurrentLoop:
+    """Makes the loop of a runner, and makes it the current one of the current policy.
+
+    It is no part of the runner, since a runner that references itself stays until the garbage collector runs.
+    """
+
+    def __init__(self, factory: LoopFactory | None) -> None:
+        self._factory = factory
+        self._policy: AbstractEventLoopPolicy | None = None
+
+    def make(self) -> asyncio.AbstractEventLoop:
         policy = get_event_loop_policy()
-        loop = policy.new_event_loop() if self._named is None else make_loop(self._named, (WATCHED,))
+        loop = policy.new_event_loop() if self._factory is None else make_loop(self._factory, (WATCHED,))
         policy.set_event_loop(loop)
         self._policy = policy
         return loop
+
+    def forget(self) -> None:
+        policy, self._policy = self._policy, None
+        if policy is not None:
+            policy.set_event_loop(None)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mappin
 from types import TracebackType
 from typing import Any
 
+from governess.children._cpus import usable_cpus
 from governess.jobs._attempt import Attempt, Engine, Inherited, Output
 from governess.jobs._gates import Gate, total_memory
 from governess.jobs._halt import Halt
@@ -17,7 +18,6 @@ from governess.jobs._pools import Pools
 from governess.jobs._result import JobResult, Summary
 from governess.jobs._resume import make_runner
 from governess.jobs._runner import Observer, Runner, RunSettings
-from governess.policies._threaded import usable_cpus
 
 __all__ = ["JobRun", "make_pools", "run_jobs"]
 

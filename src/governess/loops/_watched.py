@@ -130,6 +130,8 @@ def _forget_callback(reference: weakref.ref[WatchedLoop], key: object) -> None:
 
 def attach_watcher(loop: WatchedLoop) -> None:
     """Attach its policy's watcher to a loop that is about to run, if this is the main thread."""
+    if loop._has_run and not SigchldChildWatcher.was_made:
+        return
     if threading.get_ident() != threading.main_thread().ident:
         return
     if loop._is_closing or loop.is_closed() or running_loop() is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from governess.abc import AbstractChildWatcher
+from governess.children._cpus import usable_cpus
 from governess.loops._change import LoopChange
 from governess.loops._choose import LoopFactory
 from governess.loops._threaded.loop import THREADED, ThreadedLoop, make_threaded
@@ -15,7 +15,7 @@ from governess.policies._default import DefaultEventLoopPolicy
 from governess.policies._map import spread
 from governess.policies._scopes import Scope
 
-__all__ = ["ThreadedEventLoopPolicy", "usable_cpus"]
+__all__ = ["ThreadedEventLoopPolicy"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -89,11 +89,3 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
                 close_at_exit(self)
                 self._map_loops.append(loop)
             return list(self._map_loops)
-
-
-def usable_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
-    count = getattr(os, "process_cpu_count", None)  # 3.13 and later
-    if count is None and hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return (count or os.cpu_count)() or 1

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from governess.children._cpus import usable_cpus
 from governess.children._spawn.command import Program
-from governess.policies._threaded import usable_cpus
 from governess.subprocess._end import EndBounds
 from governess.subprocess._options import CommandRunOptions, RunOptions, StartOptions
 from governess.subprocess._pool_map import CommandT, PoolMap

@@ -1,12 +1,22 @@
 """How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
 
-from governess.watchers._base import ChildWatcher
-from governess.watchers._choice import WATCHERS, WatcherChoice, available_watchers, choose_watcher, get_watcher_class
-from governess.watchers._fast import FastChildWatcher
-from governess.watchers._kqueue import KqueueChildWatcher
-from governess.watchers._pidfd import PidfdChildWatcher
-from governess.watchers._sigchld import MultiLoopChildWatcher, SafeChildWatcher
-from governess.watchers._threaded import ThreadedChildWatcher
+from governess._lazy import lazy_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from governess.watchers._base import ChildWatcher
+    from governess.watchers._choice import (
+        WATCHERS,
+        WatcherChoice,
+        available_watchers,
+        choose_watcher,
+        get_watcher_class,
+    )
+    from governess.watchers._fast import FastChildWatcher
+    from governess.watchers._kqueue import KqueueChildWatcher
+    from governess.watchers._pidfd import PidfdChildWatcher
+    from governess.watchers._sigchld import MultiLoopChildWatcher, SafeChildWatcher
+    from governess.watchers._threaded import ThreadedChildWatcher
 
 __all__ = [
     "WATCHERS",
@@ -22,3 +32,16 @@ __all__ = [
     "choose_watcher",
     "get_watcher_class",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "_base": ("ChildWatcher",),
+        "_choice": ("WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher", "get_watcher_class"),
+        "_fast": ("FastChildWatcher",),
+        "_kqueue": ("KqueueChildWatcher",),
+        "_pidfd": ("PidfdChildWatcher",),
+        "_sigchld": ("MultiLoopChildWatcher", "SafeChildWatcher"),
+        "_threaded": ("ThreadedChildWatcher",),
+    },
+)

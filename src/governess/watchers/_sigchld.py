@@ -11,7 +11,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import TypeVarTuple
+from typing import ClassVar, TypeVarTuple
 
 from governess.children._child import Child
 from governess.children._per_loop import CloseHook, PerLoop, running_loop, when_closed
@@ -34,11 +34,17 @@ class SigchldChildWatcher(ChildWatcher):
     """Searches for exited children in the loop it is attached to, when SIGCHLD comes.
 
     Other threads' loops can use it while that loop runs in the main thread.
+
+    Attributes:
+        was_made: whether this process has ever had such a watcher.
     """
+
+    was_made: ClassVar[bool] = False
 
     def __init__(self) -> None:
         """Start without a loop, and so inactive."""
         super().__init__()
+        SigchldChildWatcher.was_made = True
         self._loop = None
         self._sweeper: Sweeper | None = None
         self._sigchld: SigchldHandler | None = None

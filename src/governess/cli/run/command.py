@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from governess.children._cpus import usable_cpus
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
 from governess.cli.run.execution import execution_options, folder_of, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
@@ -21,7 +22,6 @@ from governess.cli.run.outcome import full_text, printable
 from governess.cli.run.output_options import OUTPUT_NAMES, output_options, show_of
 from governess.cli.run.results import Results
 from governess.jobs import JournalError, PoolError
-from governess.policies._threaded import usable_cpus
 
 __all__ = ["command"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from governess._programs.units import parse_seconds, parse_size
+from governess.children._cpus import usable_cpus
 from governess.jobs import Backoff, Delay, FreeMemory, Gate, Halt, JobOptions, Journal, Load, RetryOn
 from governess.jobs._file_values import parse_timeout
 from governess.jobs._gates import parse_load
 from governess.jobs._pools import Pools, parse_pool, parse_token
 from governess.jobs._run import make_pools
-from governess.policies._threaded import usable_cpus
 
 __all__ = ["Parsed", "execution_options", "folder_of", "gates_of", "job_options", "journal_of", "pools_of"]
 
