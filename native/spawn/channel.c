@@ -87,13 +87,20 @@ PyDoc_STRVAR(outcome_doc,
 static PyObject *
 started_outcome(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    Request *request = ((Started *)data_of(object))->request;
-    if (request == NULL) {
+    Started *self = data_of(object);
+    Request seen;
+    enter_pool();
+    pthread_mutex_lock(&pool.lock);
+    int is_here = self->request != NULL;
+    if (is_here)
+        seen = *self->request;
+    pthread_mutex_unlock(&pool.lock);
+    if (!is_here) {
         PyErr_SetString(PyExc_ValueError, "the child is released");
         return NULL;
     }
-    return Py_BuildValue("Kiiiiiiz", request->key, (int)request->pid, request->pidfd, request->pipes[0][1],
-                         request->pipes[1][0], request->pipes[2][0], request->error, request->step);
+    return Py_BuildValue("Kiiiiiiz", seen.key, (int)seen.pid, seen.pidfd, seen.pipes[0][1], seen.pipes[1][0],
+                         seen.pipes[2][0], seen.error, seen.step);
 }
 
 PyDoc_STRVAR(release_doc, "release()\n--\n\nGive the child and the descriptors to the caller, who owns them from now on.");
@@ -102,9 +109,13 @@ static PyObject *
 started_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     Started *self = data_of(object);
-    if (self->request != NULL)
-        free_request(self->request);
+    enter_pool();
+    pthread_mutex_lock(&pool.lock);
+    Request *request = self->request;
     self->request = NULL;
+    pthread_mutex_unlock(&pool.lock);
+    if (request != NULL)
+        free_request(request);
     return none();
 }
 
@@ -203,7 +214,11 @@ static PyObject *
 channel_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     Channel *self = data_of(object);
-    return PyLong_FromLong(self->wakeup == NULL ? -1 : self->wakeup->read);
+    enter_pool();
+    pthread_mutex_lock(&pool.lock);
+    int descriptor = self->wakeup == NULL ? -1 : self->wakeup->read;
+    pthread_mutex_unlock(&pool.lock);
+    return PyLong_FromLong(descriptor);
 }
 
 PyDoc_STRVAR(submit_doc,
@@ -219,19 +234,17 @@ channel_submit(PyObject *object, PyObject *arguments)
     if (request == NULL)
         return NULL;
     enter_pool();
-    if (self->wakeup == NULL || self->generation != pool.generation) {
-        free_request(request);
+    request->channel = self;
+    int error = self->generation == pool.generation ? launch(request) : ECANCELED;
+    if (error == 0)
+        return none();
+    free_request(request);
+    if (error == ECANCELED) {
         PyErr_SetString(PyExc_ValueError, "the channel is closed");
         return NULL;
     }
-    request->channel = self;
-    int error = launch(request);
-    if (error != 0) {
-        free_request(request);
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    return none();
+    errno = error;
+    return PyErr_SetFromErrno(PyExc_OSError);
 }
 
 static int
@@ -255,7 +268,7 @@ channel_take(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     Channel *self = data_of(object);
     enter_pool();
-    if (self->generation != pool.generation || self->wakeup == NULL)
+    if (self->generation != pool.generation)
         return none();
     launch_backlog(self);
     if (!has_outcome(self))
@@ -486,6 +499,7 @@ static PySlot module_slots[] = {
     PySlot_STATIC_DATA(Py_mod_doc, DOC),
     PySlot_SIZE(Py_mod_state_size, sizeof(State)),
     PySlot_STATIC_DATA(Py_mod_methods, functions),
+    PySlot_UINT64(Py_mod_gil, (uint64_t)(uintptr_t)Py_MOD_GIL_NOT_USED),
     PySlot_FUNC(Py_mod_exec, execute_module),
     PySlot_FUNC(Py_mod_state_traverse, traverse_module),
     PySlot_FUNC(Py_mod_state_clear, clear_module),
@@ -500,6 +514,9 @@ PyModExport__native(void)
 #else
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, execute_module},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, NULL},
 };
 

@@ -312,7 +312,7 @@ end_of_child(void *argument)
 static int
 make_thread(void *(*function)(void *), Request *request)
 {
-    static size_t size = SMALL_STACK;
+    static _Atomic size_t size = SMALL_STACK;
     pthread_attr_t attributes;
     sigset_t all, before;
     pthread_t thread;
@@ -375,27 +375,25 @@ start_here(Request *request, int error)
     return 0;
 }
 
-/* Gives the request of a channel a thread, or a place in the channel's backlog if that has as many as it may. Returns
-   errno; then the request is the caller's again. */
-int
-launch(Request *request)
+/* ---- the backlog ---- */
+
+static int
+has_room(Channel *channel, int most)
 {
-    Channel *channel = request->channel;
-    int most = most_under_way();
-    pthread_mutex_lock(&pool.lock);
-    int waits = channel->under_way >= most || channel->threads >= THREADS;
-    request->next = NULL;
-    if (waits) {
-        *channel->backlog_end = request;
-        channel->backlog_end = &request->next;
-    }
-    else {
-        count_in(request);
-        link_running(request);
-    }
-    pthread_mutex_unlock(&pool.lock);
-    if (waits)
-        return 0;
+    return channel->under_way < most && channel->threads < THREADS;
+}
+
+static void
+admit(Request *request)
+{
+    count_in(request);
+    link_running(request);
+}
+
+/* Gives an admitted request a thread. Returns errno; then the request is the caller's again. */
+static int
+begin(Request *request)
+{
     int error = make_thread(start_in_thread, request);
     if (error != 0)
         error = start_here(request, error);
@@ -408,23 +406,56 @@ launch(Request *request)
     return error;
 }
 
+/* Gives the request of a channel a thread, or a place in the channel's backlog if that has as many as it may. Returns
+   errno, ECANCELED if the channel is closed; then the request is the caller's again. */
+int
+launch(Request *request)
+{
+    Channel *channel = request->channel;
+    int most = most_under_way();
+    pthread_mutex_lock(&pool.lock);
+    int is_open = channel->wakeup != NULL;
+    int waits = !has_room(channel, most);
+    request->next = NULL;
+    if (is_open && waits) {
+        *channel->backlog_end = request;
+        channel->backlog_end = &request->next;
+    }
+    else if (is_open)
+        admit(request);
+    pthread_mutex_unlock(&pool.lock);
+    if (!is_open)
+        return ECANCELED;
+    return waits ? 0 : begin(request);
+}
+
+/* Takes a request out of the backlog and admits it, if one may start; at no moment it is in neither list, where a
+   cancel would miss it. */
+static Request *
+admit_next(Channel *channel, int most)
+{
+    Request *request = has_room(channel, most) ? channel->backlog : NULL;
+    if (request == NULL)
+        return NULL;
+    channel->backlog = request->next;
+    if (channel->backlog == NULL)
+        channel->backlog_end = &channel->backlog;
+    admit(request);
+    return request;
+}
+
 /* Gives threads to requests in the backlog; called by the thread that the loop runs in. What fails is an outcome. */
 void
 launch_backlog(Channel *channel)
 {
-    while (channel->backlog != NULL) {
+    for (;;) {
         int most = most_under_way();
         pthread_mutex_lock(&pool.lock);
-        Request *request = channel->under_way < most && channel->threads < THREADS ? channel->backlog : NULL;
-        if (request != NULL) {
-            channel->backlog = request->next;
-            if (channel->backlog == NULL)
-                channel->backlog_end = &channel->backlog;
-        }
+        Request *request = admit_next(channel, most);
         pthread_mutex_unlock(&pool.lock);
         if (request == NULL)
             return;
-        int error = launch(request);
+        int error = begin(request);
         if (error == 0)
             continue;
         request->error = error;
