@@ -1,8 +1,12 @@
 """`governess info`: the loops, watchers and spawners that work here, and the choices of governess."""
 
+import importlib
+import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import click
 
@@ -25,6 +29,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield from _loops()
     yield "priorities", _ready_queue()
     yield from _watchers()
+    yield from _missing_extensions()
 
 
 def _platform() -> str:
@@ -61,3 +66,33 @@ def _watchers() -> Iterator[tuple[str, str]]:
         yield "", f"auto takes {choice.name}: {choice.reason}"
         name, reason = spawn.describe()
         yield "spawner", f"{name}: {reason}"
+
+
+def _missing_extensions() -> Iterator[tuple[str, str]]:
+    """Tell which extensions are not there, why, and how to get them."""
+    if sys.platform == "win32" or os.environ.get("GOVERNESS_PURE"):
+        return
+    reasons = {name: reason for name in _extensions() if (reason := _why_missing(name)) is not None}
+    for name, reason in reasons.items():
+        yield "missing", f"{name}: {reason}"
+    if reasons:
+        yield "", "to build it, install a C compiler and the headers of Python, then run"
+        yield (
+            "",
+            f"pip install --force-reinstall --no-deps --no-cache-dir --no-binary governess governess=={__version__}",
+        )
+
+
+def _extensions() -> list[str]:
+    free_threaded = sysconfig.get_config_var("Py_GIL_DISABLED")
+    return ["governess.children._spawn._native", *([] if free_threaded else ["governess.loops._priority._ready"])]
+
+
+def _why_missing(name: str) -> str | None:
+    if find_spec(name) is None:
+        return "pip found no C compiler, or no headers of Python, when it built the package"
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        return str(error)
+    return None

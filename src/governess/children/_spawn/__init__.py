@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Coroutine
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from governess.children._spawn import popen
@@ -57,5 +58,8 @@ def spawner() -> Spawner:
     try:
         from governess.children._spawn.native import NativeSpawner
     except ImportError as error:
-        return popen.PopenSpawner(f"the extension is not built here ({error})")
+        is_built = find_spec("governess.children._spawn._native") is not None
+        return popen.PopenSpawner(
+            f"the extension does not load ({error})" if is_built else "the extension is not built here"
+        )
     return NativeSpawner()
