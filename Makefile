@@ -13,6 +13,10 @@ BIN := $(VENV)/bin
 WINDOWS_PACKAGES := .windows-packages
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PACKAGE := pyproject.toml setup.py $(wildcard native/*/*)
+# What the tests use of what users may install.
+EXTRAS := cli,files,metrics,tui
+# $(call venv,PYTHON,FOLDER): a new environment, whose pip knows --group.
+venv = $(1) -m venv $(2) && $(2)/bin/python -m pip --disable-pip-version-check -qq install 'pip>=25.1'
 
 .PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs matrix
 .PHONY: frameworks peers pains conformance wild windows all clean
@@ -89,39 +93,39 @@ clean: ## remove what the other targets made
 	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/.venv:
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/.pip:
+	$(call venv,$(PYTHON),$(VENV))
 	@touch $@
 
-$(VENV)/.cli: $(VENV)/.venv $(PACKAGE)
+$(VENV)/.cli: $(VENV)/.pip $(PACKAGE)
 	$(PIP) install -e '.[cli]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.venv $(PACKAGE)
-	$(PIP) install -e '.[test,uvloop]'
+$(VENV)/.test: $(VENV)/.pip $(PACKAGE)
+	$(PIP) install -e '.[$(EXTRAS),uvloop]' --group test
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.venv $(PACKAGE)
-	$(PIP) install -e '.[dev,uvloop]'
+$(VENV)/.dev: $(VENV)/.pip $(PACKAGE)
+	$(PIP) install -e '.[$(EXTRAS),uvloop]' --group dev
 	@touch $@
 
 $(VENV)/bench/.done: $(PACKAGE)
-	$(BENCH_PYTHON) -m venv $(VENV)/bench
-	$(VENV)/bench/bin/python -m pip --disable-pip-version-check -qq install -e '.[bench]'
+	$(call venv,$(BENCH_PYTHON),$(VENV)/bench)
+	$(VENV)/bench/bin/python -m pip --disable-pip-version-check -qq install -e '.[cli,uvloop]' --group bench
 	@touch $@
 
 $(VENV)/pains/.done: $(PACKAGE)
-	$(PAINS_PYTHON) -m venv $(VENV)/pains
-	$(VENV)/pains/bin/python -m pip --disable-pip-version-check -qq install -e '.[pains]'
+	$(call venv,$(PAINS_PYTHON),$(VENV)/pains)
+	$(VENV)/pains/bin/python -m pip --disable-pip-version-check -qq install -e '.[$(EXTRAS),uvloop]' --group pains
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.venv $(PACKAGE)
-	$(PIP) install -e '.[cli,docs]'
+$(VENV)/.docs: $(VENV)/.pip $(PACKAGE)
+	$(PIP) install -e '.[cli]' --group docs
 	@touch $@
 
 # pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (cffi, colorama) is named here. No
 # hypothesis: it asks `platform.system()`, which asks WMI, which Wine does not have.
-$(WINDOWS_PACKAGES)/.done: $(VENV)/.venv pyproject.toml
+$(WINDOWS_PACKAGES)/.done: $(VENV)/.pip pyproject.toml
 	rm -rf $(WINDOWS_PACKAGES)
 	$(PIP) install --target $(WINDOWS_PACKAGES) --platform win_amd64 --python-version 3.13 --only-binary :all: \
 		anyio cffi click colorama pytest pytest-timeout rich trio

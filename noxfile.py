@@ -15,13 +15,16 @@ nox.options.error_on_missing_interpreters = True
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+EXTRAS = "cli,files,metrics,tui"  # what the tests use of what users may install
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+TEST = nox.project.dependency_groups(PYPROJECT, "test")
 
 
 @nox.session(python=PYTHONS)
 @nox.parametrize("kind", [nox.param(kind, id=kind) for kind in ("uvloop", "plain", "pure")])
 def tests(session: nox.Session, kind: str) -> None:
     """Run the tests with uvloop, without, or without the extensions; what follows `--` goes to pytest."""
-    session.install("-e", ".[test]" if kind == "plain" else ".[test,uvloop]")
+    session.install("-e", f".[{EXTRAS}]" if kind == "plain" else f".[{EXTRAS},uvloop]", *TEST)
     extensions = {"GOVERNESS_PURE": "1"} if kind == "pure" else {"GOVERNESS_REQUIRE_NATIVE": "1"}
     loops = {} if kind == "plain" else {"GOVERNESS_REQUIRE_UVLOOP": "1"}
     session.run("pytest", *session.posargs, env=extensions | loops)
@@ -30,7 +33,7 @@ def tests(session: nox.Session, kind: str) -> None:
 @nox.session(python="3.14")
 def coverage(session: nox.Session) -> None:
     """Measure lines and branches, those of the tests' child processes too, with the extensions and without."""
-    session.install("-e", ".[test,uvloop]", "coverage>=7.10")
+    session.install("-e", f".[{EXTRAS},uvloop]", *TEST, "coverage>=7.10")
     with tempfile.TemporaryDirectory() as temporary:
         # sys.monitoring costs little, so that the tests' times still hold; with branches it works from 3.14 on.
         env = {"COVERAGE_CORE": "sysmon", "COVERAGE_FILE": f"{temporary}/data"}
@@ -49,7 +52,7 @@ UNMEASURABLE = ["-k", "not test_no_process and not test_what_stands_in_main"]
 @nox.session(name="simulated-3.16", python="3.15")
 def simulated(session: nox.Session) -> None:
     """Run the tests on a 3.15 without event loop policies, as 3.16 is; what follows `--` goes to pytest."""
-    session.install("-e", ".[test,uvloop]")
+    session.install("-e", f".[{EXTRAS},uvloop]", *TEST)
     folder = Path("tests/simulated_316").resolve()  # Python finds its sitecustomize there, and so do the children
     simulation = {"PYTHONPATH": str(folder), "GOVERNESS_SIMULATED": "3.16"}
     session.run("pytest", *session.posargs, env={"GOVERNESS_REQUIRE_UVLOOP": "1", **simulation})
@@ -58,7 +61,7 @@ def simulated(session: nox.Session) -> None:
 @nox.session(python=["3.13", "3.14", "3.15"])
 def frameworks(session: nox.Session) -> None:
     """Run real servers, kernels, clusters and GUI loops over governess; what follows `--` goes to pytest."""
-    session.install("-e", ".[frameworks]")
+    session.install("-e", f".[{EXTRAS},uvloop]", *nox.project.dependency_groups(PYPROJECT, "frameworks"))
     needs = {"GOVERNESS_REQUIRE_FRAMEWORKS": "1"}
     session.run("pytest", "tests/frameworks", "docs/recipes.md", *session.posargs, env=needs)
 
