@@ -19,11 +19,11 @@ EXTRAS := cli,files,metrics,tui
 venv = $(1) -m venv $(2) && $(2)/bin/python -m pip --disable-pip-version-check -qq install 'pip>=25.1'
 
 .PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs matrix
-.PHONY: frameworks peers pains conformance wild windows all clean
+.PHONY: frameworks peers pains conformance wild windows dist dist-check release release-dry-run all clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.cli ## byte-compile the whole standard library, one child a package, 8 at once
 	@demo/compile-stdlib $(BIN)
@@ -87,10 +87,22 @@ windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the pyt
 	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
 	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
 
-all: lint types docs demo test-all matrix conformance peers windows ## everything
+dist: $(VENV)/.release ## the sdist and this machine's wheel, into dist/, with all that can be checked without installing them
+	$(BIN)/python -m release --dry-run build check
+
+dist-check: $(VENV)/.release ## the same, and the README with each of them installed: 3.11 and 3.15, with a compiler and without
+	$(BIN)/python -m release --dry-run build check install
+
+release: $(VENV)/.release ## a release: all of dist-check, then the tag that has the wheels built and published: CONTRIBUTING.md
+	$(BIN)/python -m release $(ARGS)
+
+release-dry-run: $(VENV)/.release ## a release without the tag
+	$(BIN)/python -m release --dry-run $(ARGS)
+
+all: lint types docs demo test-all matrix conformance peers windows release-dry-run ## everything
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build docs/_build src/*.egg-info
+	rm -rf $(VENV) $(WINDOWS_PACKAGES) .nox build dist docs/_build src/*.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.pip:
@@ -121,6 +133,10 @@ $(VENV)/pains/.done: $(PACKAGE)
 
 $(VENV)/.docs: $(VENV)/.pip $(PACKAGE)
 	$(PIP) install -e '.[cli]' --group docs
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.pip pyproject.toml
+	$(PIP) install --group release
 	@touch $@
 
 # pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (cffi, colorama) is named here. No
