@@ -1,6 +1,10 @@
 """What holds for every test; and the examples in README.md and docs/ as tests."""
 
+import compileall
 import sys
+from pathlib import Path
+
+import pytest
 
 pytest_plugins = ["pytester", "leaks"]
 
@@ -23,3 +27,9 @@ if sys.platform != "win32":
         excludes=["docs/pytest.md"] if SIMULATED else [],
         fixtures=["no_leaks"],
     ).pytest()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package, as pip does where it installs one: else many starts of the command line compile it again."""
+    if not hasattr(config, "workerinput"):  # in one process, before xdist's workers
+        compileall.compile_dir(Path(__file__).parent / "src", quiet=2)
