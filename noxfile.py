@@ -30,6 +30,19 @@ def tests(session: nox.Session, kind: str) -> None:
     session.run("pytest", *session.posargs, env=extensions | loops)
 
 
+@nox.session(name="free-threaded", python=["3.13t", "3.14t"], default=False)
+def free_threaded(session: nox.Session) -> None:
+    """Run the tests of what threads share without the GIL, for which there is no uvloop; what follows `--` goes to pytest."""
+    # Later versions of hypothesis have no wheels for these builds.
+    session.install("-e", ".[cli]", "anyio", "hypothesis<6.141", "pytest", "pytest-timeout", "pytest-xdist", "sybil")
+    script = "import sys, governess.children._spawn._native; sys.exit(sys._is_gil_enabled())"
+    session.run("python", "-W", "error", "-c", script)
+    session.run("pytest", *[f"tests/{folder}" for folder in FREE_THREADED], *session.posargs)
+
+
+FREE_THREADED = ("children", "loops", "policies", "subprocess", "watchers")
+
+
 @nox.session(python="3.14")
 def coverage(session: nox.Session) -> None:
     """Measure lines and branches, those of the tests' child processes too, with the extensions and without."""

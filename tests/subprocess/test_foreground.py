@@ -1,5 +1,6 @@
 """The terminal, given to a child and taken back."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -31,10 +32,14 @@ def complete(main):
         return runner.run(main)
 
 """
+needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 everywhere = pytest.mark.parametrize(
     "where",
-    ["PURE = UVLOOP = False", "PURE, UVLOOP = True, False", "PURE, UVLOOP = False, True"],
-    ids=["native", "pure", "uvloop"],
+    [
+        pytest.param("PURE = UVLOOP = False", id="native"),
+        pytest.param("PURE, UVLOOP = True, False", id="pure"),
+        pytest.param("PURE, UVLOOP = False, True", id="uvloop", marks=needs_uvloop),
+    ],
 )
 needs_waitid = pytest.mark.skipif(not hasattr(os, "waitid"), reason="the stop of a child cannot be seen")
 

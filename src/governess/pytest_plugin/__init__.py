@@ -67,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
 
 
+@pytest.hookimpl(tryfirst=True)  # a wrong option is told before other plugins warn of what they find
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; an unknown name is a usage error."""
     options.configure(config)
