@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import signal as signals
 import sys
@@ -20,9 +19,9 @@ from typing import Any
 from governess.children import _pidfd as pidfds
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
-from governess.children._backoff import pauses
 from governess.children._exit import CAN_PEEK, Exit, State, exit_of, peek, state_of, take_exit, warn_of_theft
 from governess.children._registry import children, tell_of_exit, tell_of_spawn
+from governess.children._wait import wait_for_exit
 
 __all__ = ["Child", "adopt", "children"]
 
@@ -214,11 +213,7 @@ class Child:
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
         """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
-        if timeout is None and CAN_PEEK and self.exit is None:
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-                return True
-        return self._poll_for_exit(timeout)
+        return wait_for_exit(self, timeout)
 
     def _has_lost_number(self) -> bool:
         """Return whether other code has reaped the child, and another child has its pid by now."""
@@ -243,22 +238,6 @@ class Child:
     def _lock_unless_finalizing(self) -> contextlib.AbstractContextManager[object]:
         """Return the lock. During finalization return a no-op: a frozen thread may hold the lock for ever."""
         return contextlib.nullcontext() if sys.is_finalizing() else self._lock
-
-    def _poll_for_exit(self, timeout: float | None) -> bool:
-        for pause in pauses(0.001, 0.05, math.inf if timeout is None else timeout):
-            if not self._lives():
-                return True
-            self._sleep(pause)
-        return not self._lives()
-
-    def _sleep(self, seconds: float) -> None:
-        if (descriptor := self.pidfd) is None:
-            time.sleep(seconds)
-            return
-        # Bounded, since another thread may reap and close the descriptor, whose number then is another file's.
-        with contextlib.suppress(OSError):
-            if pidfds.has_exited(descriptor, seconds) and self._lives():
-                time.sleep(seconds)  # a tracer has not let go of it yet
 
     def _lives(self) -> bool:
         if not CAN_PEEK:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
 import logging
 import os
 import sys
-import warnings
 import weakref
 from collections.abc import Callable
 from contextvars import Context
@@ -18,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
-from governess.children._reaper import reap_later
 from governess.children._spawn.command import Spawned
+from governess.transports._ends_child import EndsChild
 from governess.transports._pipe_end import PipeEnd, PipeReader
-from governess.transports._popen_view import PopenView
 from governess.transports._stdin import StdinTransport, TerminalWriter
 
 if TYPE_CHECKING:
@@ -50,7 +47,7 @@ NATIVE_HOOKS: list[Any] = [
 _NO_PIPES: Any = MappingProxyType({})
 
 
-class ChildTransport(asyncio.SubprocessTransport):
+class ChildTransport(EndsChild):
     """Connects a child's pipes and its exit with an `asyncio.SubprocessProtocol`.
 
     ``get_extra_info`` knows ``'subprocess'``, an object like `subprocess.Popen`, ``'child'``, the `Child`, and
@@ -63,7 +60,6 @@ class ChildTransport(asyncio.SubprocessTransport):
         finished: whether its exit is known and its pipes are closed.
     """
 
-    _closed = True  # until the constructor has finished
     #: The children of its loop, which keep the transport while its own child lives.
     siblings: LoopChildren | None = None
 
@@ -100,13 +96,6 @@ class ChildTransport(asyncio.SubprocessTransport):
         names = {0: "stdin", 1: "stdout", 2: "stderr"}
         words += [f"{names[number]}={pipe.transport}" for number, pipe in self.pipes.items() if pipe]
         return f"<{' '.join(filter(None, words))}>"
-
-    def __del__(self) -> None:
-        if not self._closed and not self.finished:
-            try:
-                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
-            finally:  # also where a warning is an error
-                self._kill()
 
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
@@ -160,10 +149,6 @@ class ChildTransport(asyncio.SubprocessTransport):
             return getattr(self, name)
         return super().get_extra_info(name, default)
 
-    @functools.cached_property
-    def _popen_view(self) -> PopenView:
-        return PopenView(self.child, self._args, self._ends)
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Let another protocol take over."""
         self._protocol = protocol
@@ -189,31 +174,6 @@ class ChildTransport(asyncio.SubprocessTransport):
         pipe = self.pipes.get(fd)
         return None if pipe is None else pipe.transport
 
-    def send_signal(self, signal: int) -> None:
-        """Send the signal to the child, and never to another process that has its number.
-
-        Raises:
-            ProcessLookupError: the connection to the child is lost, since it has exited.
-        """
-        if self.finished:
-            raise ProcessLookupError
-        with contextlib.suppress(ProcessLookupError):
-            self.child.signal(signal)
-
-    def terminate(self) -> None:
-        """Ask the child to end, as `Child.terminate`; errors as `send_signal`."""
-        if self.finished:
-            raise ProcessLookupError
-        with contextlib.suppress(ProcessLookupError):
-            self.child.terminate()
-
-    def kill(self) -> None:
-        """End the child, as `Child.kill`; errors as `send_signal`."""
-        if self.finished:
-            raise ProcessLookupError
-        with contextlib.suppress(ProcessLookupError):
-            self.child.kill()
-
     def close(self) -> None:
         """Close the pipes; kill the child if it lives, with its group, if that is kept."""
         if self._closed:
@@ -228,20 +188,6 @@ class ChildTransport(asyncio.SubprocessTransport):
             with contextlib.suppress(PermissionError):  # the child runs setuid
                 self._popen_view.kill()
 
-    def kill_group(self) -> None:
-        """Kill the group, if that is kept, and release it; the child may have ended before."""
-        if self.group is not None:
-            try:
-                self.group.kill()
-            finally:
-                self.group.close()
-
-    def detach(self) -> None:
-        """Close the pipes, and let the child live, and its group."""
-        self._close_pipes()
-        if self.group is not None:
-            self.group.detach()
-
     def _close_pipes(self) -> None:
         self._closed = True
         if not self._loop.is_closed():
@@ -251,20 +197,6 @@ class ChildTransport(asyncio.SubprocessTransport):
         for number, end in self._ends.items():
             if number not in self._given:  # the loop never got it; those that it has are its own to close
                 end.close()
-
-    def abort_pipes(self) -> bool:
-        """Close the pipes in the loop's next iteration, drop unwritten data; return whether there were any pipes."""
-        connected = False
-        for number, pipe in self.pipes.items():
-            if pipe is not None and pipe.transport is not None and not pipe.disconnected:
-                connected = True
-                (pipe.transport.close if number else pipe.transport.abort)()
-        return connected
-
-    def close_descriptors(self) -> None:
-        """Close our ends of all pipes, now that the loop is closed, if it has not done so."""
-        for end in self._ends.values():
-            end.close()
 
     def process_exited(self, returncode: int) -> None:
         """Handle the exit of the child; runs in the loop, and has an effect only once."""
@@ -308,13 +240,6 @@ class ChildTransport(asyncio.SubprocessTransport):
         await self.when_exited()
         assert self._returncode is not None
         return self._returncode
-
-    def _kill(self) -> None:
-        reap_later(self.child)  # perhaps nobody else watches it yet
-        # PermissionError: the child runs setuid.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            self.child.kill()
-        self.kill_group()
 
     def _call(self, callback: Callable[..., object], *args: Any) -> None:
         """Call soon, but not before connection_made."""
