@@ -11,7 +11,6 @@ import contextlib
 import faulthandler
 import gc
 import json
-import logging
 import math
 import os
 import random
@@ -20,7 +19,6 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,13 +26,14 @@ from typing import Any
 import governess
 from campaign import hazards, kernel
 from campaign.build import Programs
-from campaign.case import BOUND, Case, Verdict, attempt, explained, is_of_closed_loop
+from campaign.case import BOUND, Case, Verdict, attempt, explained
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
 from campaign.faults import FAULTS, Shim
 from campaign.hangs import describe_hang
 from campaign.plan import Plan, plan_of
 from campaign.scenarios import SCENARIOS
 from campaign.settings import make_policy, run_in_place
+from campaign.uncaught import Uncaught
 from governess.children._spawn import spawner
 
 __all__ = ["HANG", "PATIENCE", "Worker", "main"]
@@ -69,13 +68,13 @@ class Worker:
         self.before: Snapshot | None = None
         self._lock = threading.Lock()
         self._arrived = 0
-        self._uncaught: list[tuple[str, BaseException | None]] = []
+        self._uncaught = Uncaught(plan.hazard)
         if plan.watcher == "fast" or plan.hazard in NO_STRANGERS:
             del self.scenarios["watch_a_stranger"]
 
     def prepare(self) -> None:
         """Run each scenario once, so that what comes once is there, and look at what there is."""
-        self._listen()
+        self._uncaught.listen()
         kernel.tells_lost_exits(), kernel.signals_groups()  # before anybody reaps or fails
         threading.Thread(target=self._tell_of_hang, name="campaign-watchdog", daemon=True).start()
         verdict = Verdict()
@@ -96,7 +95,7 @@ class Worker:
         """Run a batch, and look for what it has left behind; return what came of it."""
         faulthandler.dump_traceback_later(HANG, exit=True)
         self._began = time.monotonic()
-        self._uncaught.clear()
+        self._uncaught.forget()
         self._arrived = 0
         started_before = self.children
         rng = self.plan.rng(batch)
@@ -109,7 +108,7 @@ class Worker:
         stolen = self._run(rng, verdict, errors)
         ran = time.monotonic()
         faults = self.shim.end() if self.shim is not None else Counter()
-        self._check_uncaught(verdict, errors)
+        self._uncaught.check(verdict, errors)
         self._check_health(verdict)  # first: what waited for a thread of the reaper has it with the next child
         self._check_leaks(verdict)
         if verdict.problems and self.shim is not None:
@@ -260,7 +259,7 @@ class Worker:
             _native.set_way(way)
             self._has_pidfd_from_birth = way.endswith("with a pidfd")
 
-    # ---- what nobody has caught ----
+    # ---- what is left behind ----
 
     _began = math.inf
 
@@ -271,44 +270,6 @@ class Worker:
         if self.shim is not None:
             print("faults:", self.shim.describe(), file=sys.stderr)
         print(describe_hang(), file=sys.stderr, flush=True)
-
-    def _listen(self) -> None:
-        """Note what is logged as an error, cannot be raised, or ends a thread."""
-        note = self._uncaught.append
-
-        class Listener(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                error = record.exc_info[1] if record.exc_info else None
-                note((f"logged by {record.name}: {record.getMessage()}", error))
-
-        logging.getLogger().addHandler(Listener(logging.ERROR))
-        sys.unraisablehook = lambda what: note((f"not raised, in {what.object!r}", what.exc_value))
-        threading.excepthook = lambda what: note((f"the end of {what.thread!r}", what.exc_value))
-        # A loop that is closed or interrupted while it is used leaves much open; uvloop cannot do with an error there.
-        is_cut_off = self.plan.hazard in ("closed loops", "raising signals")
-        warnings.simplefilter("ignore" if is_cut_off else "error", ResourceWarning)
-
-    def _check_uncaught(self, verdict: Verdict, errors: frozenset[int]) -> None:
-        gc.collect()
-        for text, error in self._uncaught:
-            if self._is_applications_own(text, error, verdict):
-                continue
-            if error is not None and (reason := explained(error, errors)) is not None:
-                verdict.surfaced[f"told: {reason}"] += 1
-                continue
-            trace = "" if error is None else "".join(traceback.format_exception(error))
-            verdict.problems.append(f"{text}\n{trace}")
-        self._uncaught.clear()
-
-    def _is_applications_own(self, text: str, error: BaseException | None, verdict: Verdict) -> bool:
-        """Return whether that is what a loop or an interpreter says of a program that has left something open."""
-        if self.plan.hazard == "raising signals":
-            return True
-        if isinstance(error, ResourceWarning):
-            return verdict.done["drop"] > 0
-        if self.plan.hazard != "closed loops":
-            return False
-        return "Task was destroyed" in text or is_of_closed_loop(error)
 
     def _check_leaks(self, verdict: Verdict) -> None:
         """Look for what is left behind; tell of it once."""
