@@ -55,7 +55,7 @@ def test_a_diamond_with_a_branch_that_fails(tmp_path: Path) -> None:
         "after": State.SKIPPED,
         "other": State.DONE,
     }
-    assert found["bottom"].reason == "left or right has not succeeded"
+    assert found["bottom"].reason == "left has not succeeded"
     assert not found["bottom"].failed
     order = log.read_text().split()
     assert order[0] == "top"

@@ -58,7 +58,7 @@ def skipped(entry: Entry) -> JobResult:
         name=entry.job.name,
         state=State.SKIPPED,
         tries=entry.progress.tries,
-        reason=f"{' or '.join(entry.job.after)} has not succeeded",
+        reason=f"{entry.blocker} has not succeeded",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from governess.jobs._job import Job
@@ -30,9 +30,11 @@ class Entry:
         passed_over: how often a later job was started before it, since what it needs was not free.
         last: how its last try has ended, if that is followed by another one.
         starts: how often it was started, in all runs of a journal.
+        blocker: the name of the job before it that has not succeeded; "" if there is none.
     """
 
     __slots__ = (
+        "blocker",
         "duration",
         "job",
         "last",
@@ -56,6 +58,7 @@ class Entry:
         self.passed_over = 0
         self.last: JobResult | None = None
         self.starts = 0
+        self.blocker = ""
 
 
 # A job may be passed over so often by smaller ones; then the others wait until what it needs is free.
@@ -89,6 +92,7 @@ class Schedule:
         self._blocked: dict[int, int] = {}
         self._dependents: dict[int, list[int]] = {}
         self._entries: dict[int, Entry] = {}
+        self._jobs: Sequence[Job] = ()
         # Jobs that were taken and are not settled: each may still release others, or come back.
         self._taken = 0
         self.skipped: list[Entry] = []
@@ -96,6 +100,7 @@ class Schedule:
             entries = (Entry(number, job) for number, job in enumerate(plan, 1))
         if plan.has_order:
             self._entries = {entry.number: entry for entry in entries}
+            self._jobs = plan.listed()
             self._order(plan.dependencies(), settled)
         else:
             self._stream = iter(entries)
@@ -182,6 +187,7 @@ class Schedule:
                     continue
                 if not well:
                     del self._blocked[other]
+                    self._entries[other].blocker = self._jobs[number - 1].name
                     skipped.append(self._entries[other])
                     waiting.append((other, False))
                     continue

@@ -32,8 +32,8 @@ def command(journal: str, failed: bool, every: bool, as_json: bool, follow: bool
     with opened(journal) as reader:
         began = time.time()
         states = FAILED if failed else None if every else UNUSUAL
-        jobs = list(reader.jobs(states, None if every or as_json else MOST))
-        tries = reader.last_tries(list(State if states is None else states))
+        limit = None if every or as_json else MOST
+        jobs, tries = list(reader.jobs(states, limit)), reader.last_tries(states, limit)
         if as_json:
             _write_json(reader, jobs, tries)
         else:

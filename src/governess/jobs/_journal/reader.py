@@ -159,9 +159,8 @@ class JournalReader:
             states: only those in these states; None for all.
             limit: at most so many; None for all.
         """
-        chosen = list(State if states is None else states)
-        query = f"{_JOB} WHERE seq IS NOT NULL AND state IN ({', '.join('?' * len(chosen))}) ORDER BY seq LIMIT ?"
-        for row in self._rows(query, (*map(str, chosen), -1 if limit is None else limit)):
+        chosen, values = _choice(states, limit)
+        for row in self._rows(f"{_JOB} {chosen}", values):
             yield _job(row)
 
     def find(self, name: str) -> JobRecord:
@@ -187,13 +186,14 @@ class JournalReader:
         for row in self._rows(_TRY + where, values):
             yield _try(row)
 
-    def last_tries(self, states: Sequence[State]) -> dict[int, TryRecord]:
-        """Return the last start of each job that is in one of these states, by its number."""
+    def last_tries(self, states: Sequence[State] | None = None, limit: int | None = None) -> dict[int, TryRecord]:
+        """Return the last start of each job that `jobs` gives for the same arguments, by its number."""
+        chosen, values = _choice(states, limit)
         query = (
-            f"{_TRY} JOIN jobs ON jobs.id = tries.job AND jobs.starts = tries.start "
-            f"WHERE jobs.state IN ({', '.join('?' * len(states))}) AND seq IS NOT NULL"
-        ).replace("SELECT job, start, run, slot, state,", "SELECT job, start, run, slot, tries.state,")
-        return {row[0]: _try(row) for row in self._rows(query, tuple(map(str, states)))}
+            f"{_TRY} JOIN (SELECT id, starts FROM jobs {chosen}) AS chosen "
+            "ON chosen.id = tries.job AND chosen.starts = tries.start"
+        )
+        return {row[0]: _try(row) for row in self._rows(query, values)}
 
     def changes(self, since: float) -> list[TryRecord]:
         """Return the starts that began or ended after a time, in seconds since the epoch."""
@@ -231,6 +231,12 @@ class JournalReader:
             yield from self._database.execute(query, values)
         except sqlite3.Error as error:
             raise explain(self.folder, error) from None
+
+
+def _choice(states: Sequence[State] | None, limit: int | None) -> tuple[str, tuple[object, ...]]:
+    """Return the clauses that choose jobs of the last run's plan in its order, and their values."""
+    values = *map(str, State if states is None else states), -1 if limit is None else limit
+    return f"WHERE seq IS NOT NULL AND state IN ({', '.join('?' * (len(values) - 1))}) ORDER BY seq LIMIT ?", values
 
 
 def _job(row: Sequence[Any]) -> JobRecord:
