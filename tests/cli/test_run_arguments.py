@@ -45,6 +45,22 @@ def test_a_line_that_the_shell_cannot_read(governess: Run) -> None:
 
 
 @posix
+@pytest.mark.parametrize(
+    ("line", "sources", "expected"),
+    [
+        ("case {} in a) echo one;; *) echo other;; esac", [":::", "a", "b"], "one\nother\n"),
+        ("case {1} in a) echo {2};; *) echo other;; esac", [":::", "a", "b", ":::", "c"], "c\nother\n"),
+        ("cat <{9}", [":::", "1,2,3,4,5,6,7,8,/dev/null"], ""),
+    ],
+)
+def test_a_line_that_takes_one_word(governess: Run, line: str, sources: list[str], expected: str) -> None:
+    """A line is read with as many words in it as an argument makes."""
+    done = governess("run", "-k", "--quiet", "--colsep", ",", line, *sources)
+
+    assert (done.stdout, done.stderr) == (expected, "")
+
+
+@posix
 def test_an_argument_that_cannot_be_put_in(governess: Run) -> None:
     """An argument that is no number is refused for an arithmetic expression; the others run."""
     done = governess("run", "-k", "echo $(({} + 1))", ":::", "1", "x[$(id)]", "2")

@@ -1,17 +1,11 @@
 """`governess up` and the commands that talk to it."""
 
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -390,49 +384,6 @@ def test_private_files(up: Up) -> None:
     done = up.run("up")
     assert done.returncode == 2
     assert "is not a folder for you alone (0700)" in done.stderr
-
-
-def test_top(up: Up) -> None:
-    """The screen shows the services and what the chosen one writes, and its keys act on that one."""
-    if find_spec("textual") is None:
-        pytest.skip("textual is not installed")
-    up.write(
-        "governess.toml",
-        '[services.one]\nrun = "echo good day; exec sleep 1000"\n[services.two]\nrun = "exec sleep 1000"\n',
-    )
-    up.start()
-    up.expect("runs as process", 2)
-    master, slave = pty.openpty()
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    argv = [sys.executable, "-m", "governess", "top"]
-    env = {**up.env, "TERM": "xterm-256color"}
-    screen = subprocess.Popen(
-        argv, cwd=up.folder, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )
-    os.close(slave)
-    seen = bytearray()
-
-    def read() -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(master, 65536):
-                seen.extend(data)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
-        wait_until(lambda: b"two.1" in seen and b"good day" in seen)
-        os.write(master, b"x")
-        wait_until(lambda: up.states() == {"one.1": "stopped", "two.1": "ready"})
-        os.write(master, b"s")
-        wait_until(lambda: up.states() == {"one.1": "ready", "two.1": "ready"})
-        os.write(master, b"q")
-        assert screen.wait(30) == 0
-    finally:
-        screen.kill()
-        screen.wait()
-        thread.join(10)
-        os.close(master)
-    assert up.end() == 0
 
 
 def test_a_list_that_is_out_of_date(up: Up) -> None:

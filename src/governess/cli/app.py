@@ -24,7 +24,7 @@ _MODULES = {
 
 
 # What is meant with --journal.
-_OF_JOURNALS = {"ps": "governess.cli.jobs.ps", "logs": "governess.cli.jobs.logs"}
+_OF_JOURNALS = {name: f"governess.cli.jobs.{name}" for name in ("ps", "logs", "top")}
 
 
 def _import(name: str, command_name: str) -> click.Command:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable
 
-from governess.children._procfs import ProcessStat, process_numbers, read_stat
+from governess._programs.usage import usages_of_trees
 from governess.jobs._attempt import Attempt
 
-__all__ = ["MemoryWatch", "tree_memory"]
+__all__ = ["MemoryWatch"]
 
 # Seconds between two looks.
 _INTERVAL = 0.1
@@ -50,37 +50,7 @@ class MemoryWatch:
     def _look(self) -> None:
         self._timer = self._loop.call_later(_INTERVAL, self._look) if self._attempts else None
         by_pid = {attempt.running.pid: attempt for attempt in self._attempts if attempt.running is not None}
-        for pid, memory in tree_memory(by_pid).items():
+        for pid, usage in usages_of_trees(by_pid).items():
             attempt = by_pid[pid]
-            if attempt.options.memory is not None and memory > attempt.options.memory:
+            if attempt.options.memory is not None and usage.memory > attempt.options.memory:
                 self._on_excess(attempt)
-
-
-def tree_memory(leaders: Iterable[int]) -> dict[int, int]:
-    """Return the resident bytes of each leader with its descendants, and with those in its group and its session.
-
-    Memory that processes share is counted for each of them.
-    """
-    stats = {number: stat for number in process_numbers() if (stat := read_stat(number)) is not None}
-    sums = dict.fromkeys(leaders, 0)
-    for number, stat in stats.items():
-        if stat.is_alive and (leader := _leader(number, stats, sums)) is not None:
-            sums[leader] += stat.resident_pages * _PAGE
-    return sums
-
-
-def _leader(pid: int, stats: dict[int, ProcessStat], leaders: Container[int]) -> int | None:
-    """Return the leader to which a process belongs; None if it belongs to none."""
-    seen = 0
-    while (stat := stats.get(pid)) is not None and seen < _DEEPEST:
-        for number in (pid, stat.group, stat.session):
-            if number in leaders:
-                return number
-        pid = stat.parent
-        seen += 1
-    return None
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-# The processes are not read at one instant, so that their parents might seem to go round in a circle.
-_DEEPEST = 1000

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from governess.children._procfs import process_numbers, read_stat
+from governess._programs.usage import Usage
 from governess.services._copy import Copy
 from governess.services._states import State
 
-__all__ = ["CopyStatus", "status_of_copy", "usages_of"]
+__all__ = ["CopyStatus", "status_of_copy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +49,13 @@ class CopyStatus:
         return asdict(self)
 
 
-def usages_of(pids: Iterable[int | None]) -> dict[int, tuple[float, int]]:
-    """Return the seconds of CPU time and the resident bytes of the sessions that processes lead; none without /proc."""
-    leaders = set(pids)
-    usages: dict[int, tuple[float, int]] = {}
-    try:
-        for number in process_numbers():
-            stat = read_stat(number)
-            if stat is not None and stat.session in leaders:
-                cpu, memory = usages.get(stat.session, (0.0, 0))
-                usages[stat.session] = cpu + stat.cpu_ticks / _TICKS, memory + stat.resident_pages * _PAGE
-    except OSError:
-        return {}
-    return usages
-
-
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-
-
-def status_of_copy(copy: Copy, blocker: str, usages: Mapping[int, tuple[float, int]]) -> CopyStatus:
+def status_of_copy(copy: Copy, blocker: str, usages: Mapping[int, Usage]) -> CopyStatus:
     """Return how a copy is.
 
     Args:
         copy: the copy.
         blocker: what it waits for; "" for nothing.
-        usages: what `usages_of` has found.
+        usages: what the processes use, by the number of the first one of each copy.
     """
     pid = copy.pid
     cpu, memory = (None, None) if pid is None else usages.get(pid, (None, None))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from governess._programs.usage import usages_of_trees
 from governess.services._copy import Copy
 from governess.services._events import EventLog, ServiceEvent
 from governess.services._fleet import Fleet, all_of
@@ -19,7 +20,7 @@ from governess.services._reload import Change, changes_between
 from governess.services._service import Log, Service, ServiceError
 from governess.services._sockets import Listeners
 from governess.services._states import State
-from governess.services._status import CopyStatus, status_of_copy, usages_of
+from governess.services._status import CopyStatus, status_of_copy
 from governess.services._watching import Watching
 from governess.services._words import status_of
 
@@ -158,7 +159,7 @@ class Supervisor:
     def status(self, names: Sequence[str] = ()) -> list[CopyStatus]:
         """Return how the copies are; errors as `start`."""
         copies = self._fleet.select(names)
-        usages = usages_of(copy.pid for copy in copies)
+        usages = usages_of_trees(pid for copy in copies if (pid := copy.pid) is not None)
         return [status_of_copy(copy, self._fleet.blocker(copy.service), usages) for copy in copies]
 
     def processes(self) -> dict[str, int]:

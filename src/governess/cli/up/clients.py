@@ -141,7 +141,7 @@ def logs(file: str | None, follow: bool, lines: int | None, names: tuple[str, ..
         raise click.ClickException(str(error)) from None
 
 
-@click.command("top", short_help="Show services on a screen of their own.")
+@click.command("top", short_help="Show services, or jobs of a journal, on a screen.", epilog=_JOURNAL)
 @_FILE
 def top(file: str | None) -> None:
     """Show the services with their CPU time, memory and output; start, stop and restart them by a key."""

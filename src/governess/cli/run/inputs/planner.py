@@ -160,7 +160,9 @@ class _Planner:
             if sys.platform != "win32":
                 if warning := line_paste_warning(words[0], strings):
                     self.warnings.append(warning)
-                check_syntax(self.shell(words[0]), template.fill(("0",) * 9, 1, 1))
+                # One argument, or as many as there may be columns: either may be what the line is written for.
+                lines = [template.fill(("0",) * count, 1, 1) for count in (source.width or 1, 9)]
+                check_syntax(self.shell(words[0]), *lines)
             return template.fill, words[0]
         if sys.platform != "win32" and exported_function(words[0]) and shutil.which(words[0]) is None:
             of_words = WordsTemplate.parse(words, strings, batching.fill, append=append)

@@ -129,12 +129,26 @@ def exported_function(name: str) -> bool:
     return f"BASH_FUNC_{name}%%" in os.environ
 
 
-def check_syntax(shell: str, line: str) -> None:
+def check_syntax(shell: str, *lines: str) -> None:
     """Have the shell read a line without running it, so that an error is told once, and before anything runs.
+
+    Args:
+        shell: the shell.
+        lines: forms of the line with other arguments; the shell has to be able to read one of them.
 
     Raises:
         SourceError: the shell cannot read it.
     """
+    reasons = []
+    for line in lines:
+        if not (reason := _syntax_error(shell, line)):
+            return
+        reasons.append(reason)
+    raise SourceError(f"the shell cannot read the line: {reasons[0]}")
+
+
+def _syntax_error(shell: str, line: str) -> str:
+    """Return why a shell cannot read a line; "" if it can, or that cannot be told."""
     try:
         done = subprocess.run(
             [shell, "-n", "-c", os.fsencode(line)],
@@ -144,10 +158,8 @@ def check_syntax(shell: str, line: str) -> None:
             timeout=_PATIENCE,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        return
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").partition("\n")[0]
-        raise SourceError(f"the shell cannot read the line: {reason}")
+        return ""
+    return done.stderr.decode(errors="replace").partition("\n")[0] if done.returncode else ""
 
 
 def check_words(words: Sequence[str], strings: Strings) -> None:
