@@ -74,21 +74,30 @@ def test_killed_twenty_times(tmp_path: Path, adopts: bool) -> None:
             command(*words, adopts=adopts), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            # From the moment when it makes the journal on, and not only when python has started.
-            deadline = time.monotonic() + 10
-            while not (tmp_path / "journal" / "lock").exists() and time.monotonic() < deadline:
-                time.sleep(0.005)
+            # From the moment when it has the journal on, and not only when python has started.
+            wait_until_locked(tmp_path / "journal", process)
             time.sleep(rng.uniform(0.0, 0.9))
         finally:
             process.kill()
             process.wait()
-    assert 0 < states(tmp_path / "journal")["done"] < 200  # so each of the kills has met running jobs
+    finished = states(tmp_path / "journal")["done"]
+    print(f"{finished} jobs were done before the last run")
+    assert 0 < finished < 200  # so each of the kills has met running jobs
     done = subprocess.run(command(*words, adopts=adopts), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "overlaps").exists()
     ran = Counter((tmp_path / "done").read_text().split())
     assert ran.keys() == set(map(str, range(200)))
     assert states(tmp_path / "journal") == {"done": 200}
+
+
+def wait_until_locked(journal: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has written its number into the lock of a journal."""
+    deadline = time.monotonic() + 30
+    while not (lock := journal / "lock").exists() or lock.read_text().split()[:1] != [str(process.pid)]:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
 
 
 def start_and_kill(folder: Path, *words: str) -> None:
