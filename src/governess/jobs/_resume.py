@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 
+from governess._programs.start_times import start_time
 from governess.jobs._attempt import Engine
 from governess.jobs._errors import JournalError
 from governess.jobs._journal import Journal, JournalRecorder, Resumed
@@ -132,7 +132,7 @@ def _survivors(journal: Journal, found: Resumed) -> Iterable[tuple[tuple[int, in
 
 
 def _check_gone(journal: Journal, found: Resumed) -> None:
-    """Check that no process of an earlier run is there, where the owner of a process cannot be told.
+    """Check that no job of an earlier run is there, where no mark tells whose a process is.
 
     Raises:
         JournalError: one may still run.
@@ -141,15 +141,18 @@ def _check_gone(journal: Journal, found: Resumed) -> None:
         if running.pid is None:
             continue
         try:
-            os.kill(running.pid, 0)
-        except ProcessLookupError:
-            continue
-        except PermissionError:
-            pass
-        raise JournalError(
-            f"a job of the earlier run of {journal.folder} may still run, as process {running.pid}: "
-            "end it, and try again"
-        )
+            began = start_time(running.pid)
+        except OSError:
+            began = running.started
+        if began is not None and abs(began - running.started) <= _START_TIME_ERROR:
+            raise JournalError(
+                f"a job of the earlier run of {journal.folder} may still run, as process {running.pid}: "
+                "end it, and try again"
+            )
+
+
+# Seconds by which the start of a process may differ from the moment in which it was recorded.
+_START_TIME_ERROR = 3.0
 
 
 def _check_pools(plan: Plan, settings: RunSettings) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,10 @@ from typing import Any
 
 from governess.jobs._errors import JournalError
 from governess.jobs._job import Command
+from governess.jobs._journal.lock import holder_of
 from governess.jobs._journal.schema import DATABASE, VERSION, connect, explain
 from governess.jobs._key import unpacked_command
 from governess.jobs._states import State
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["JobRecord", "JournalReader", "RunRecord", "TryRecord"]
 
@@ -210,21 +207,8 @@ class JournalReader:
         return self.folder / "out" / f"{name}.out", self.folder / "out" / f"{name}.err"
 
     def runner(self) -> int | None:
-        """Return the number of the process that runs the journal now; None if none does."""
-        if sys.platform == "win32":
-            return None
-        try:
-            descriptor = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(descriptor, 100, 0).split()
-            return int(holder[0]) if holder and holder[0].isdigit() else 0
-        finally:
-            os.close(descriptor)
-        return None
+        """Return the number of the process that runs the journal now; 0 if it is not known, None if none does."""
+        return holder_of(self.folder)
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         try:
