@@ -128,6 +128,33 @@ def governess_run(*words: str) -> OnTerminal:
     return OnTerminal(sys.executable, "-m", "governess", "run", *words)
 
 
+# Takes single keys, as less does, reads its input to the end, and ends when a key is pressed.
+PAGER = """
+import os, sys, termios, tty
+terminal = os.open("/dev/tty", os.O_RDWR)
+before = termios.tcgetattr(terminal)
+tty.setcbreak(terminal)
+print(f"<{sys.stdin.read()!r}", flush=True)
+os.close(os.open(sys.argv[1], os.O_WRONLY))
+os.read(terminal, 1)
+print(">", flush=True)
+termios.tcsetattr(terminal, termios.TCSANOW, before)
+"""
+
+
+def test_a_pager(tmp_path: Path) -> None:
+    """While a pager has the terminal nothing else is written there; it sees the end of the output, then we report."""
+    (tmp_path / "pager.py").write_text(PAGER)
+    os.mkfifo(tmp_path / "read")
+    line = '"$0" -m governess run -j1 "sleep 0.5; echo {}; test {} = a" ::: a b | "$0" pager.py read'
+    with OnTerminal("sh", "-c", f"cd '{tmp_path}'; {line}", sys.executable) as terminal:
+        (tmp_path / "read").read_bytes()
+        terminal.type("q")
+        assert terminal.wait_for_end() == 0
+        assert "<'a\\nb\\n'\n>\n" in terminal.seen
+        assert "2 commands: 1 succeeded, 1 failed" in terminal.seen.partition(">\n")[2]
+
+
 def test_tty() -> None:
     """With --tty each command has the terminal, one after the other."""
     with governess_run("--tty", "--", "sh", "-c", ASK, ":::", "1", "2") as terminal:

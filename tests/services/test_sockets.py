@@ -26,18 +26,37 @@ while True:
 """
 
 
+# It answers what it has accepted before it ends. (asyncio's Server.close() drops what it has accepted last.)
+DRAINING = """
+import contextlib, os, select, signal, socket
+server = socket.socket(fileno=3)
+server.setblocking(False)
+woken, wakes = socket.socketpair()
+wakes.setblocking(False)
+signal.set_wakeup_fd(wakes.fileno())
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s: s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+while woken not in select.select([server, woken], [], [])[0]:
+    with contextlib.suppress(BlockingIOError):  # another copy was faster
+        peer, _ = server.accept()
+        peer.recv(100); peer.sendall(b"%d" % os.getpid()); peer.close()
+"""
+
+
 def ask(port: int) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(b"?")
         return connection.recv(100)
 
 
-@pytest.mark.parametrize("copies", [1, 2])
-def test_no_connection_is_refused(run: Any, copies: int) -> None:
-    """During restarts a thousand connections are made, and each is answered."""
+@pytest.mark.parametrize(
+    ("server", "copies"), [(SERVER, 1), (SERVER, 2), (DRAINING, 1), (DRAINING, 2)], ids=["1", "2", "drains", "2-drain"]
+)
+def test_no_connection_is_refused(run: Any, server: str, copies: int) -> None:
+    """Of a thousand connections during restarts none is refused; all are answered if a server ends its work first."""
     port = free_port()
     service = Service(
-        "web", (sys.executable, "-c", SERVER), listen=(f"127.0.0.1:{port}",), copies=copies, ready=Notify(), grace=2
+        "web", (sys.executable, "-c", server), listen=(f"127.0.0.1:{port}",), copies=copies, ready=Notify(), grace=5
     )
     answers: list[bytes] = []
     failures: list[Exception] = []
@@ -69,6 +88,9 @@ def test_no_connection_is_refused(run: Any, copies: int) -> None:
             assert len({pid for pid in answers if pid}) > 1
 
     run(main())
+    if server is DRAINING:
+        assert not failures
+        assert all(answers)
     # A connection that the old process had accepted may be cut off by its end; none is refused.
     assert not [error for error in failures if isinstance(error, ConnectionRefusedError | TimeoutError)]
     assert len(answers) >= 990

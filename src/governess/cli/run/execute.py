@@ -16,6 +16,7 @@ from governess.cli.run.job_file import FilePlan
 from governess.cli.run.joblog import JobLog
 from governess.cli.run.outcome import shown
 from governess.cli.run.output import Writer
+from governess.cli.run.pager import until_pager_has_ended
 from governess.cli.run.results import Results
 from governess.cli.run.show import Show
 from governess.jobs import Attempt, Command, Halt, JobOptions, JobResult, Journal, Output, Summary
@@ -80,6 +81,7 @@ class _Execution(Observer):
         self._display = Display(plan, settings.show, self._writer, self._state, self.keeping_failed, tty=settings.tty)
         self._complaints: set[str] = set()
         self._stopping: asyncio.Task[None] | None = None
+        self._waiting_for_pager: asyncio.Task[None] | None = None
         self._interrupted = False
         self._status: int | None = None
         self._stdout_is_pipe = is_pipe(1)
@@ -116,6 +118,9 @@ class _Execution(Observer):
             self._display.close()
             await self._until_written()
             if self._status != BROKEN_PIPE and (report := self._display.report(found.wall)):
+                if self._stdout_is_pipe:
+                    self._waiting_for_pager = self._loop.create_task(until_pager_has_ended())
+                    await asyncio.wait((self._waiting_for_pager,))
                 self._writer.say(report)
                 await self._until_written()
         return found.exit_status if self._status is None else self._status
@@ -250,6 +255,8 @@ class _Execution(Observer):
                 self._writer.say(f"governess run: {name}: ending what runs; once more to kill it at once\n")
         self._interrupted = True
         self._runner.end()
+        if self._waiting_for_pager is not None and number != signal.SIGINT:  # which a pager takes for itself
+            self._waiting_for_pager.cancel()
 
     def _relieve_soon(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from governess.cli.run.outcome import Outcome, duration, printable, shown
 from governess.cli.run.output import Writer
+from governess.cli.run.pager import pager_has_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,8 +81,8 @@ class Failures(Silence):
         self._failures = 0
 
     def finished(self, outcome: Outcome) -> None:
-        """Write a line if the command has failed."""
-        if outcome.failed and self._failures < self.MOST:
+        """Write a line if the command has failed, unless a pager has the terminal: the table tells it afterwards."""
+        if outcome.failed and self._failures < self.MOST and not pager_has_terminal():
             self._failures += 1
             self._tell(outcome, self._state())
 
