@@ -310,14 +310,15 @@ def test_few_descriptors() -> None:
         (["run", "--loop", "no.such:x", "true", ":::", "x"], "governess run: the loop 'no.such:x' cannot be used: "),
         (["run", "--bogus"], "governess run: No such option: --bogus (see --help)"),
         (["run", "--keep-ordr"], "governess run: No such option: --keep-ordr; did you mean --keep-order?"),
-        (["dance"], "governess: No such command 'dance'."),
+        (["dance"], "governess: there is no command 'dance'; --help lists them"),
+        (["stat"], "governess: there is no command 'stat' (did you mean 'start'?); --help lists them"),
     ],
 )
 def test_wrong_calls(governess: Run, words: list[str], complaint: str) -> None:
     """A wrong call is told in one line, and is exit status 255, as with GNU parallel."""
     done = governess(*words)
 
-    assert (done.returncode, done.stdout) == (2 if words == ["dance"] else 255, "")
+    assert (done.returncode, done.stdout) == (255 if words[0] == "run" else 2, "")
     assert done.stderr.startswith(complaint)
     assert done.stderr.count("\n") == 1
 

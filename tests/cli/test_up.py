@@ -288,7 +288,20 @@ def test_reload(up: Up) -> None:
         ),
         (
             "[services.web]\nrun = 'x'\nafter = ['db']\n",
-            "governess.toml: service web, after: there is no service or job 'db'",
+            "governess.toml:3: services.web.after: there is no service or job 'db'",
+        ),
+        (
+            "[services.web]\nrun = 'x'\n[jobs.db]\nrun = 'x'\nafter = ['web', 'db']\n",
+            "governess.toml:5: jobs.db.after: these services wait for each other: db after db",
+        ),
+        ("[services.web]\nrun = ./x\n", "governess.toml:2: invalid value; a text stands in quotes: run = ./x"),
+        (
+            "[services.web]\nrun = 'x'\nwatch = ['nowhere/*']\n",
+            "governess.toml:3: services.web.watch: there is no folder ",
+        ),
+        (
+            "[services.web]\nrun = 'x'\nlisten = ['192.0.2.1:80']\n",
+            "governess.toml:3: services.web.listen: 192.0.2.1:80: Cannot assign requested address\n",
         ),
         (
             "[services.web]\ncopies = 2\n",
@@ -318,6 +331,15 @@ def test_broken_files(up: Up, text: str, message: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_line_of_env_that_is_no_variable(up: Up) -> None:
+    """It is left out, which is told with the file and the line."""
+    up.write(".env", "A=1\nnot a variable\n")
+    up.write("Procfile", "web: sleep 1\n")
+    done = up.run("up", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "web.1 | PORT=5000 sleep 1\n")
+    assert done.stderr.endswith(".env:2: this is left out, since it is not like NAME=VALUE: not a variable\n")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["line_of", "similar"]
+if TYPE_CHECKING:
+    import tomllib
+
+__all__ = ["line_of", "similar", "syntax_error"]
 
 _HEADER = re.compile(r"\s*\[\s*([^\[\]#]+?)\s*\]\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[A-Za-z0-9_-]+)\s*[=.]")
@@ -25,6 +29,21 @@ def line_of(text: str, table: tuple[str, ...], key: str | None) -> int | None:
         if found is not None and found[1].strip("\"'") == key:
             return number
     return None
+
+
+def syntax_error(text: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
+    """Return the line of an error in TOML, and what is wrong there, with the line itself."""
+    found = _AT_LINE.search(str(error))
+    lines = text.split("\n")
+    number = int(found[1]) if found is not None else max(len(text.rstrip().split("\n")), 1)
+    what = str(error).partition(" (at ")[0]
+    line = lines[min(number, len(lines)) - 1].strip()
+    hint = "; a text stands in quotes" if what == "Invalid value" and _BARE_VALUE.search(line) else ""
+    return number, f"{what[:1].lower()}{what[1:]}{hint}: {line}"
+
+
+_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_BARE_VALUE = re.compile(r"=\s*[A-Za-z./~$-]")
 
 
 def similar(name: str, known: Iterable[str]) -> str:

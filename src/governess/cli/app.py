@@ -37,6 +37,15 @@ def _import(name: str, command_name: str) -> click.Command:
 class _Commands(click.Group):
     """Imports a command when it is used."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _MODULES and not args[0].startswith("-"):
+            from governess._programs.toml_keys import similar
+
+            ctx.fail(f"there is no command {args[0]!r}{similar(args[0], _MODULES)}; --help lists them")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_MODULES)
 

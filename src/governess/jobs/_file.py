@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from governess._programs.toml_keys import line_of, similar
+from governess._programs.toml_keys import line_of, similar, syntax_error
 from governess.jobs._file_values import FIELDS, OPTIONS, ValueProblem
 from governess.jobs._job import Command, Job, JobOptions
 from governess.jobs._plan import Plan, PlanError
@@ -117,9 +116,8 @@ class _Reader:
         try:
             tables = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
-            line = re.search(r"line (\d+)", str(error))
-            at = line[1] if line else str(self._text.count("\n") + 1)
-            raise JobFileError(f"{self._path}:{at}: {str(error).partition(' (at')[0].lower()}") from None
+            line, reason = syntax_error(self._text, error)
+            raise JobFileError(f"{self._path}:{line}: {reason}") from None
         for name in tables:
             if name not in _TABLES:
                 known = f"{similar(name, _TABLES)}; jobs are [jobs.NAME]"

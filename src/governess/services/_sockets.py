@@ -75,7 +75,9 @@ def _listen(address: str) -> socket.socket:
         listener = socket.create_server(where, family=family, backlog=_BACKLOG)
     except (OSError, ValueError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        raise OSError(number, getattr(error, "strerror", None) or str(error), address) from error
+        raise OSError(
+            number, os.strerror(number) if number is not None and number > 0 else str(error), address
+        ) from error
     return listener
 
 

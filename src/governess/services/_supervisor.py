@@ -313,10 +313,12 @@ class Supervisor:
         return self._on_output is not None or any(each.log or isinstance(each.ready, LogLine) for each in services)
 
     def _listen(self, services: Iterable[Service]) -> None:
+        wanted = {address: service.name for service in services for address in service.listen}
         try:
-            self._listeners.open(address for service in services for address in service.listen)
+            self._listeners.open(wanted)
         except OSError as error:
-            raise ServiceError(f"listen: {error.filename}: {error.strerror}", key="listen") from error
+            name = wanted[error.filename]
+            raise ServiceError(f"service {name}, listen: {error.filename}: {error.strerror}", name, "listen") from error
 
     async def _shut_down(self) -> None:
         """Stop everything in the reverse order; what ends by itself meanwhile is not started again."""

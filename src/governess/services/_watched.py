@@ -96,7 +96,8 @@ class WatchedProcess:
             )
         except (OSError, ValueError) as error:
             self.failed_start = 127 if isinstance(error, FileNotFoundError) else 126
-            return f"cannot be started: {getattr(error, 'strerror', None) or error}"
+            what = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+            return f"cannot be started: {getattr(error, 'strerror', None) or error}{what}"
         readiness.started()
         self._host.process_changed()
         return await self._watch(process, readiness, env)

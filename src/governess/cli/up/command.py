@@ -103,7 +103,7 @@ def _run(source: Source, services: list[Service], metrics: str | None, loop: str
         with policy, Runner(loop_factory=policy.loop_factory) as runner:
             return runner.run(execute(source, services, runtime, metrics))
     except ServiceError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(str(source.explain(error) if error.service else error)) from None
     finally:
         runtime.release()
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from governess._programs.toml_keys import line_of, similar
+from governess._programs.toml_keys import line_of, similar, syntax_error
 from governess.cli.up.config_values import JOB_KEYS, SERVICE_KEYS, TAKES, WrongValue
 from governess.jobs._file_values import FIELDS, OPTIONS
 from governess.services import Service, ServiceError
 
-__all__ = ["ConfigError", "read_toml"]
+__all__ = ["ConfigError", "explain", "read_toml"]
 
 
 class ConfigError(Exception):
@@ -35,6 +34,17 @@ def read_toml(path: Path, text: str, folder: str, env: Mapping[str, str]) -> lis
     return _Reader(path, text, folder, env).services()
 
 
+def explain(path: Path, text: str, error: ServiceError) -> ConfigError:
+    """Return what names the line of a governess.toml that a service cannot be run for.
+
+    Args:
+        path: where the file is.
+        text: what is in it.
+        error: why a service cannot be run.
+    """
+    return _Reader(path, text, "", {}).explained(error)
+
+
 class _Reader:
     def __init__(self, path: Path, text: str, folder: str, env: Mapping[str, str]) -> None:
         self._path = path
@@ -46,9 +56,8 @@ class _Reader:
         try:
             document = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
-            found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-            line = int(found[2]) if found and found[2] else self._text.count("\n") + 1
-            raise ConfigError(f"{self._path}:{line}: {found[1] if found else error}") from None
+            line, reason = syntax_error(self._text, error)
+            raise ConfigError(f"{self._path}:{line}: {reason}") from None
         self._check_keys(document, ("services", "jobs", "defaults", "pools"), ())
         services = []
         for kind in ("services", "jobs"):
@@ -80,9 +89,20 @@ class _Reader:
         try:
             return Service(name, **options)
         except ServiceError as error:
-            key = {"command": "run", "limit": "limit" if kind == "services" else "tries"}.get(error.key, error.key)
-            text = str(error).removeprefix(f"service {name}, {error.key}: ")
-            raise self._error((kind, name, key) if key else (kind, name), text) from None
+            raise self._of_service(kind, error) from None
+
+    def explained(self, error: ServiceError) -> ConfigError:
+        """Return the error that names the line of what is wrong with a service."""
+        for kind in ("services", "jobs"):
+            if error.service and line_of(self._text, (kind, error.service), None):
+                return self._of_service(kind, error)
+        return ConfigError(f"{self._path}: {error}")
+
+    def _of_service(self, kind: str, error: ServiceError) -> ConfigError:
+        name, key = error.service, error.key
+        key = {"command": "run", "limit": "limit" if kind == "services" else "tries"}.get(key, key)
+        text = str(error).removeprefix(f"service {name}, {error.key}: ")
+        return self._error((kind, name, key) if key else (kind, name), text)
 
     def _check_keys(self, table: Mapping[str, Any], known: Any, path: tuple[str, ...]) -> None:
         for key in table:

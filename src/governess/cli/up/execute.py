@@ -151,7 +151,11 @@ class _Execution:
         except ConfigError as error:
             raise ServiceError(str(error)) from None
         self._expect(services)
-        return [str(change) for change in await self._supervisor.reload(services, dry_run=dry_run)]
+        try:
+            changes = await self._supervisor.reload(services, dry_run=dry_run)
+        except ServiceError as error:
+            raise ServiceError(str(self._source.explain(error))) from None
+        return [str(change) for change in changes]
 
     async def _reload_and_tell(self) -> None:
         self._systemd.reloading()

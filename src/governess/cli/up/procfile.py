@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from governess.cli.printable import printable
 from governess.cli.up.config import ConfigError
 from governess.services import Restart, Service, ServiceError
 
@@ -87,14 +91,38 @@ def read_env(paths: Iterable[Path], *, must_exist: bool) -> dict[str, str]:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        variables.update(_parse_env(text))
+        variables.update(_parse_env(path, text))
     return variables
 
 
-def _parse_env(text: str) -> dict[str, str]:
+def _parse_env(path: Path, text: str) -> dict[str, str]:
     try:
         from dotenv import dotenv_values
     except ImportError:
         raise ConfigError("a .env file needs python-dotenv: pip install 'governess[cli]'") from None
-    pairs = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    with _tells_of_lines(path, text):
+        pairs = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {name: value for name, value in pairs.items() if value is not None}
+
+
+@contextlib.contextmanager
+def _tells_of_lines(path: Path, text: str) -> Iterator[None]:
+    """Tell of lines that are no variables, and are left out, in place of python-dotenv, which does not say where."""
+    lines = text.split("\n")
+
+    def tell(record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple) and record.args and isinstance(number := record.args[0], int):
+            line = printable(lines[number - 1].strip()) if number <= len(lines) else ""
+            print(
+                f"governess: {path}:{number}: this is left out, since it is not like NAME=VALUE: {line}",
+                file=sys.stderr,
+            )
+            return False
+        return True
+
+    logger = logging.getLogger("dotenv.main")
+    logger.addFilter(tell)
+    try:
+        yield
+    finally:
+        logger.removeFilter(tell)

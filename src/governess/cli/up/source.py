@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from governess.cli.up.config import ConfigError, read_toml
+from governess.cli.up.config import ConfigError, explain, read_toml
 from governess.cli.up.procfile import base_port, read_env, read_procfile
 from governess.services import Service, ServiceError
 from governess.services._order import check_services
@@ -91,6 +91,14 @@ class Source:
             services = read_procfile(self.path, text, folder, env, base_port(self.port, env))
         return self._chosen(self._formed(services))
 
+    def explain(self, error: ServiceError) -> ConfigError:
+        """Return what tells where in the file that stands for which a service cannot be run."""
+        try:
+            text = self.path.read_text(encoding="utf-8") if self.is_toml else ""
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        return explain(self.path, text, error)
+
     def _formed(self, services: list[Service]) -> list[Service]:
         formation = dict(self.formation or {})
         everywhere = formation.pop("all", None)
@@ -111,7 +119,7 @@ class Source:
         try:
             named = check_services(services)
         except ServiceError as error:
-            raise ConfigError(f"{self.path}: {error}") from None
+            raise self.explain(error) from None
         if not self.names:
             return services
         wanted: list[str] = []
