@@ -246,7 +246,12 @@ def test_options_that_do_nothing(governess: Run) -> None:
 @pytest.mark.windows
 @pytest.mark.parametrize(
     ("option", "hint"),
-    [("--keep-ordr", "; did you mean --keep-order?"), ("--bogus", ""), ("--dry", ""), ("-z", "")],
+    [
+        ("--keep-ordr", "; did you mean --keep-order?"),
+        ("--dry", "; did you mean --dry-run?"),
+        ("--bogus", ""),
+        ("-z", ""),
+    ],
 )
 def test_suggestions(option: str, hint: str) -> None:
     """Only an option that is written much alike is suggested."""

@@ -292,6 +292,19 @@ def test_a_disk_that_fills(governess: Governess, small_disk: Path, tmp_path: Pat
     assert {*first, *again} == set(map(str, range(100)))
 
 
+def test_a_read_only_disk(governess: Governess, small_disk: Path) -> None:
+    """Where nothing can be written, a journal is not gone on with, in one line; what it has can be read."""
+    journal = str(small_disk / "journal")
+    assert governess("run", "--journal", journal, "echo", ":::", "a").returncode == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for words in (("--journal", journal, "--resume"), ("--journal", str(small_disk / "other"))):
+        done = governess("run", *words, "echo", ":::", "a", "b")
+        assert (done.returncode, done.stdout) == (255, "")
+        assert done.stderr == f"governess run: the journal {words[1]} cannot be used: Read-only file system\n"
+    assert governess("ps", "--journal", journal).stdout == "1 job: 1 done; not running\n"
+    assert governess("logs", "--journal", journal, "1").stdout == "a\n"
+
+
 def test_a_limit_on_files(governess: Governess, tmp_path: Path) -> None:
     """A journal that cannot grow is told of in one line."""
 

@@ -83,6 +83,7 @@ _REMEDIES = {
     "--show-limits": "getconf ARG_MAX tells it; -s sets a limit",
     "--max-line-length-allowed": "getconf ARG_MAX tells it; -s sets a limit",
     "--minversion": "governess --version tells the version",
+    "--version": "governess --version tells the version",
     "-V": "governess --version tells the version",
     "--citation": "governess asks for none",
     "--bibtex": "governess asks for none",
@@ -111,5 +112,7 @@ def explain(option: str) -> str | None:
 
 def similar(option: str, known: Iterable[str]) -> str:
     """Return a hint to an option that is written much like this one; an empty string if there is none."""
-    close = difflib.get_close_matches(option, known, 1, cutoff=0.75) if len(option) > 3 else []
+    names = list(known)
+    close = [name for name in names if len(option) > 3 and name.startswith(option)]
+    close += difflib.get_close_matches(option, names, 1, cutoff=0.75) if len(option) > 3 else []
     return f"; did you mean {close[0]}?" if close else ""
