@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 if sys.platform == "win32":
-    pytest.skip("a journal needs the locks of POSIX", allow_module_level=True)
+    pytest.skip("needs sh", allow_module_level=True)
 
 from .conftest import Run, Start
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 if sys.platform == "win32":
-    pytest.skip("a journal needs the locks of POSIX", allow_module_level=True)
+    pytest.skip("needs sh", allow_module_level=True)
 
 from governess.jobs._report_page import end_of
 

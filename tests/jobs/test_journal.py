@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 if sys.platform == "win32":
-    pytest.skip("a journal needs the locks of POSIX", allow_module_level=True)
+    pytest.skip("needs sh", allow_module_level=True)
 
 from governess.jobs import Job, Journal, JournalError, State, run_jobs
 from governess.jobs._journal.schema import connect
