@@ -121,7 +121,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ('[jobs.a]\nrun = "x"\nmemory = "lots"\n', "jobs.toml:3: jobs.a: memory: 'lots' is no size such as"),
         ('[jobs.a]\nrun = "x"\ntimeout = "0"\n', "jobs.toml:3: jobs.a: timeout: a timeout of 0 seconds lets nothing"),
         ('[jobs.a]\nrun = "x"\nretry_on = ["never"]\n', "jobs.toml:3: jobs.a: retry_on: 'never' is neither an exit"),
-        ('[jobs.a]\nrun = "x"\nafter = ["b"]\n', "jobs.toml: a waits for 'b', and no job is called so"),
+        ('[jobs.a]\nrun = "x"\nafter = ["b"]\n', "jobs.toml:3: a waits for 'b', and no job is called so"),
         (
             '[jobs.a]\nrun="x"\nafter=["b"]\n[jobs.b]\nrun="x"\nafter=["a"]\n',
             "jobs.toml: jobs wait for each other in a circle, so that none could start: ",
@@ -152,13 +152,17 @@ def test_what_is_wrong_is_told_with_its_line(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b'{"run": "a"}\n{"run": \n', "jobs.jsonl:2: it is not JSON: "),
+        (b'{"run": "a"}\n{"run": \n', "jobs.jsonl:2: it is not JSON: Expecting value at column 9"),
         (b'{"run": "a"}\n\n[1]\n', "jobs.jsonl:3: each line is an object"),
         (b'{"run": "a", "name": 3}\n', "jobs.jsonl:1: a name is a string, not 3"),
         (b'{"run": "a", "colour": 3}\n', "jobs.jsonl:1: the job: unknown key 'colour'"),
         (b'{"run": "a"}\n{"run": "\xff"}\n', "jobs.jsonl:2: it is not in UTF-8"),
         (b'{"run": "a", "each": ["b"]}\n', "jobs.jsonl:1: the job: each cannot be used here"),
-        (b'{"name": "x", "run": "a"}\n{"name": "x", "run": "a"}\n', "jobs.jsonl: two jobs are called 'x'"),
+        (b'{"name": "x", "run": "a"}\n{"name": "x", "run": "a"}\n', "jobs.jsonl:2: two jobs are called 'x'"),
+        (
+            b'{"name": "x", "run": "a"}\n{"run": "a", "after": ["y"]}\n',
+            "jobs.jsonl:2: the job waits for 'y', and no job",
+        ),
     ],
 )
 def test_wrong_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, message: str) -> None:

@@ -100,6 +100,7 @@ class _Group:
 
     name: str
     jobs: Sequence[Job]
+    line: Finder
 
 
 class _Reader:
@@ -147,8 +148,8 @@ class _Reader:
                 continue
             try:
                 values = json.loads(line)
-            except ValueError as error:
-                raise self._error(number, f"it is not JSON: {error}") from None
+            except json.JSONDecodeError as error:
+                raise self._error(number, f"it is not JSON: {error.msg} at column {error.colno}") from None
             if not isinstance(values, dict):
                 raise self._error(number, 'each line is an object: {"run": ["echo", "a"]}')
             name = values.pop("name", "")
@@ -160,7 +161,19 @@ class _Reader:
     def _plan(self, groups: Sequence[_Group]) -> Plan:
         if not groups:
             raise JobFileError(f"{self._path} holds no jobs")
-        members = {group.name: tuple(job.name for job in group.jobs) for group in groups if group.name}
+        members: dict[str, tuple[str, ...]] = {}
+        for group in groups:
+            if group.name in members:
+                raise self._error(group.line("name"), f"two jobs are called {group.name!r}: a name stands for one job")
+            if group.name:
+                members[group.name] = tuple(job.name for job in group.jobs)
+        known = {*members, *(name for names in members.values() for name in names)}
+        for group in groups:
+            for name in group.jobs[0].after if group.jobs else ():
+                if name not in known:
+                    who = group.name or "the job"
+                    text = f"{who} waits for {name!r}, and no job is called so{similar(name, known)}"
+                    raise self._error(group.line("after"), text)
         return Plan(list(_linked(groups, members)))
 
     def _pools(self, table: Mapping[str, Any]) -> dict[str, float]:
@@ -182,7 +195,7 @@ class _Reader:
         command, each = fields.pop("run"), fields.pop("each", None)
         if each is None:
             self._count += 1
-            return _Group(name, [Job(command, name, **fields, options=options)])
+            return _Group(name, [Job(command, name, **fields, options=options)], line)
         if self._fill is None:
             raise self._error(line("each"), f"{who}: each cannot be used here")
         outputs = fields.pop("outputs", ())
@@ -201,7 +214,7 @@ class _Reader:
                 )
             except ValueError as error:
                 raise self._error(line("run"), f"{who}: {error}") from None
-        return _Group(name, jobs)
+        return _Group(name, jobs, line)
 
     def _word(self, text: str, argument: str) -> str:
         assert self._fill is not None
