@@ -5,13 +5,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from doctest import ELLIPSIS
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sybil import Example
-from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from sybil.evaluators.python import pad
+from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 from governess.children._spawn import can_die_with_parent, describe
 
@@ -21,6 +21,13 @@ def prepare(namespace: dict[str, Any]) -> None:
     namespace["has_native_spawner"] = describe()[0] == "native"
     namespace["can_die_with_parent"] = can_die_with_parent()
     namespace["has_aiohttp"] = find_spec("aiohttp") is not None
+
+
+def run_python(example: Example) -> None:
+    """Run a block in a namespace of its own, as if it were pasted alone."""
+    __tracebackhide__ = True
+    source = pad(example.parsed, example.line + example.parsed.line_offset)
+    exec(compile(source, example.path, "exec", dont_inherit=True), {"__name__": "__main__"})
 
 
 def run_console(example: Example) -> str | None:
@@ -81,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 PARSERS = [
-    PythonCodeBlockParser(doctest_optionflags=ELLIPSIS),
+    CodeBlockParser(language="python", evaluator=run_python),
     CodeBlockParser(language="console", evaluator=run_console),
     SkipParser(),
 ]
