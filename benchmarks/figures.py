@@ -9,7 +9,7 @@ from benchmarks.model import Found
 from benchmarks.spread import Spread, compare, spread
 from benchmarks.tables import ratio
 
-__all__ = ["figures_table", "judge"]
+__all__ = ["figures_table", "judge", "ratios_table"]
 
 OURS = ("governess", "governess + uvloop")
 FULL_CROWD, SMALL_CROWD = "10,000 living", "100 living"
@@ -50,6 +50,11 @@ def figures_table(figures: list[Figure]) -> list[list[str]]:
     """Return a table of figures; the first row is the heading."""
     rows = [[each.text, _limit(each), ratio(each.found), each.verdict] for each in figures]
     return [["", "needed", "found", ""], *rows]
+
+
+def ratios_table(figures: list[Figure]) -> list[list[str]]:
+    """Return the same for readers: what was found, without what is wanted."""
+    return [["", "found"], *([each.text, ratio(each.found)] for each in figures if each.found)]
 
 
 def _limit(figure: Figure) -> str:

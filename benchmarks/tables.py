@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from benchmarks.model import Found, Measure, Question
 from benchmarks.spread import Spread, compare, spread
 
-__all__ = ["as_markdown", "as_text", "number", "ratio", "ratios_of", "tables"]
+__all__ = ["as_markdown", "as_text", "in_cells", "number", "ratio", "ratios_of", "tables"]
 
 Table = list[list[str]]
 
@@ -31,6 +31,16 @@ def ratios_of(contestant: str, question: Question, found: Found) -> Table:
         for measure in question.measures
     ]
     return [[f"× {question.base}", *cases], *rows]
+
+
+def in_cells(table: Table) -> Table:
+    """Return a table of `tables` with each ratio below its median, so that it is half as wide."""
+    (_, *headings), *rows = table
+    narrow = [["", *headings[::2]]]
+    for name, *cells in rows:
+        pairs = zip(cells[::2], cells[1::2], strict=True)
+        narrow.append([name, *(median if of in ("", "1") else f"{median}<br>× {of}" for median, of in pairs)])
+    return narrow
 
 
 def _cells(question: Question, found: Found, case: str, contestant: str) -> Iterator[str]:

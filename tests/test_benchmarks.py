@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,11 @@ def test_quick_form(name: str, tmp_path: Path) -> None:
     assert found["rounds"]
     for case, answers in found["rounds"].items():
         assert answers or found["missing"][case]
-    assert (tmp_path / f"{name}.md").read_text().startswith("### ")
+    page = (tmp_path / f"{name}.md").read_text()
+    assert "\n<summary>" in page
+    pictures = re.findall(r"\(performance/(.*?)\)", page)
+    assert pictures
+    assert all((tmp_path / picture).read_text().startswith("<svg ") for picture in pictures)
 
 
 def test_summary_of_what_is_kept(tmp_path: Path) -> None:
@@ -53,6 +58,8 @@ def test_summary_of_what_is_kept(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "imports.json").read_text() == kept
     assert "import: governess / asyncio" in (tmp_path / "figures.md").read_text()
+    assert "needed" not in (tmp_path / "figures.md").read_text()
+    assert "≤ 1.3" in (tmp_path / "targets.md").read_text()
 
 
 def test_unknown_question() -> None:
