@@ -18,7 +18,7 @@ EXTRAS := cli,files,metrics,tui
 # $(call venv,PYTHON,FOLDER): a new environment, whose pip knows --group.
 venv = $(1) -m venv $(2) && $(2)/bin/python -m pip --disable-pip-version-check -qq install 'pip>=25.1'
 
-.PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs matrix
+.PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs docs-check terminal matrix
 .PHONY: frameworks peers pains conformance wild windows dist dist-check release release-dry-run all clean
 .DEFAULT_GOAL := help
 
@@ -63,6 +63,12 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
+
+docs-check: docs $(VENV)/.docs-check $(VENV)/node_modules/axe-core ## every page in chromium: widths, themes, accessibility
+	AXE=$(CURDIR)/$(VENV)/node_modules/axe-core/axe.min.js $(BIN)/python -m pytest -q tests/docs/test_look.py $(ARGS)
+
+terminal: $(VENV)/.docs-check ## record `governess run` and `governess up` anew, as docs/terminal/*.svg
+	$(BIN)/python docs/terminal/record.py
 
 matrix: $(VENV)/.dev ## the tests on Python 3.11 to 3.15: with uvloop, without, without the extensions; on a simulated 3.16
 	$(BIN)/nox -- $(ARGS)
@@ -138,6 +144,13 @@ $(VENV)/.docs: $(VENV)/.pip $(PACKAGE)
 $(VENV)/.release: $(VENV)/.pip pyproject.toml
 	$(PIP) install --group release
 	@touch $@
+
+$(VENV)/.docs-check: $(VENV)/.test $(VENV)/.docs
+	$(PIP) install -e '.[cli]' --group docs-check
+	@touch $@
+
+$(VENV)/node_modules/axe-core:
+	npm install --silent --no-fund --no-audit --prefix $(VENV) axe-core
 
 # pip judges "sys_platform" by the Python that runs it, so what Windows alone needs (cffi, colorama) is named here. No
 # hypothesis: it asks `platform.system()`, which asks WMI, which Wine does not have.

@@ -1,0 +1,61 @@
+"""Signatures say what a reader can type: `stdin=DEVNULL`, `env={}`, no private name, and one form for all overloads."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
+from governess.loops._limited.loop import DEFAULT
+from governess.subprocess._output import LIMIT
+
+# Private names of defaults, and what they stand for.
+NAMES = {
+    "NO_INPUT": "DEVNULL",
+    "LIMIT": str(LIMIT),
+    "DEFAULT": str(DEFAULT),
+    "Signals.SIGTERM": "signal.SIGTERM",
+}
+PATTERN = re.compile(rf"=({'|'.join(map(re.escape, NAMES))})\b")
+
+
+def process(
+    _app: Sphinx, _what: str, _name: str, what: Any, _options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Return the signature with names for people."""
+    if signature is None:
+        return None
+    if dataclasses.is_dataclass(what):
+        for field in dataclasses.fields(what):
+            if field.default_factory is not dataclasses.MISSING:
+                default = _describe(field.default_factory())
+                signature = signature.replace(f"{field.name}=<factory>", f"{field.name}={default}")
+    return PATTERN.sub(lambda found: f"={NAMES[found[1]]}", signature), returned
+
+
+def _describe(value: object) -> str:
+    """Return `Backoff()` for a value of a class of ours, else what Python writes for it."""
+    if dataclasses.is_dataclass(value):
+        return f"{type(value).__name__}()"
+    return repr(dict(value) if isinstance(value, Mapping) else value)
+
+
+def _forget_overloads() -> None:
+    """Have autodoc show the function itself: overloads are for type checkers, and hide most options."""
+    analyze = ModuleAnalyzer.analyze
+
+    def analyze_without_overloads(self: ModuleAnalyzer) -> None:
+        analyze(self)
+        self.overloads.clear()
+
+    ModuleAnalyzer.analyze = analyze_without_overloads  # type: ignore[method-assign]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    _forget_overloads()
+    app.connect("autodoc-process-signature", process)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

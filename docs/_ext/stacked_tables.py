@@ -1,0 +1,46 @@
+"""Tables of more than two columns become a list of rows on a phone: each cell tells the heading of its column.
+
+The headings are attributes (`data-label`), which `_static/governess.css` shows where the page is narrow.
+"""
+
+from __future__ import annotations
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+# Cells of so many letters, such as a tick, stand beside each other.
+SHORT = 2
+
+
+class Translator(HTML5Translator):
+    """Give each table the class `stacked`, and each cell of it the heading of its column."""
+
+    _labels: list[str]
+    _column: int
+
+    def visit_table(self, node: nodes.table) -> None:
+        self._labels = [entry.astext() for head in node.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+        if len(self._labels) > 2:
+            node["classes"].append("stacked")
+        super().visit_table(node)
+
+    def visit_row(self, node: nodes.row) -> None:
+        self._column = 0
+        super().visit_row(node)
+
+    def visit_entry(self, node: nodes.entry) -> None:
+        before = len(self.body)
+        label = self._labels[self._column] if self._column < len(self._labels) else ""
+        if len(node.astext()) <= SHORT:
+            node["classes"].append("short")
+        super().visit_entry(node)
+        if not isinstance(node.parent.parent, nodes.thead) and label:
+            quoted = self.attval(label)
+            self.body[before] = self.body[before].replace("<td", f'<td data-label="{quoted}"', 1)
+        self._column += 1
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.set_translator("html", Translator)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
