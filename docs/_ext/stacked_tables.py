@@ -33,7 +33,7 @@ class Translator(HTML5Translator):
         before = len(self.body)
         label = self._labels[self._column] if self._column < len(self._labels) else ""
         if len(node.astext()) <= SHORT:
-            node["classes"].append("short")
+            node["classes"].append("short" if node.astext() else "empty")
         super().visit_entry(node)
         if not isinstance(node.parent.parent, nodes.thead) and label:
             quoted = self.attval(label)

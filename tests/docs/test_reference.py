@@ -1,6 +1,7 @@
 """The reference has a page for each module, with every public name."""
 
 import importlib
+import runpy
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,9 @@ def test_package() -> None:
 def _has(text: str, name: str, module: str) -> bool:
     lines = text.replace("()\n", "\n")
     return any(f":: {owner}{name}\n" in lines for owner in ("governess.", f"governess.{module}.", ""))
+
+
+def test_floors() -> None:
+    """The picture of the floors is that of pyproject.toml: `python docs/floors/draw.py` draws it anew."""
+    folder = DOCS.parent / "floors"
+    assert runpy.run_path(str(folder / "draw.py"))["draw"]() == (folder / "floors.svg").read_text()
