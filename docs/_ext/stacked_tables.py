@@ -13,6 +13,17 @@ from sphinx.writers.html5 import HTML5Translator
 SHORT = 2
 
 
+# A name of so many letters is not broken.
+WORD = 24
+
+
+def _kinds(text: str) -> list[str]:
+    """Return the classes of a cell."""
+    if len(text) <= SHORT:
+        return ["short" if text else "empty"]
+    return ["word"] if len(text) <= WORD and " " not in text else []
+
+
 class Translator(HTML5Translator):
     """Give each table the class `stacked`, and each cell of it the heading of its column."""
 
@@ -32,8 +43,7 @@ class Translator(HTML5Translator):
     def visit_entry(self, node: nodes.entry) -> None:
         before = len(self.body)
         label = self._labels[self._column] if self._column < len(self._labels) else ""
-        if len(node.astext()) <= SHORT:
-            node["classes"].append("short" if node.astext() else "empty")
+        node["classes"].extend(_kinds(node.astext()))
         super().visit_entry(node)
         if not isinstance(node.parent.parent, nodes.thead) and label:
             quoted = self.attval(label)
