@@ -9,19 +9,19 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-# Cells of so many letters, such as a tick, stand beside each other.
+# Cells of at most two letters, such as a tick, stand beside each other.
 SHORT = 2
-
-
-# A name of so many letters is not broken.
-WORD = 24
+# A name of at most at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
+NAME, WORD = 21, 14
 
 
 def _kinds(text: str) -> list[str]:
     """Return the classes of a cell."""
     if len(text) <= SHORT:
         return ["short" if text else "empty"]
-    return ["word"] if len(text) <= WORD and " " not in text else []
+    if " " not in text and len(text) <= NAME:
+        return ["word"]
+    return ["long"] if max(map(len, text.split())) > WORD else []
 
 
 class Translator(HTML5Translator):
