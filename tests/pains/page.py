@@ -16,11 +16,11 @@ __all__ = ["page_of", "told"]
 HEAD = """\
 # Problems solved
 
-Made by `make pains ARGS=--write`, which plays the same scenario with every library in a process of its own: nothing
-here is from memory. The same scenarios are tests, which run on every version of Python. This table is of
+`make pains ARGS=--write` has made this page: it plays the same scenario with every library, each in its own process.
+The same scenarios are tests, which run on every version of Python. The table shows
 {machine}.
 
-✓ the pain is gone · ✗ it is there · – the library does not set out to do such a thing, or it could not be tried
+✓ the problem is gone · ✗ it is there · – the library does not do such a thing, or it could not be tried
 
 """
 
