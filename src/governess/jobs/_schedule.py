@@ -30,12 +30,16 @@ class Entry:
         passed_over: how often a later job was started before it, since what it needs was not free.
         last: how its last try has ended, if that is followed by another one.
         starts: how often it was started, in all runs of a journal.
+        losses: how many workers in a row were lost while they ran it.
+        is_careful: whether it was on a worker that was lost.
     """
 
     __slots__ = (
         "duration",
+        "is_careful",
         "job",
         "last",
+        "losses",
         "not_before",
         "number",
         "passed_over",
@@ -56,6 +60,8 @@ class Entry:
         self.passed_over = 0
         self.last: JobResult | None = None
         self.starts = 0
+        self.losses = 0
+        self.is_careful = False
 
 
 # A job may be passed over so often by smaller ones; then the others wait until what it needs is free.
