@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import Cluster, Run
 
 
@@ -73,6 +75,24 @@ def test_a_journal(module_cluster: Cluster, run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "journal/out/2.2.err").read_text() == "err 5\n"
     again = run(*words, "--resume-failed", "echo again {}", ":::", "0", "5")
     assert again.returncode == 0
+
+
+@pytest.mark.parametrize("journal", [None, "journal", "shared/journal"])
+def test_a_shared_folder(module_cluster: Cluster, run: Run, tmp_path: Path, journal: str | None) -> None:
+    """With a shared folder commands write into it, and what they wrote is where it belongs when they have ended."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    words = ["--shared", "shared", "--on", module_cluster.address]
+    words += ["--journal", journal] if journal else []
+    done = run("-k", *words, "seq {}; readlink /proc/self/fd/1 >&2", ":::", "3", "200000")
+    assert done.returncode == 0
+    if journal is None:
+        assert done.stdout == "".join(f"{number}\n" for end in (3, 200000) for number in range(1, end + 1))
+        assert f"{shared}/.governess-" in done.stderr
+    else:
+        assert (tmp_path / journal / "out/2.1.out").read_text().endswith("\n200000\n")
+        assert f"{shared}/" in (tmp_path / journal / "out/1.1.err").read_text()
+    assert list(shared.iterdir()) == ([shared / "journal"] if journal == "shared/journal" else [])
 
 
 def test_wrong_options(run: Run) -> None:

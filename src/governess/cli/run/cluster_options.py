@@ -1,5 +1,6 @@
 """The options of `governess run` that tell where commands run, and the engine that is made of them."""
 
+import os
 import re
 from typing import Any
 
@@ -62,6 +63,8 @@ def engine_of(values: dict[str, Any], *, tty: bool) -> ClusterEngine | None:
         from governess.jobs.dask import DaskEngine, LocalClusterEngine
     except ImportError as error:
         raise click.UsageError(f"--on needs Dask: pip install 'governess[dask]' ({error})") from None
+    if shared is not None and not os.path.isdir(shared):
+        raise click.UsageError(f"--shared {shared}: there is no such folder")
     if match is not None:
         return LocalClusterEngine(int(match[1]))
     return DaskEngine(where, shared=shared, patience=values["patience"])

@@ -20,6 +20,7 @@ from governess.jobs._survivors import MARK, WORKER
 from governess.jobs.dask._connection import Connection
 from governess.jobs.dask._job import DaskJob
 from governess.jobs.dask._messages import Hello, JobSpec
+from governess.jobs.dask._output import SharedFolder
 from governess.jobs.dask._placing import Pace, choose, to_withdraw
 from governess.jobs.dask._remains import any_living, until_gone
 from governess.jobs.dask._remote import RemoteWorker
@@ -54,7 +55,7 @@ class DaskEngine:
         is_address = isinstance(client, str)
         self._address: str = client if is_address else client.scheduler.address
         security = None if is_address else client.security
-        self._shared = None if shared is None else os.path.abspath(shared)
+        self._shared = None if shared is None else SharedFolder(shared, secrets.token_hex(8))
         self._patience = patience
         self._connection = Connection(self._address, security, patience, self._look_soon)
         self._workers: dict[str, RemoteWorker] = {}
@@ -150,6 +151,8 @@ class DaskEngine:
         for worker in self._workers.values():
             worker.close()
         await self._connection.close()
+        if self._shared is not None:
+            self._shared.close()
 
     async def _connect(self) -> None:
         await self._connection.open()
@@ -182,7 +185,13 @@ class DaskEngine:
         for worker in lost:
             self._lose(worker, "the scheduler is gone", may_blame=False)
         await self._connection.close()
-        await self._connect()
+        try:
+            await self._connect()
+        except EngineError as error:
+            raise EngineError(
+                f"the scheduler at {self._address} has been gone for {self._patience:g} s ({error}); with a journal, "
+                "--resume goes on where it was"
+            ) from None
 
     def _fail(self, error: Exception) -> None:
         self.stop()
@@ -299,6 +308,8 @@ class DaskEngine:
         env = dict(attempt.env or {})
         job.mark = env.setdefault(MARK, f"{self._run}:{job.key}")
         env[WORKER] = worker.address
+        if self._shared is not None:
+            job.output.shared = self._shared.files_of(attempt, job.key)
         options = attempt.options
         declared = {name: count for name, count in options.tokens.items() if name in self._declared}
         return JobSpec(
@@ -309,7 +320,7 @@ class DaskEngine:
             cwd=attempt.job.cwd or self._cwd,
             env=env,
             stdin=attempt.job.stdin,
-            files=None,
+            files=job.output.shared,
             nice=options.nice,
             grace=options.grace,
             memory=options.memory,

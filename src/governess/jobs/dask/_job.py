@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from governess.children._exit import Exit
 from governess.children._per_loop import set_unless_done
-from governess.jobs._attempt import Attempt, Files, Inherited
+from governess.jobs._attempt import Attempt
 from governess.jobs.dask._messages import Chunk, Ended, Refused, Started
+from governess.jobs.dask._output import Received
 
 if TYPE_CHECKING:
     from governess.jobs.dask._remote import RemoteWorker
@@ -27,6 +26,7 @@ class DaskJob:
         ended: when it has ended, by the clock of the loop; 0 before.
         attempt: the try.
         key: the key of its task.
+        output: what takes its output.
         needs: the resources of Dask that it takes.
         worker: where it is; None as long as it has no place.
         future: Dask's, which keeps the task alive.
@@ -56,7 +56,7 @@ class DaskJob:
         self._loop = loop
         self.begun: asyncio.Future[None] = loop.create_future()
         self._exit: asyncio.Future[int | None] = loop.create_future()
-        self._output = _Received(attempt)
+        self.output = Received(attempt)
         self._is_ending = False
 
     @property
@@ -77,7 +77,7 @@ class DaskJob:
     async def wait(self) -> int | None:
         """Wait until it has ended; return how, as an `Exit`."""
         code = await asyncio.shield(self._exit)
-        await self._output.finished()
+        await self.output.finished()
         return code
 
     def end(self, grace: float) -> bool:
@@ -98,17 +98,17 @@ class DaskJob:
     def pause_output(self) -> None:
         """Take no more of its output, so that it waits when the bound is reached."""
         if not self._is_ending:
-            self._output.pause()
+            self.output.pause()
 
     def resume_output(self) -> None:
         """Take its output again."""
-        self._output.resume()
-        if self.worker is not None and (size := self._output.take_size()):
+        self.output.resume()
+        if self.worker is not None and (size := self.output.take_size()):
             self.worker.order("received", self.key, size)
 
     def take_received(self) -> int:
         """Return how many bytes of its output have been dealt with since the last call."""
-        return self._output.take_size()
+        return self.output.take_size()
 
     def started(self, event: Started) -> None:
         """Note that it runs."""
@@ -122,7 +122,7 @@ class DaskJob:
 
     def wrote(self, event: Chunk) -> None:
         """Take what it has written."""
-        self._output.feed(event.fd, event.data)
+        self.output.feed(event.fd, event.data)
 
     def finished(self, event: Ended) -> None:
         """Note how it has ended."""
@@ -157,7 +157,7 @@ class DaskJob:
     def _set_begin(self, age: float) -> None:
         attempt, now = self.attempt, self._loop.time()
         self.is_noted = True
-        self._output.begin()
+        self.output.begin()
         attempt.started_at += now - age - attempt.started
         attempt.started = now - age
         if self.worker is not None:
@@ -176,85 +176,3 @@ def set_error_unless_done(future: asyncio.Future[None], error: Exception) -> Non
     if not future.done():
         future.set_exception(error)
         future.exception()
-
-
-class _Received:
-    """Where the output of a job goes on this side."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        output = attempt.output
-        self._files = _FileOutput(output) if isinstance(output, Files) else None
-        self._write: Callable[[int, bytes], None]
-        if self._files is not None:
-            self._write = self._files.write
-        else:
-            self._write = _write_through if isinstance(output, Inherited) else output.feed  # type: ignore[union-attr]
-        self._held: list[tuple[int, bytes]] | None = None
-        self._has_begun = False
-        self._size = 0
-        self._resumed: asyncio.Future[None] | None = None
-
-    def begin(self) -> None:
-        """Make the files, if there are some; the second call does nothing."""
-        if self._files is not None and not self._has_begun:
-            self._files.make()
-        self._has_begun = True
-
-    def feed(self, fd: int, data: bytes) -> None:
-        self.begin()
-        if self._held is not None:
-            self._held.append((fd, data))
-        else:
-            self._size += len(data)
-            self._write(fd, data)
-
-    def pause(self) -> None:
-        if self._held is None:
-            self._held = []
-
-    def resume(self) -> None:
-        held, self._held = self._held, None
-        for fd, data in held or ():
-            self.feed(fd, data)
-        if self._resumed is not None:
-            set_unless_done(self._resumed, None)
-
-    async def finished(self) -> None:
-        """Wait until all of it is dealt with."""
-        while self._held:
-            self._resumed = asyncio.get_running_loop().create_future()
-            await self._resumed
-        if self._files is not None:
-            self._files.close()
-
-    def take_size(self) -> int:
-        size, self._size = self._size, 0
-        return size
-
-
-def _write_through(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-class _FileOutput:
-    """Writes into the files of a job, which are there from its start on, as those of a job on this machine are."""
-
-    def __init__(self, files: Files) -> None:
-        self._paths = {1: files.stdout, 2: files.stderr}
-        self._open: dict[int, BinaryIO] = {}
-
-    def make(self) -> None:
-        for path in self._paths.values():
-            path.open("wb").close()
-
-    def write(self, fd: int, data: bytes) -> None:
-        if fd not in self._open:
-            self._open[fd] = self._paths[fd].open("ab", buffering=0)
-        self._open[fd].write(data)
-
-    def close(self) -> None:
-        for file in self._open.values():
-            file.close()
-        self._open.clear()
