@@ -110,7 +110,7 @@ class ClusterEngine(Engine, Protocol):
 
     @property
     def slots(self) -> int:
-        """How many jobs are started at once if nothing is said: those that wait for a place over there included."""
+        """How many jobs are started at once if nothing is said, with those that wait for a place over there."""
         ...
 
     async def open(self, on_failure: Callable[[Exception], None]) -> Mapping[str, float]:
