@@ -6,24 +6,21 @@ import asyncio
 import contextlib
 import errno
 import os
-import pickle
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from governess._programs.marks import boot_id
 from governess.jobs._attempt import Attempt
 from governess.jobs._errors import EngineError
-from governess.jobs._survivors import MARK, WORKER
 from governess.jobs.dask._connection import Connection
 from governess.jobs.dask._job import DaskJob
-from governess.jobs.dask._messages import Hello, JobSpec
+from governess.jobs.dask._messages import Hello
 from governess.jobs.dask._output import SharedFolder
-from governess.jobs.dask._placing import Pace, choose, to_withdraw
+from governess.jobs.dask._placing import MOST_AHEAD, Pace, Waiting, to_withdraw
 from governess.jobs.dask._remains import any_living, until_gone
 from governess.jobs.dask._remote import RemoteWorker
+from governess.jobs.dask._sending import send
 from governess.jobs.dask._versions import misfits, our_versions
 
 __all__ = ["DaskEngine"]
@@ -35,9 +32,7 @@ _ORPHANS_END = 7.0
 # How many workers a job may lose in a row.
 _MOST_LOSSES = 3
 # How many jobs are at the cluster or wait for a place there, at least.
-_LEAST_SLOTS = 1024
-# Bytes of jobs that are sent at once.
-_BATCH = 4 << 20
+_LEAST_SLOTS = 16
 
 
 class DaskEngine:
@@ -60,7 +55,7 @@ class DaskEngine:
         self._connection = Connection(self._address, security, patience, self._look_soon)
         self._workers: dict[str, RemoteWorker] = {}
         self._unfit: set[str] = set()
-        self._queue: deque[DaskJob] = deque()
+        self._waiting = Waiting()
         self._pace = Pace()
         self._run = ""
         self._count = 0
@@ -70,7 +65,6 @@ class DaskEngine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._placing: asyncio.Handle | None = None
         self._on_failure: Callable[[Exception], None] = _ignore
-        self._cwd = os.getcwd()
         self.slots = _LEAST_SLOTS
         """How many jobs are at the cluster or wait for a place there."""
 
@@ -106,7 +100,7 @@ class DaskEngine:
     def _sizes(self) -> dict[str, float]:
         infos = [worker.info for worker in self._workers.values()]
         threads = sum(info.threads for info in infos)
-        self.slots = max(_LEAST_SLOTS, 2 * threads)
+        self.slots = max(_LEAST_SLOTS, threads * (1 + MOST_AHEAD))
         sizes: dict[str, float] = {"cpus": threads}
         if all(info.memory for info in infos):
             sizes["memory"] = sum(info.memory for info in infos)
@@ -123,7 +117,7 @@ class DaskEngine:
         job = DaskJob(attempt, key, self._needs(attempt), asyncio.get_running_loop())
         if self._is_stopped:
             raise _stopped()
-        self._queue.append(job)
+        self._waiting.add(job)
         self._place_soon()
         await job.begun
         return job
@@ -136,8 +130,8 @@ class DaskEngine:
     def stop(self) -> None:
         """Start nothing that has not begun."""
         self._is_stopped = True
-        while self._queue:
-            self._queue.popleft().abandon(_stopped())
+        for job in self._waiting.take_all():
+            job.abandon(_stopped())
         for worker in self._workers.values():
             for job in worker.jobs.values():
                 if not job.is_noted:
@@ -248,89 +242,15 @@ class DaskEngine:
         self._placing = None
         if not self._connection.is_up or not self._workers:
             return
-        chosen: list[tuple[RemoteWorker, DaskJob]] = []
-        left: list[DaskJob] = []
-        full: set[tuple[object, ...]] = set()
-        ahead = self._pace.ahead
-        while self._queue:
-            job = self._queue.popleft()
-            kind = (job.is_careful, job.is_suspect, *sorted(job.needs.items()))
-            if job.is_suspect and self._has_suspect():
-                full.add(kind)
-            if kind in full or (worker := choose(self._workers.values(), job, ahead)) is None:
-                full.add(kind)
-                left.append(job)
-                continue
-            worker.add(job)
-            chosen.append((worker, job))
-        self._queue.extend(left)
-        chosen.sort(key=lambda each: (each[0].address, sorted(each[1].needs.items())))
-        for (address, _), group in groupby(chosen, lambda each: (each[0].address, sorted(each[1].needs.items()))):
-            self._send(address, [job for _, job in group])
-
-    def _has_suspect(self) -> bool:
-        """Return whether a job is at a worker that has lost several: only one is, so that no other is blamed for it."""
-        return any(job.is_suspect for worker in self._workers.values() for job in worker.jobs.values())
-
-    def _send(self, address: str, jobs: Iterable[DaskJob]) -> None:
-        from governess.jobs.dask._plugin import run_job
-
-        batch: list[tuple[DaskJob, bytes]] = []
-        size = 0
-
-        def send() -> None:
-            futures = self._connection.client.map(
-                run_job,
-                [data for _, data in batch],
-                key=[job.key for job, _ in batch],
-                workers=[address],
-                allow_other_workers=False,
-                resources=batch[0][0].needs or None,
-                retries=0,
-                pure=False,
-            )
-            now = asyncio.get_running_loop().time()
-            for (job, _), future in zip(batch, futures, strict=True):
-                job.future, job.since = future, now
-
-        for job in jobs:
-            data = pickle.dumps(self._spec(job))
-            if batch and size + len(data) > _BATCH:
-                send()
-                batch, size = [], 0
-            batch.append((job, data))
-            size += len(data)
-        send()
-
-    def _spec(self, job: DaskJob) -> JobSpec:
-        attempt, worker = job.attempt, job.worker
-        assert worker is not None
-        env = dict(attempt.env or {})
-        job.mark = env.setdefault(MARK, f"{self._run}:{job.key}")
-        env[WORKER] = worker.address
-        if self._shared is not None:
-            job.output.shared = self._shared.files_of(attempt, job.key)
-        options = attempt.options
-        declared = {name: count for name, count in options.tokens.items() if name in self._declared}
-        return JobSpec(
-            key=job.key,
-            run=self._run,
-            incarnation=worker.info.incarnation,
-            command=attempt.command,
-            cwd=attempt.job.cwd or self._cwd,
-            env=env,
-            stdin=attempt.job.stdin,
-            files=job.output.shared,
-            nice=options.nice,
-            grace=options.grace,
-            memory=options.memory,
-            tokens=declared,
-            is_noted=job.is_careful,
-        )
+        for worker, jobs in self._waiting.assign(self._workers.values(), self._pace.ahead):
+            for job in jobs:
+                if self._shared is not None:
+                    job.output.shared = self._shared.files_of(job.attempt, job.key)
+            send(self._connection.client, self._run, worker, jobs)
 
     def _withdraw(self) -> None:
         """Take jobs back that wait while others have nothing to do."""
-        if self._queue:
+        if self._waiting:
             return
         for job in to_withdraw(self._workers.values()):
             job.is_withdrawing = True
@@ -367,7 +287,7 @@ class DaskEngine:
         self._count += 1
         job.key = f"governess-job-{self._run}-{self._count}"
         job.worker, job.is_withdrawing = None, False
-        self._queue.appendleft(job)
+        self._waiting.add(job, is_first=True)
         self._place_soon()
 
     def _lose(self, worker: RemoteWorker, why: str, *, may_blame: bool) -> None:

@@ -9,8 +9,6 @@ from governess.jobs.dask._messages import Chunk, Event, Started
 
 __all__ = ["Outbox"]
 
-# Seconds in which events are gathered for one answer.
-_GATHER = 0.02
 # Bytes of output in one answer, beyond which the rest waits for the next one.
 _MOST = 4 << 20
 
@@ -33,12 +31,13 @@ class Outbox:
         self._events.append(event)
         self._filled.set()
 
-    async def take(self, acknowledged: int, timeout: float) -> tuple[int, list[Event]]:
+    async def take(self, acknowledged: int, timeout: float, gather: float) -> tuple[int, list[Event]]:
         """Wait until there is something to tell; return the number of the answer, and the events.
 
         Args:
             acknowledged: the number of the last answer that was received.
             timeout: seconds after which the answer is empty.
+            gather: seconds in which events are gathered for one answer.
         """
         self.asked = time.monotonic()
         if self._sent and acknowledged != self._number:
@@ -50,7 +49,7 @@ class Outbox:
                 await asyncio.wait_for(self._filled.wait(), timeout)
             except TimeoutError:
                 return self._number, []
-        await asyncio.sleep(_GATHER)
+        await asyncio.sleep(gather)
         size = count = 0
         for event in self._events:
             if isinstance(event, Chunk):

@@ -123,7 +123,7 @@ class GovernessPlugin(WorkerPlugin):  # type: ignore[misc] # Dask is not looked 
         return self._outboxes[run]
 
     async def exchange(
-        self, run: str, incarnation: str, acknowledged: int, received: dict[str, int], timeout: float
+        self, run: str, incarnation: str, acknowledged: int, received: dict[str, int], timeout: float, gather: float
     ) -> dict[str, Any]:
         """Answer what has happened to the jobs of a run.
 
@@ -133,13 +133,14 @@ class GovernessPlugin(WorkerPlugin):  # type: ignore[misc] # Dask is not looked 
             acknowledged: the number of the last answer that has arrived.
             received: how many bytes of output have been dealt with, by key.
             timeout: how many seconds to wait for something to tell.
+            gather: in how many seconds more is gathered for the answer.
         """
         if incarnation != self._hello.incarnation:
             return {"status": "OK", "number": -1, "events": b""}
         for key, size in received.items():
             if (job := self._jobs.get(key)) is not None:
                 job.received(size)
-        number, events = await self._outbox(run).take(acknowledged, timeout)
+        number, events = await self._outbox(run).take(acknowledged, timeout, gather)
         return {"status": "OK", "number": number, "events": pickle.dumps(events)}
 
     async def obey(self, run: str, orders: Iterable[tuple[str, str, float]]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ __all__ = ["RemoteWorker"]
 
 # Seconds after which the answer to a question is empty.
 _ASK = 10.0
+# Seconds in which a worker gathers what it answers; more where so many jobs for a thread wait that it has enough to do.
+_GATHER, _GATHER_MANY, _MANY = 0.01, 0.05, 8
 # Seconds until a question that could not be answered is asked again.
 _PAUSE = 0.2
 
@@ -133,6 +135,7 @@ class RemoteWorker:
                 acknowledged=number,
                 received=received,
                 timeout=_ASK,
+                gather=_GATHER_MANY if len(self.jobs) > _MANY * self.info.threads else _GATHER,
             )
             if answer is None:
                 if self.is_lost:
