@@ -29,8 +29,8 @@ __all__ = ["DaskEngine"]
 _TICK = 0.5
 # Seconds in which the guardian of a worker that was killed has ended everything, with some to spare.
 _ORPHANS_END = 7.0
-# How many workers a job may lose in a row.
-_MOST_LOSSES = 3
+# Seconds in which workers have ended the jobs of a run that is gone, at most.
+_OTHERS_END = 30.0
 # How many jobs are at the cluster or wait for a place there, at least.
 _LEAST_SLOTS = 16
 
@@ -94,8 +94,20 @@ class DaskEngine:
         if problems:
             await self.close()
             raise EngineError("; ".join(problems))
+        await self._until_others_ended()
         self._spawn(self._watch())
         return self._sizes()
+
+    async def _until_others_ended(self) -> None:
+        """Wait while workers end jobs of runs that are gone: this run may go on with what such a run has begun."""
+        from governess.jobs.dask._plugin import hello
+
+        ending = [address for address, worker in self._workers.items() if worker.info.ending]
+        until = asyncio.get_running_loop().time() + _OTHERS_END
+        while ending and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(_TICK)
+            answers: dict[str, object] = await self._connection.client.run(hello, workers=ending, on_error="return")
+            ending = [address for address, info in answers.items() if isinstance(info, Hello) and info.ending]
 
     def _sizes(self) -> dict[str, float]:
         infos = [worker.info for worker in self._workers.values()]

@@ -25,6 +25,7 @@ class Hello(NamedTuple):
         memory: how much memory its tasks may use, in bytes; 0 if that is not known.
         resources: the resources that it declares.
         versions: those of Python, governess and distributed, by name.
+        ending: how many jobs it is ending, since their run is gone.
     """
 
     incarnation: str
@@ -34,6 +35,7 @@ class Hello(NamedTuple):
     memory: int
     resources: Mapping[str, float]
     versions: Mapping[str, str]
+    ending: int = 0
 
 
 class JobSpec(NamedTuple):

@@ -87,7 +87,7 @@ class GovernessPlugin(WorkerPlugin):  # type: ignore[misc] # Dask is not looked 
             is_used = any(job.spec.run == run for job in self._jobs.values())
             if not is_used and outbox.asked < time.monotonic() - _UNASKED:
                 del self._outboxes[run]
-        return self._hello
+        return self._hello._replace(ending=sum(job.is_evicted for job in self._jobs.values()))
 
     async def run(self, spec: JobSpec) -> None:
         """Run a job to its end."""
