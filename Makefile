@@ -120,11 +120,11 @@ $(VENV)/.cli: $(VENV)/.pip $(PACKAGE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.pip $(PACKAGE)
-	$(PIP) install -e '.[$(EXTRAS),uvloop]' --group test
+	$(PIP) install -e '.[$(EXTRAS),dask,uvloop]' --group test
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.pip $(PACKAGE)
-	$(PIP) install -e '.[$(EXTRAS),uvloop]' --group dev
+	$(PIP) install -e '.[$(EXTRAS),dask,uvloop]' --group dev
 	@touch $@
 
 $(VENV)/bench/.done: $(PACKAGE)

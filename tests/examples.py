@@ -20,6 +20,7 @@ def prepare(namespace: dict[str, Any]) -> None:
     """Give an example's `<!-- skip: next if(…) -->` what it may ask."""
     namespace["has_native_spawner"] = describe()[0] == "native"
     namespace["can_die_with_parent"] = can_die_with_parent()
+    namespace["has_dask"] = find_spec("distributed") is not None
     namespace["has_aiohttp"] = find_spec("aiohttp") is not None
 
 

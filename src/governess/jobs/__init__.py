@@ -1,8 +1,8 @@
 """Many programs run to their ends: at most so many at once, in order, tried again, and ended together."""
 
 from governess._programs.backoff import Backoff
-from governess.jobs._attempt import Attempt, Engine, Files, Inherited, Output, RunningJob, Sink
-from governess.jobs._errors import JournalError
+from governess.jobs._attempt import Attempt, ClusterEngine, Engine, Files, Inherited, Output, RunningJob, Sink
+from governess.jobs._errors import EngineError, JournalError
 from governess.jobs._gates import Delay, FreeMemory, Gate, Load
 from governess.jobs._halt import Halt
 from governess.jobs._job import Command, Job, JobOptions
@@ -18,9 +18,11 @@ from governess.jobs._states import State
 __all__ = [
     "Attempt",
     "Backoff",
+    "ClusterEngine",
     "Command",
     "Delay",
     "Engine",
+    "EngineError",
     "Files",
     "FreeMemory",
     "Gate",

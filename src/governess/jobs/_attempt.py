@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from governess.jobs._job import Command, Job, JobOptions
 from governess.jobs._pools import Grant
@@ -12,7 +12,7 @@ from governess.jobs._pools import Grant
 if TYPE_CHECKING:
     from governess.jobs._schedule import Entry
 
-__all__ = ["Attempt", "Engine", "Files", "Inherited", "Output", "RunningJob", "Sink"]
+__all__ = ["Attempt", "ClusterEngine", "Engine", "Files", "Inherited", "Output", "RunningJob", "Sink"]
 
 
 class Sink(Protocol):
@@ -101,6 +101,38 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class ClusterEngine(Engine, Protocol):
+    """An engine that runs jobs on other machines: it is opened before the first job and closed after the last one.
+
+    A try that it starts has its `Attempt.host`, and `Attempt.lost` if the worker that runs it is lost.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many jobs are started at once if nothing is said, with those that wait for a place over there."""
+        ...
+
+    async def open(self, on_failure: Callable[[Exception], None]) -> Mapping[str, float]:
+        """Be ready for jobs; return the sizes of the pools where nothing else is said: `cpus`, `memory`, tokens.
+
+        Args:
+            on_failure: called, once, if it cannot run jobs any more.
+
+        Raises:
+            EngineError: it cannot be used.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Start nothing more: a `start` that has not begun raises `OSError` with EAGAIN."""
+        ...
+
+    async def close(self) -> None:
+        """Run no more jobs; those that run are ended."""
+        ...
+
+
 class Attempt:
     """One try of one job.
 
@@ -123,6 +155,9 @@ class Attempt:
         over_memory: whether it was ended because it used more memory than it had declared.
         is_cancelled: whether it was ended because the run ends.
         is_adopted: whether an earlier run has started it.
+        host: where it runs; "" for this machine.
+        lost: why it is not known how it has ended, since the worker that ran it is lost; "" if that is not so.
+        usage: what it has used, as attributes of a `JobResult`, if that was found out elsewhere; None otherwise.
     """
 
     __slots__ = (
@@ -130,9 +165,11 @@ class Attempt:
         "entry",
         "env",
         "grant",
+        "host",
         "is_adopted",
         "is_cancelled",
         "job",
+        "lost",
         "number",
         "on_stop",
         "options",
@@ -145,6 +182,7 @@ class Attempt:
         "survives",
         "timed_out",
         "try_number",
+        "usage",
     )
 
     def __init__(
@@ -169,6 +207,9 @@ class Attempt:
         self.over_memory = False
         self.is_cancelled = False
         self.is_adopted = False
+        self.host = ""
+        self.lost = ""
+        self.usage: Mapping[str, Any] | None = None
 
     def end(self, grace: float) -> bool:
         """End it, if it has been started: `RunningJob.end`."""

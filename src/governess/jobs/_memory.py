@@ -49,7 +49,7 @@ class MemoryWatch:
 
     def _look(self) -> None:
         self._timer = self._loop.call_later(_INTERVAL, self._look) if self._attempts else None
-        by_pid = {attempt.running.pid: attempt for attempt in self._attempts if attempt.running is not None}
+        by_pid = {attempt.running.pid: attempt for attempt in self._attempts if attempt.running and attempt.running.pid}
         for pid, usage in usages_of_trees(by_pid).items():
             attempt = by_pid[pid]
             if attempt.options.memory is not None and usage.memory > attempt.options.memory:

@@ -22,7 +22,7 @@ class RunSettings:
     """How the jobs of a plan are run.
 
     Attributes:
-        slots: how many jobs run at once.
+        slots: how many jobs run at once; 0 for as many as an engine for other machines takes.
         options: how a job without options of its own is run.
         halt: when the run ends before all jobs are done.
         pools: what the jobs share.

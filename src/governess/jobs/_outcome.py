@@ -13,6 +13,9 @@ from governess.jobs._states import Event, State
 
 __all__ = ["command_of_entry", "is_shortage", "judge", "skipped", "unstarted"]
 
+MOST_LOSSES = 3
+"""A job that has lost so many workers in a row has failed: it is likely that it ends them."""
+
 
 def judge(attempt: Attempt, code: int | None) -> tuple[Event, JobResult]:
     """Return what has happened to a try that was started.
@@ -28,7 +31,15 @@ def judge(attempt: Attempt, code: int | None) -> tuple[Event, JobResult]:
         return Event.FAIL, _result(attempt, State.FAILED, 255, wall, reason="not ended", remark="not ended")
     stop = bool(attempt.running.stop)
     event, state = _event(attempt, code, stop)
-    return event, _result(attempt, state, int(code), wall, lacked_terminal=stop, **usage_of_exit(code))
+    usage = usage_of_exit(code) if attempt.usage is None else attempt.usage
+    return event, _result(attempt, state, int(code), wall, lacked_terminal=stop, reason=_reason(attempt), **usage)
+
+
+def _reason(attempt: Attempt) -> str:
+    losses = attempt.entry.losses
+    if attempt.lost and losses >= MOST_LOSSES:
+        return f"{losses} workers in a row were lost while they ran it; the last one: {attempt.lost}"
+    return attempt.lost
 
 
 def _event(attempt: Attempt, code: int, stop: bool) -> tuple[Event, State]:
@@ -36,6 +47,8 @@ def _event(attempt: Attempt, code: int, stop: bool) -> tuple[Event, State]:
         return Event.EXCEED_MEMORY, State.MEMORY
     if attempt.timed_out:
         return Event.TIME_OUT, State.TIMEOUT
+    if attempt.lost and attempt.entry.losses < MOST_LOSSES and not attempt.is_cancelled:
+        return Event.INTERRUPT, State.INTERRUPTED
     if attempt.is_adopted and getattr(code, "lost", False):
         return Event.INTERRUPT, State.INTERRUPTED
     if code == 0 and not stop:
@@ -75,6 +88,7 @@ def _result(attempt: Attempt, state: State, code: int, wall: float = 0.0, **more
         tries=attempt.try_number,
         started=attempt.started_at,
         slot=attempt.slot,
+        host=attempt.host,
         stdout=files.stdout if files else None,
         stderr=files.stderr if files else None,
         **more,  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from governess._programs.units import format_size, parse_size
 from governess.jobs._job import JobOptions
@@ -38,13 +39,28 @@ class Pools:
         cpus: how many processors.
         memory: how many bytes.
         tokens: how many tokens of each name; they are numbered from 0.
+        given: the sizes that were asked for, by name, which `with_defaults` keeps.
     """
 
-    def __init__(self, cpus: float, memory: int | None, tokens: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        cpus: float,
+        memory: int | None,
+        tokens: Mapping[str, int] | None = None,
+        given: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._given = given
         self._cpus = self._free_cpus = cpus
         self._memory = self._free_memory = memory
         self._sizes = dict(tokens or {})
         self._tokens = {name: list(range(size)) for name, size in self._sizes.items()}
+
+    def with_defaults(self, sizes: Mapping[str, float]) -> Pools:
+        """Return pools of which those that were not asked for have these sizes."""
+        sizes = {**sizes, **self._given}
+        memory = sizes.get("memory", self._memory)
+        tokens = {name: int(size) for name, size in sizes.items() if name not in ("cpus", "memory")}
+        return Pools(sizes.get("cpus", self._cpus), None if memory is None else int(memory), tokens, self._given)
 
     def check(self, options: JobOptions, who: str) -> None:
         """Check that a job can run while no other does.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from governess.jobs._journal.reader import JobRecord, JournalReader, RunRecord, TryRecord
+from governess.jobs._lanes import lanes_of
 from governess.jobs._states import State
 
 __all__ = ["Report", "most_at_once", "read_report", "trace_events"]
@@ -150,10 +151,11 @@ def most_at_once(tries: Iterable[TryRecord]) -> int:
 
 
 def trace_events(report: Report) -> dict[str, Any]:
-    """Return the tries as events of the trace format of Chromium, which Perfetto shows: a line for each slot."""
+    """Return the tries as events of Chromium's trace format, which Perfetto shows: a line for each slot or host."""
+    rows, labels = lanes_of(report.tries)
     names = {job.number: job.name or _short(job.command) for job in report.jobs}
     events: list[dict[str, Any]] = []
-    for each in report.tries:
+    for each, row in zip(report.tries, rows, strict=True):
         end = each.started if each.ended is None else each.ended
         events.append(
             {
@@ -163,14 +165,16 @@ def trace_events(report: Report) -> dict[str, Any]:
                 "ts": round(each.started * 1e6),
                 "dur": round((end - each.started) * 1e6),
                 "pid": each.run,
-                "tid": each.slot,
-                "args": {"job": each.job, "start": each.start, "state": str(each.state), "code": each.code},
+                "tid": row,
+                "args": {"job": each.job, "start": each.start, "state": str(each.state), "code": each.code}
+                | ({"host": each.host} if each.host else {}),
             }
         )
     for run in report.runs:
         events.append({"name": "process_name", "ph": "M", "pid": run.number, "args": {"name": f"run {run.number}"}})
-    for number, slot in sorted({(each.run, each.slot) for each in report.tries}):
-        events.append({"name": "thread_name", "ph": "M", "pid": number, "tid": slot, "args": {"name": f"slot {slot}"}})
+    for number, row in sorted({(each.run, row) for each, row in zip(report.tries, rows, strict=True)}):
+        name = {"name": labels[row - 1]}
+        events.append({"name": "thread_name", "ph": "M", "pid": number, "tid": row, "args": name})
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 

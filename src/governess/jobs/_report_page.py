@@ -12,6 +12,7 @@ from typing import Any
 
 from governess.jobs._job import Command
 from governess.jobs._journal.reader import JobRecord, TryRecord
+from governess.jobs._lanes import lanes_of
 from governess.jobs._report import Report
 from governess.jobs._states import State
 from governess.subprocess._results import joined
@@ -40,13 +41,18 @@ def _data(report: Report) -> dict[str, Any]:
     zero = min((each.started for each in report.tries), default=now)
     span = max((_end(each, now) for each in report.tries), default=zero) - zero
     last = {each.job: each for each in report.tries}
+    rows, labels = lanes_of(report.tries)
     return {
         "title": f"Jobs of {Path(report.folder).absolute().name}",
         "when": _when(report),
         "tiles": _tiles(report, span),
         "span": round(span, 3),
         "jobs": [_job(job, last.get(job.number), zero, now) for job in report.jobs],
-        "tries": [[each.job, each.start, each.slot, each.state, *_times(each, zero, now)] for each in report.tries],
+        "tries": [
+            [each.job, each.start, row, each.state, *_times(each, zero, now)]
+            for each, row in zip(report.tries, rows, strict=True)
+        ],
+        "hosts": labels if any(each.host for each in report.tries) else [],
         "path": [[_label(job), _took(last.get(job.number), now)] for job in report.critical_path],
         "logs": _logs(report, last),
     }

@@ -40,6 +40,7 @@ class JobResult:
         reason: why it has failed or was skipped, in a few words; "" where the code says it.
         stdout: the file with its standard output, in a journal; None elsewhere.
         stderr: likewise.
+        host: where it ran, as its engine calls it; "" for this machine.
         from_journal: whether an earlier run of the journal has it, and this one did not run it.
     """
 
@@ -61,6 +62,7 @@ class JobResult:
     reason: str = ""
     stdout: Path | None = None
     stderr: Path | None = None
+    host: str = ""
     from_journal: bool = False
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
 from collections.abc import Iterable
 
 from governess._programs.start_times import start_time
-from governess.jobs._attempt import Engine
+from governess.jobs._attempt import ClusterEngine, Engine
 from governess.jobs._errors import JournalError
 from governess.jobs._journal import Journal, JournalRecorder, Resumed
 from governess.jobs._journal.schema import explain
@@ -15,7 +17,15 @@ from governess.jobs._plan import Plan
 from governess.jobs._runner import Observer, Runner, RunSettings
 from governess.jobs._schedule import Entry, Schedule
 from governess.jobs._states import Progress, State
-from governess.jobs._survivors import Survivor, can_tell_exits, end_survivors, find_marked, find_survivor, mark_of
+from governess.jobs._survivors import (
+    WORKER,
+    Survivor,
+    can_tell_exits,
+    end_survivors,
+    find_marked,
+    find_survivor,
+    mark_of,
+)
 
 __all__ = ["make_runner"]
 
@@ -36,9 +46,44 @@ async def make_runner(
     Raises:
         PoolError: a job needs more than there is.
         JournalError: the journal cannot be used.
+        EngineError: the engine cannot be used.
     """
     if journal is not None:
         plan = await plan.gathered()
+    if isinstance(engine, ClusterEngine):
+        return await _cluster_runner(plan, settings, observer, engine, journal)
+    return await _runner(plan, settings, observer, engine, journal)
+
+
+async def _cluster_runner(
+    plan: Plan, settings: RunSettings, observer: Observer, engine: ClusterEngine, journal: Journal | None
+) -> Runner:
+    """Return what runs a plan by an engine that is opened, with the pools that it has where nothing else is said."""
+    runner: Runner | None = None
+    failures: list[Exception] = []
+
+    def fail(error: Exception) -> None:
+        failures.append(error)
+        if runner is not None:
+            runner.abort(error)
+
+    sizes = await engine.open(fail)
+    try:
+        settings = dataclasses.replace(
+            settings, slots=settings.slots or engine.slots, pools=settings.pools.with_defaults(sizes)
+        )
+        runner = await _runner(plan, settings, observer, engine, journal)
+    except BaseException:
+        await engine.close()
+        raise
+    if failures:
+        runner.abort(failures[0])
+    return runner
+
+
+async def _runner(
+    plan: Plan, settings: RunSettings, observer: Observer, engine: Engine | None, journal: Journal | None
+) -> Runner:
     _check_pools(plan, settings)
     uses_pools = settings.options.needs or any(job.options is not None and job.options.needs for job in plan.listed())
     if journal is None:
@@ -85,7 +130,7 @@ async def _take_over(journal: Journal, found: Resumed, grace: float) -> dict[Ent
         entry = found.by_row.get(job)
         if entry is not None:
             entry.starts = max(entry.starts, start)
-        if survivor is not None and entry is not None and entry not in adopted and can_tell_exits():
+        if survivor is not None and entry is not None and entry not in adopted and _can_adopt(survivor):
             entry.progress = Progress(State.RUNNING, entry.progress.tries + 1)
             entry.not_before = 0.0
             adopted[entry] = survivor
@@ -105,6 +150,11 @@ async def _take_over(journal: Journal, found: Resumed, grace: float) -> dict[Ent
             remove_outputs(entry.job)
     journal.interrupted(list(lost.items()))
     return adopted
+
+
+def _can_adopt(survivor: Survivor) -> bool:
+    """Return whether its end can be told; a job of a worker is the worker's to end, since its run is gone."""
+    return can_tell_exits() and WORKER not in survivor.environment
 
 
 def _survivors(journal: Journal, found: Resumed) -> Iterable[tuple[tuple[int, int], Survivor | None]]:

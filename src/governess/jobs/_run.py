@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from governess.children._cpus import usable_cpus
-from governess.jobs._attempt import Attempt, Engine, Inherited, Output
+from governess.jobs._attempt import Attempt, ClusterEngine, Engine, Inherited, Output
 from governess.jobs._gates import Gate, total_memory
 from governess.jobs._halt import Halt
 from governess.jobs._job import Job, JobOptions
@@ -41,7 +41,7 @@ def run_jobs(
 
     Args:
         plan: the jobs.
-        slots: how many run at once; None for the number of processors.
+        slots: how many run at once; None for the number of processors, or for as many as the engine takes.
         options: how a job without options of its own is run.
         halt: when the run ends before all jobs are done; None for never.
         pools: what the jobs share: ``cpus``, ``memory`` in bytes, and how many tokens there are of each other name.
@@ -61,7 +61,7 @@ def run_jobs(
         raise ValueError(f"at least one job runs at once, not {slots}")
     plan = plan if isinstance(plan, Plan) else Plan(plan)
     settings = RunSettings(
-        usable_cpus() if slots is None else slots,
+        slots or (0 if isinstance(engine, ClusterEngine) else usable_cpus()),
         options or JobOptions(),
         halt or Halt(),
         make_pools(pools or {}),
@@ -74,7 +74,9 @@ def make_pools(sizes: Mapping[str, float]) -> Pools:
     """Return pools of these sizes; the processors and the memory of this machine where nothing else is said."""
     tokens = {name: int(size) for name, size in sizes.items() if name not in ("cpus", "memory")}
     memory = sizes.get("memory")
-    return Pools(sizes.get("cpus", usable_cpus()), total_memory() if memory is None else int(memory), tokens)
+    return Pools(
+        sizes.get("cpus", usable_cpus()), total_memory() if memory is None else int(memory), tokens, dict(sizes)
+    )
 
 
 class JobRun:

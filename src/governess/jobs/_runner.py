@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from governess.jobs._attempt import Attempt, Engine
+from governess.jobs._attempt import Attempt, ClusterEngine, Engine
 from governess.jobs._bounds import Bounds
 from governess.jobs._feed import Feed
 from governess.jobs._local import LocalEngine
@@ -65,6 +65,7 @@ class Runner:
         self._schedule = schedule
         self._settings = settings
         self._observer = observer
+        self._cluster = engine if isinstance(engine, ClusterEngine) else None
         self._starter = Starter(self._loop, engine if engine is not None else LocalEngine())
         self._slots = Slots(self._loop, settings.slots, self._work)
         self._adopted = deque(adopted)
@@ -124,6 +125,8 @@ class Runner:
         if self._slots.is_anyone_left or self.running:
             self.end()
         await self._slots.leave(self.grace + 10)
+        if self._cluster is not None:
+            await self._cluster.close()
         self._bounds.cancel()
         self._feed.cancel()
         if self.recorder is not None:
@@ -142,6 +145,8 @@ class Runner:
         """Start no more jobs."""
         self._feed.stop()
         self._starter.stop()
+        if self._cluster is not None:
+            self._cluster.stop()
 
     def end(self) -> None:
         """Start no more jobs, and end those that run: TERM, a grace, KILL; the second call kills them."""
@@ -257,6 +262,7 @@ class Runner:
             remove_outputs(entry.job)
         if (
             result.state.is_failure
+            and not attempt.lost
             and entry.progress.tries < options.tries
             and options.retry_on.includes(result.state, result.code, lost=result.remark == "lost")
         ):
@@ -280,7 +286,7 @@ class Runner:
             tell()
 
     def _run_again(self, attempt: Attempt, result: JobResult) -> None:
-        """Run a job of an earlier run once more: it has ended, and its exit status is lost."""
+        """Run a job once more that has ended so that its exit status is lost: of an earlier run, or with its worker."""
         entry, options = attempt.entry, attempt.options
         entry.progress = entry.progress.after(Event.INTERRUPT, options.tries)
         remove_outputs(entry.job)
@@ -288,6 +294,9 @@ class Runner:
             self.recorder.ended(attempt, result, None, self._slots.wake)
         entry.progress = entry.progress.after(Event.RESUME, options.tries)
         self._schedule.retry(entry, 0.0)
+        if not attempt.is_adopted:
+            self._observer.retrying(attempt, result, 0.0)
+            self._slots.wake()
 
     def _settle(self, attempt: Attempt, result: JobResult) -> None:
         never = self._schedule.settle(attempt.entry, result.state is State.DONE)

@@ -31,13 +31,17 @@ class Entry:
         last: how its last try has ended, if that is followed by another one.
         starts: how often it was started, in all runs of a journal.
         blocker: the name of the job before it that has not succeeded; "" if there is none.
+        losses: how many workers in a row were lost while they ran it.
+        is_careful: whether it was on a worker that was lost.
     """
 
     __slots__ = (
         "blocker",
         "duration",
+        "is_careful",
         "job",
         "last",
+        "losses",
         "not_before",
         "number",
         "passed_over",
@@ -59,6 +63,8 @@ class Entry:
         self.last: JobResult | None = None
         self.starts = 0
         self.blocker = ""
+        self.losses = 0
+        self.is_careful = False
 
 
 # A job may be passed over so often by smaller ones; then the others wait until what it needs is free.

@@ -24,9 +24,21 @@ from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._errors import JournalError
 from governess.subprocess._watch import wait_for_end
 
-__all__ = ["MARK", "Survivor", "boot_id", "can_tell_exits", "end_survivors", "find_marked", "find_survivor", "mark_of"]
+__all__ = [
+    "MARK",
+    "WORKER",
+    "Survivor",
+    "boot_id",
+    "can_tell_exits",
+    "end_survivors",
+    "find_marked",
+    "find_survivor",
+    "mark_of",
+]
 
 MARK = "GOVERNESS_JOB"
+WORKER = "GOVERNESS_WORKER"
+"""The variable that tells a job on another machine the address of its worker."""
 # Seconds in which the parent of an orphan may reap it, whose status cannot be seen before.
 _REAP_TIMEOUT = 10.0
 

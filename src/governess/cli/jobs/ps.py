@@ -64,7 +64,12 @@ def _write_table(reader: JournalReader, jobs: list[JobRecord], tries: dict[int, 
     if jobs:
         now = time.time()
         rows = [_row(job, tries.get(job.number), now) for job in jobs]
-        click.echo(table(("job", "state", "tries", "time", "exit", "command"), rows), nl=False)
+        head: tuple[str, ...] = ("job", "state", "tries", "time", "exit", "command")
+        if any(each.host for each in tries.values()):
+            head = (*head[:-1], "host", head[-1])
+            hosts = (((last := tries.get(job.number)) and last.host) or "-" for job in jobs)
+            rows = [(*row[:-1], host, row[-1]) for row, host in zip(rows, hosts, strict=True)]
+        click.echo(table(head, rows), nl=False)
     if len(jobs) == MOST:
         click.echo(f"… the first {MOST}; --all shows all of them")
 
@@ -105,6 +110,7 @@ def _tell(reader: JournalReader, each: TryRecord, as_json: bool) -> None:
         click.echo(json.dumps(as_dict(each)))
         return
     job = reader.find_number(each.job)
+    where = f" on {each.host}" if each.host else ""
     clock = time.strftime("%H:%M:%S", time.localtime(each.ended or each.started))
     wall = f" {exit_text(each.code, each.remark)} {duration(each.ended - each.started)}" if each.ended else ""
-    click.echo(f"{clock} {each.job}.{each.start} {each.state}{wall}: {shown(job.command, 80)}")
+    click.echo(f"{clock} {each.job}.{each.start} {each.state}{wall}{where}: {shown(job.command, 80)}")

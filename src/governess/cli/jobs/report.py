@@ -67,6 +67,8 @@ def _text(report: Report, ends: Callable[[TryRecord], str]) -> str:
                 text += f"\nThe end of what job {job.number} wrote\n{end}"
     if len(report.critical_path) > 1:
         text += f"\nCritical path\n{_table(report.critical_path, last)}"
+    if hosts := _hosts(report.tries):
+        text += f"\nHosts\n{table(('starts', 'time', 'host'), hosts)}"
     ran = sorted((job for job in report.jobs if job.number in last), key=lambda job: -_took(last[job.number]))
     if ran:
         text += f"\nSlowest\n{_table(ran[:SLOWEST], last)}"
@@ -85,6 +87,19 @@ def _table(jobs: list[JobRecord], last: dict[int, TryRecord]) -> str:
             (str(job.number), str(job.state), str(job.starts), wall, code, peak, name + shown(job.command, 500))
         )
     return table(("job", "state", "starts", "time", "exit", "memory", "command"), rows)
+
+
+def _hosts(tries: list[TryRecord]) -> list[tuple[str, str, str]]:
+    """Return how many starts each host had, and how long they took together; nothing if all ran on one machine."""
+    by_host: dict[str, list[TryRecord]] = {}
+    for each in tries:
+        by_host.setdefault(each.host, []).append(each)
+    if by_host.keys() <= {""}:
+        return []
+    return [
+        (str(len(found)), duration(sum(map(_took, found))), printable(host) or "this machine")
+        for host, found in sorted(by_host.items())
+    ]
 
 
 def _took(each: TryRecord) -> float:

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from governess.children._cpus import usable_cpus
 from governess.cli import LOOP_HELP, WATCHER_HELP, loop_factory, watcher_factory
+from governess.cli.run.cluster_options import cluster_options, engine_of
 from governess.cli.run.execution import execution_options, folder_of, gates_of, job_options, journal_of, pools_of
 from governess.cli.run.foreign import explain, similar
 from governess.cli.run.input_options import INPUT_NAMES, input_options, inputs_of
@@ -21,7 +22,7 @@ from governess.cli.run.joblog import JobLog
 from governess.cli.run.outcome import full_text, printable
 from governess.cli.run.output_options import OUTPUT_NAMES, output_options, show_of
 from governess.cli.run.results import Results
-from governess.jobs import JournalError, PoolError
+from governess.jobs import EngineError, JournalError, PoolError
 
 __all__ = ["command"]
 
@@ -161,6 +162,7 @@ _SLOTS = re.compile(r"([-+]?)([0-9]+)(%?)", re.ASCII)
 @output_options
 @click.option("--tty", is_flag=True, help="Give each command the terminal, one after the other: editors, passwords.")
 @execution_options
+@cluster_options
 @click.option(
     "--watcher",
     metavar="W",
@@ -205,6 +207,7 @@ def command(
     try:
         show = show_of(values, tty=tty)
         options = job_options(values)
+        engine = engine_of(values, tty=tty)
         plan = plan_of_file(words, options, is_command=is_command) or make_plan(
             words, inputs_of(values, slots), is_command=is_command
         )
@@ -213,7 +216,7 @@ def command(
     except SourceError as error:
         raise click.UsageError(str(error)) from None
     settings = Settings(
-        slots,
+        slots if engine is None else jobs or 0,
         options,
         values["halt"],
         pools_of(values, plan.pools if isinstance(plan, FilePlan) else {}),
@@ -222,13 +225,14 @@ def command(
         show=show,
         tty=tty,
         folder=folder_of(values),
+        engine=engine,
         **_files_of(values),
     )
     policy = DefaultEventLoopPolicy(loop_factory=factory, watcher=None if make_watcher is None else make_watcher())
     with policy, _runner(policy.loop_factory, loop) as runner:
         try:
             return runner.run(execute(plan, settings))
-        except (PoolError, JournalError, SourceError) as error:
+        except (PoolError, JournalError, EngineError, SourceError) as error:
             raise click.UsageError(str(error)) from None
 
 

@@ -19,7 +19,7 @@ from governess.cli.run.output import Writer
 from governess.cli.run.pager import until_pager_has_ended
 from governess.cli.run.results import Results
 from governess.cli.run.show import Show
-from governess.jobs import Attempt, Command, Halt, JobOptions, JobResult, Journal, Output, Summary
+from governess.jobs import Attempt, Command, Engine, Halt, JobOptions, JobResult, Journal, Output, Summary
 from governess.jobs import Plan as JobPlan
 from governess.jobs._gates import Gate
 from governess.jobs._pools import Pools
@@ -44,7 +44,7 @@ class Settings:
     """How the commands are run."""
 
     slots: int
-    """How many commands run at once."""
+    """How many commands run at once; 0 for as many as the engine takes."""
     options: JobOptions = field(default_factory=JobOptions)
     """How a command is run."""
     halt: Halt = field(default_factory=Halt)
@@ -63,6 +63,8 @@ class Settings:
     """Where a line is written for each command that has ended; None for nowhere."""
     results: Results | None = None
     """Where they write into; None for our outputs."""
+    engine: Engine | None = None
+    """What runs them; None for this machine."""
     tty: bool = False
     """Whether each command has the terminal, one after the other."""
 
@@ -98,7 +100,9 @@ class _Execution(Observer):
 
     async def run(self) -> int:
         journal = self._settings.journal
-        self._runner = await make_runner(self._jobs, self._run_settings, self, journal=journal)
+        self._runner = await make_runner(
+            self._jobs, self._run_settings, self, engine=self._settings.engine, journal=journal
+        )
         self._writer.start()
         if count := self._runner.adopted:
             still = "1 command still runs" if count == 1 else f"{count} commands still run"

@@ -234,6 +234,6 @@ def folder_of(values: dict[str, Any]) -> str | None:
     folder: str | None = values["wd"]
     if folder == "...":
         raise click.UsageError("--wd ... is for other machines: mktemp -d makes a folder to give to --wd")
-    if folder is not None and not os.path.isdir(folder):
+    if folder is not None and values["cluster"] is None and not os.path.isdir(folder):
         raise click.UsageError(f"--wd {folder}: there is no such folder")
     return folder

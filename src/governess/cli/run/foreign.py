@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 __all__ = ["explain", "similar"]
 
-_HOSTS = "governess run starts commands on this machine alone"
+_HOSTS = "commands run on other machines by way of a Dask cluster, see --on"
 _PIPE = "--pipe gives each command one block; see --block, -N, --recstart and --recend"
 _STRINGS = "the replacement strings have fixed names; -I changes {}"
 _PERL = "it takes Perl, which governess does not run"

@@ -36,6 +36,7 @@ class TryRecord:
         cpu: seconds of processor time; None if they are not known.
         peak: bytes of memory at its peak; None if they are not known.
         pid: the number of its process; None if it has none.
+        host: where it ran; "" for the machine of the run.
     """
 
     job: int
@@ -50,6 +51,7 @@ class TryRecord:
     cpu: float | None
     peak: int | None
     pid: int | None
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class RunRecord:
 
 
 _JOB = "SELECT id, name, command, is_line, state, tries, starts, not_before, duration, reason, after FROM jobs"
-_TRY = "SELECT job, start, run, slot, state, started, ended, code, remark, cpu, peak, pid FROM tries"
+_TRY = "SELECT job, start, run, slot, state, started, ended, code, remark, cpu, peak, pid, host FROM tries"
 
 
 class JournalReader:

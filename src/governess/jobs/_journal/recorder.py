@@ -74,14 +74,14 @@ class JournalRecorder:
         pid, pid_started = _identity(attempt)
         return TryRow(
             *(attempt.entry.row, start, self._journal.run, attempt.slot, "running", attempt.started_at, None, None, ""),
-            *(None, None, pid, pid_started),
+            *(None, None, pid, pid_started, attempt.host),
         )
 
     def _finished(self, attempt: Attempt, start: int, result: JobResult, ended: float) -> TryRow:
         pid = 0 if attempt.running is None else attempt.running.pid
         return TryRow(
             *(attempt.entry.row, start, self._journal.run, attempt.slot, str(result.state), attempt.started_at, ended),
-            *(result.code, result.remark, result.cpu, result.peak, pid or None, None),
+            *(result.code, result.remark, result.cpu, result.peak, pid or None, None, attempt.host),
         )
 
 
@@ -90,7 +90,7 @@ def _identity(attempt: Attempt) -> tuple[int | None, int | None]:
     running = attempt.running
     if isinstance(running, Survivor):  # which may be closed by now
         return running.pid, running.pid_started
-    if running is None or not running.is_alive:
+    if running is None or not running.pid or not running.is_alive:
         return None, None
     stat = read_stat(running.pid)
     # As long as it is not reaped, its number is not another process's.

@@ -10,7 +10,7 @@ from governess.jobs._errors import JournalError
 __all__ = ["DATABASE", "VERSION", "connect", "create", "explain"]
 
 DATABASE = "journal.db"
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -55,6 +55,7 @@ CREATE TABLE tries (
     peak INTEGER,
     pid INTEGER,
     pid_started INTEGER,
+    host TEXT NOT NULL,      -- where it ran, if not on the machine of the run
     PRIMARY KEY (job, start)
 ) WITHOUT ROWID;
 """

@@ -44,6 +44,7 @@ class TryRow(NamedTuple):
     peak: int | None
     pid: int | None
     pid_started: int | None
+    host: str = ""
 
 
 class Change(NamedTuple):

@@ -1,0 +1,42 @@
+"""Whether anything is left of jobs whose worker is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from governess._programs.marks import identity_of, mark_in
+from governess.children._procfs import process_numbers
+from governess.jobs._survivors import MARK
+
+__all__ = ["any_living", "until_gone"]
+
+_INTERVAL = 0.1
+# Looks that find nothing: a process that has just been started shows its mark only when it has exec'ed.
+_LOOKS = 2
+
+
+def any_living(marks: Collection[str]) -> bool:
+    """Return whether a process of this machine has one of these marks."""
+    wanted = frozenset(marks)
+    return any(mark_in(pid, MARK) in wanted and identity_of(pid) is not None for pid in process_numbers())
+
+
+async def until_gone(look: Any, timeout: float) -> bool:
+    """Wait until nothing is left; return whether that is known.
+
+    Args:
+        look: returns, as a coroutine function, whether something is left; None if that cannot be told.
+        timeout: how many seconds to wait at most.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout
+    clean = 0
+    while loop.time() < until:
+        found = await look()
+        clean = clean + 1 if found is False else 0
+        if clean >= _LOOKS:
+            return True
+        await asyncio.sleep(_INTERVAL)
+    return False
