@@ -32,7 +32,7 @@ def tests(session: nox.Session, kind: str) -> None:
 
 @nox.session(name="free-threaded", python=["3.13t", "3.14t"], default=False)
 def free_threaded(session: nox.Session) -> None:
-    """Run the tests of what threads share without the GIL, for which there is no uvloop; what follows `--` goes to pytest."""
+    """Run the tests of what threads share without the GIL and uvloop; what follows `--` goes to pytest."""
     # Later versions of hypothesis have no wheels for these builds.
     session.install("-e", ".[cli]", "anyio", "hypothesis<6.141", "pytest", "pytest-timeout", "pytest-xdist", "sybil")
     script = "import sys, governess.children._spawn._native; sys.exit(sys._is_gil_enabled())"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from governess.children._reaper import reap_later
@@ -29,7 +28,7 @@ class EndsChild(asyncio.SubprocessTransport):
     if TYPE_CHECKING:
         child: Child
         group: Group | None
-        pipes: Mapping[int, Any]
+        pipes: dict[int, Any]
         finished: bool
         _args: Any
         _ends: dict[int, PipeEnd]
