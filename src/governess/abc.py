@@ -84,7 +84,7 @@ class AbstractEventLoopPolicy(_NativePolicy, metaclass=ABCMeta):
 class AbstractChildWatcher(_NativeWatcher, metaclass=ABCMeta):
     """Notices that a child process has exited, and calls the handler that was registered for it.
 
-    A child is started inside ``with watcher:``, so that the watcher cannot take its exit for a stranger's::
+    A child is started inside ``with watcher:``, so that the watcher cannot take its exit for that of another process::
 
         with watcher:
             process = subprocess.Popen(["sleep", "1"])

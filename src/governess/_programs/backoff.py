@@ -43,7 +43,7 @@ class Backoff:
             raise ValueError(f"{text!r} is no back-off such as 1s..60s or 5s: {error}") from None
 
     def pause(self, tries: int, rng: random.Random | None = None) -> float:
-        """Return how many seconds to wait after so many tries, the last of which has failed."""
+        """Return how many seconds to wait after `tries` tries, the last of which has failed."""
         exponent = min(tries - 1, 1000)
         pause = min(self.cap, self.base * 2.0**exponent) if self.base else 0.0
         return pause * (1 + self.JITTER * (2 * (rng or random).random() - 1))

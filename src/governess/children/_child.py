@@ -36,7 +36,7 @@ class Child:
     Attributes:
         pid: the number of the process.
         argv: what was started, as given to the spawner; empty for an adopted child.
-        adopted: whether somebody else started it.
+        adopted: whether other code started it.
         started: when it was born or adopted, in seconds of `time.monotonic`.
         exit: how it ended; None until that is known. Its `rusage` is known after the reap.
     """
@@ -73,7 +73,7 @@ class Child:
         return f"<Child pid={self.pid} {state}>"
 
     def signal(self, number: int) -> None:
-        """Send the signal `number` to the child, and to nobody else.
+        """Send the signal `number` to the child, and to no other process.
 
         Raises:
             ProcessLookupError: the child has been reaped.
@@ -114,7 +114,7 @@ class Child:
             return self.pidfd
 
     def release_pidfd(self, keeper: int) -> None:
-        """Close the descriptor, if the child is reaped and nobody else keeps it; a second call does nothing."""
+        """Close the descriptor, if the child is reaped and no other keeper needs it; a second call does nothing."""
         with self._lock_unless_finalizing():
             self._keepers -= {keeper}
             if self._kept is not None and not self._keepers:
@@ -131,7 +131,7 @@ class Child:
     def reap(self) -> Exit | None:
         """Reap the child if it has exited; return how it ended, or None while it lives.
 
-        The subscribers are told by the thread that reaps. A status that somebody else reaped is asked of the kernel
+        The subscribers are told by the thread that reaps. If other code has reaped the child, the kernel is asked
         (`PIDFD_INFO_EXIT`, Linux 6.15 and later); where it cannot tell, the Exit is `lost` and a warning is logged.
 
         While the child is held, its end is told all the same, and the reap comes when the last hold is released. (Not
@@ -312,7 +312,7 @@ class Child:
 
 
 def adopt(pid: int) -> Child:
-    """Return the Child of `pid`; a new one if somebody else started that process.
+    """Return the Child of `pid`; a new one if other code started that process.
 
     Raises:
         ValueError: `pid` is no number of a process.

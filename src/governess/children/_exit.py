@@ -51,7 +51,7 @@ class Exit(int):
     Attributes:
         rusage: the resources the child used, as `os.wait4` gives them; None where they are not known.
         core_dumped: whether the child left a core dump.
-        lost: whether somebody else reaped the child and its status cannot be known; the value is then 255.
+        lost: whether other code reaped the child and its status cannot be known; the value is then 255.
     """
 
     rusage: resource.struct_rusage | MaybeNone

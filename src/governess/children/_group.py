@@ -25,7 +25,7 @@ __all__ = ["Group", "end_group"]
 async def end_group(child: Child, *, grace: float = 5.0) -> None:
     """Send TERM and CONT to the process group that the child leads, and KILL to what is left of it after a grace.
 
-    The number of the group cannot pass to strangers meanwhile. When cancelled, it sends the KILL at once.
+    The number of the group cannot pass to another group meanwhile. When cancelled, it sends the KILL at once.
 
     Args:
         child: the leader of the group (started with ``process_group=0`` or ``start_new_session=True``).

@@ -205,7 +205,7 @@ class Supervisor:
             copy.start()
 
     async def scale(self, name: str, copies: int) -> None:
-        """Have so many copies of a service; those with the highest numbers are stopped.
+        """Set the number of copies of a service; those with the highest numbers are stopped.
 
         Raises:
             ServiceError: there is no such service, or that is no number of copies.

@@ -92,8 +92,8 @@ class Usage:
     """What a child and those in its group use.
 
     Attributes:
-        cpu: seconds of CPU time, of those who run and of those they have waited for.
-        memory: resident bytes of those who run; what they share is counted for each.
+        cpu: seconds of CPU time, of the processes that run and of those that they have waited for.
+        memory: resident bytes of the processes that run; shared memory is counted for each.
         processes: how many run.
     """
 

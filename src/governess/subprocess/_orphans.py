@@ -39,7 +39,7 @@ def reap_orphans(
     Args:
         interval: how many seconds pass between two looks.
         on_exit: called as ``on_exit(pid, exit)`` in that thread, for each that was reaped; what it raises is logged.
-        skip: tells whether a dead child is somebody's who will reap it: of `os.fork`, say, after more than `interval`.
+        skip: tells whether other code will reap a dead child, such as one of `os.fork`, later than after `interval`.
 
     Raises:
         ValueError: the interval is not above 0.

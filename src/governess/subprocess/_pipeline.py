@@ -96,7 +96,7 @@ class Pipeline:
                 then they are one process group.
             grace: seconds between TERM and KILL; as in `start`, so the others. All programs are ended at the same time.
             kill_timeout: seconds after KILL in which they are waited for.
-            drain: seconds for what is left in the pipes, if somebody outside of the pipeline holds them.
+            drain: seconds for what is left in the pipes, if a process outside of the pipeline holds them.
 
         Raises:
             OSError: on entering the block, as `subprocess.Popen` raises it; what had started before is ended then.
@@ -178,7 +178,7 @@ class Pipeline:
             timeout: how many seconds it may take.
             grace: seconds between TERM and KILL; as in `start`, so the others.
             kill_timeout: seconds after KILL in which they are waited for.
-            drain: seconds after the exit in which the output is read on, if somebody else still holds the pipes.
+            drain: seconds after the exit in which the output is read on, if another process still holds the pipes.
 
         Raises:
             ProcessError: with `check`, the program that it tells of has failed.

@@ -176,9 +176,9 @@ class ProcessPool:
     ) -> PoolMap[CommandT, Any]:
         """Run many programs, and give each with its result.
 
-        The iterator can be left, and a timeout around the next result loses nothing. It takes from `commands` so many
-        that twice as many are taken as there are places. ``ordered=False, check=True`` stops at the first failure:
-        the iterator raises it when it comes, and the block that it leaves ends all others.
+        The iterator can be left, and a timeout around the next result loses nothing. It takes at
+        most twice as many `commands` ahead as there are places. ``ordered=False, check=True`` stops at the first
+        failure: the iterator raises it when it comes, and the block that it leaves ends all others.
 
         Args:
             commands: lists of a program and its arguments, or what `cmd` returns.

@@ -151,7 +151,7 @@ class Process(asyncio.subprocess.Process):
         return self._child.reap()
 
     async def wait(self) -> Exit:
-        """Wait until it has ended, whoever else holds its pipes; return how."""
+        """Wait until it has ended, even if another process holds its pipes; return how."""
         await self._connection.when_exited()
         if self._foreground is not None:
             self._foreground.remove(self)
@@ -164,7 +164,7 @@ class Process(asyncio.subprocess.Process):
         With `start` it leads one, whose others can be signalled when the child itself is gone.
 
         Raises:
-            ProcessLookupError: there is nobody any more.
+            ProcessLookupError: no process of the group lives.
         """
         if self._group is not None:
             self._group.signal(signal)
@@ -289,7 +289,7 @@ class Process(asyncio.subprocess.Process):
             grace: how many seconds it has to end by itself.
             kill_timeout: how many seconds after the KILL it is waited for. The kernel may hold it for longer; then it
                 is left to the reaper, with a warning.
-            drain: how many seconds may go by until the last of its output has been read, if somebody else holds the
+            drain: how many seconds may go by until the last of its output has been read, if another process holds the
                 pipes; then they are closed.
 
         Returns:

@@ -42,12 +42,12 @@ class Reader(asyncio.StreamReader):
     def collected(self) -> bytes:
         """What `collect`, or `Process.communicate`, has read so far, also when it was cut off by a timeout.
 
-        After `start` and `Process.end` also what nobody had read before.
+        After `start` and `Process.end` also the output that had not been read before.
         """
         return bytes(self._collected)
 
     async def collect(self) -> bytes:
-        """Read until the child, and whoever has the pipe from it, has closed it; return all that was collected.
+        """Read until all processes that hold the pipe have closed it; return all that was collected.
 
         Cut off by a timeout or a cancellation, it can be called again.
         """

@@ -89,7 +89,7 @@ async def run(
         timeout: how many seconds it may take, its start included.
         grace: seconds between TERM and KILL when it is ended.
         kill_timeout: seconds after KILL in which it is waited for.
-        drain: seconds after the exit in which its output is read on, if somebody else still holds the pipes.
+        drain: seconds after the exit in which its output is read on, if another process still holds the pipes.
         stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
             DEVNULL; with `foreground` it is None.
         stdout: likewise; None for what `capture` says.

@@ -67,13 +67,13 @@ def start(
             warning says so. Nothing is different where this process has no terminal.
         grace: seconds between TERM and KILL.
         kill_timeout: seconds after KILL in which the child is waited for.
-        drain: seconds for what is left in the pipes, if somebody outside of the group holds them.
-        tee: a file, opened for bytes, that gets a copy of what comes from its pipes. Somebody has to read these all the
-            same: the child waits when the readers' buffers are full.
+        drain: seconds for what is left in the pipes, if a process outside of the group holds them.
+        tee: a file, opened for bytes, that gets a copy of what comes from its pipes. The caller has to read the pipes
+            all the same: the child waits when the readers' buffers are full.
         on_line: called with each `Line` from its pipes while it runs; or a mapping from patterns (`re.search`) to what
-            is called with each line that matches. Its text is UTF-8, with U+FFFD for what cannot be decoded. Somebody
-            has to read the pipes all the same, as with `tee`; `run` reads them by itself. An exception that it raises
-            is raised for whoever reads.
+            is called with each line that matches. Its text is UTF-8, with U+FFFD for what cannot be decoded. The
+            caller has to read the pipes all the same, as with `tee`; `run` reads them by itself. An exception that it
+            raises is raised by the call that reads.
         limit: how many bytes a reader buffers before the child has to wait.
         **options: as in `create_subprocess_exec`.
 

@@ -70,7 +70,7 @@ class ChildWatcher(PrivateNames, AbstractChildWatcher):
     def remove_child_handler(self, pid: int) -> bool:
         """Forget the handler of `pid`; return whether there was one.
 
-        A child that somebody else started is theirs to reap again; one that governess started is still reaped.
+        A child that other code started is left to that code to reap; one that governess started is still reaped.
         """
         with self._lock:
             handler = self._handlers.pop(pid, None)

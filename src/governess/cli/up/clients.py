@@ -72,7 +72,7 @@ def restart(file: str | None, names: tuple[str, ...]) -> None:
 @_FILE
 @click.argument("formation", nargs=-1, required=True, metavar="NAME=N...")
 def scale(file: str | None, formation: tuple[str, ...]) -> None:
-    """Have so many copies of a service, until its file is read again."""
+    """Set the number of copies of a service, until its file is read again."""
     try:
         copies = parse_formation(",".join(formation))
     except ConfigError as error:
