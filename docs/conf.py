@@ -29,8 +29,8 @@ html_static_path = ["_static"]
 html_css_files = ["governess.css"]
 html_theme_options = {"navigation_with_keys": False}
 
-# Only what is typed is copied, without the prompt and the output; `> ` continues a here-document.
-copybutton_prompt_text = r"\$ |> "
+# Only what is typed is copied, without the prompt and the output; `>` continues a here-document.
+copybutton_prompt_text = r"\$ |> ?"
 copybutton_prompt_is_regexp = True
 copybutton_here_doc_delimiter = "END"
 copybutton_line_continuation_character = "\\"
