@@ -194,7 +194,7 @@ def test_dry_run(governess: Run, tmp_path: Path) -> None:
     [
         (
             ["-S", "host", "x"],
-            "-S of GNU parallel and xargs does not exist here: governess run starts commands on this",
+            "-S of GNU parallel and xargs does not exist here: commands run on other machines by way of",
         ),
         (["--sshlogin", "host"], "--sshlogin of GNU parallel and xargs does not exist here"),
         (["--files", "x"], "--files of GNU parallel and xargs does not exist here: use --results DIR"),
