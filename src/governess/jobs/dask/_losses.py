@@ -64,18 +64,19 @@ async def _anything_left(
     worker: RemoteWorker, connection: Connection, others: Mapping[str, RemoteWorker]
 ) -> bool | None:
     """Return whether a process of a worker's jobs lives; None if nobody can tell."""
-    marks = [job.mark for job in worker.jobs.values()]
+    marks = frozenset(job.mark for job in worker.jobs.values())
+    groups = frozenset(job.group for job in worker.jobs.values() if job.group)
     boot = worker.info.boot
     if not marks:
         return False
     if not boot:
         return None
     if boot == boot_id():
-        return await asyncio.to_thread(any_living, marks)
+        return await asyncio.to_thread(any_living, marks, groups)
     for other in list(others.values()):
         if other.info.boot == boot and connection.is_up:
             try:
-                answers = await connection.client.run(any_living, marks, workers=[other.address])
+                answers = await connection.client.run(any_living, marks, groups, workers=[other.address])
             except OSError:
                 return None
             return bool(answers[other.address])
