@@ -46,17 +46,24 @@ class Cluster:
         )
         return self.scheduler
 
-    def start_worker(self, name: str, *options: str, nanny: bool = False) -> subprocess.Popen[bytes]:
-        """Start a worker of one thread, unless the options say otherwise."""
+    def start_worker(
+        self, name: str, *options: str, nanny: bool = False, path: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker of one thread, unless the options say otherwise; it imports from `path` first."""
         words = ["--nthreads", "1", "--no-dashboard", "--name", name, "--local-directory", str(self.folder / "dask")]
         words += [] if nanny else ["--no-nanny"]
-        self.workers[name] = self._start(name, "dask_worker", self.address, *words, *options)
+        self.workers[name] = self._start(name, "dask_worker", self.address, *words, *options, path=path)
         return self.workers[name]
 
-    def _start(self, name: str, program: str, *words: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, program: str, *words: str, path: Path | None = None) -> subprocess.Popen[bytes]:
+        environment = os.environ if path is None else {**os.environ, "PYTHONPATH": str(path)}
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{program}", *words], stdout=log, stderr=log, cwd=self.folder
+                [sys.executable, "-m", f"distributed.cli.{program}", *words],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=environment,
             )
 
     def close(self) -> None:

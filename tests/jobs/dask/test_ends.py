@@ -224,6 +224,22 @@ def test_a_job_that_kills_its_workers(cluster: Cluster, tmp_path: Path, nobody_l
     assert reason.startswith("3 workers in a row were lost while they ran it")
 
 
+def test_a_job_without_its_mark(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
+    """A job that has emptied its environment is known by its process group, and no second copy runs beside it."""
+    cluster.start_worker("0")
+    script = "trap '' TERM; exec 9>lock.1; flock -n 9 || echo 1 >>overlaps; sleep 1; [ -e go ] || sleep 60"
+    command = ("env", "-i", "PATH=/usr/bin:/bin", "sh", "-c", script, ":::", "x")
+    process = start(tmp_path, cluster.address, command=command)
+    wait_for(lambda: begun(tmp_path))
+    time.sleep(0.5)  # for the note that it has been started
+    cluster.workers["0"].kill()
+    cluster.workers.pop("0").wait()
+    (tmp_path / "go").touch()
+    cluster.start_worker("1")
+    finish(process)
+    assert not (tmp_path / "overlaps").exists()
+
+
 def test_patience(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
     """A scheduler that does not come back ends the run when the patience is over, with everything in the journal."""
     cluster.start_worker("0")

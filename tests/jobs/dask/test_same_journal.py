@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from contextlib import closing
@@ -55,9 +54,10 @@ def seen(folder: Path) -> dict[str, Any]:
         tries = database.execute("SELECT job, start, state, code, remark FROM tries ORDER BY job, start")
         found: dict[str, Any] = {"jobs": jobs.fetchall(), "tries": tries.fetchall()}
     found["outputs"] = {path.name: path.read_bytes() for path in sorted((folder / "journal/out").iterdir())}
-    table = governess("ps", "--journal", "journal", "--all")
-    table = re.sub(r"\d+\.\d\d s +", "", re.sub(r"\S+ tcp://\S+ +", "", table))
-    found["ps"] = [line for line in re.sub(r" {2,}", "  ", table).splitlines() if not line.startswith("job ")]
+    first, head, *rows = governess("ps", "--journal", "journal", "--all").splitlines()
+    time, end, command = head.index("time"), head.index("exit"), head.index("command")
+    host = head.index("host") if "host" in head else command
+    found["ps"] = [first, *(row[:time] + row[end:host] + row[command:] for row in rows)]
     return found
 
 

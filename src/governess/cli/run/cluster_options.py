@@ -1,5 +1,6 @@
 """The options of `governess run` that tell where commands run, and the engine that is made of them."""
 
+import logging
 import os
 import re
 from typing import Any
@@ -60,9 +61,13 @@ def engine_of(values: dict[str, Any], *, tty: bool) -> ClusterEngine | None:
     if match is None and "://" not in where:
         raise click.UsageError(f"--on takes tcp://HOST:PORT of a scheduler, or local-cluster:N, not {where!r}")
     try:
-        from governess.jobs.dask import DaskEngine, LocalClusterEngine
+        import distributed  # noqa: F401
     except ImportError as error:
         raise click.UsageError(f"--on needs Dask: pip install 'governess[dask]' ({error})") from None
+    from governess.jobs.dask import DaskEngine, LocalClusterEngine
+
+    # What it would log of connections that break is told as what becomes of the jobs.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     if shared is not None and not os.path.isdir(shared):
         raise click.UsageError(f"--shared {shared}: there is no such folder")
     if match is not None:

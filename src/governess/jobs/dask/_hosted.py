@@ -49,7 +49,9 @@ class HostedJob:
         except (OSError, ValueError) as error:
             self._outbox.put(_refusal(spec.key, error))
             return
-        note = loop.call_later(0.0 if spec.is_noted else _NOTE_AFTER, self._outbox.put, Started(spec.key, begun))
+        note = loop.call_later(
+            0.0 if spec.is_noted else _NOTE_AFTER, self._outbox.put, Started(spec.key, running.pid, begun)
+        )
         if spec.memory is not None:
             self._memory.add(attempt)
         if self._ending is not None:

@@ -31,6 +31,7 @@ class DaskJob:
         worker: where it is; None as long as it has no place.
         future: Dask's, which keeps the task alive.
         mark: the mark of its processes.
+        group: the number of its process group over there; 0 if that is not known.
         since: until when its task was known to be wanted, by the clock of the loop.
         is_noted: whether it is known to have been started.
         is_withdrawing: whether its worker was asked to give it back.
@@ -49,6 +50,7 @@ class DaskJob:
         self.worker: RemoteWorker | None = None
         self.future: Any = None
         self.mark = ""
+        self.group = 0
         self.since = 0.0
         self.is_noted = False
         self.is_withdrawing = False
@@ -112,6 +114,7 @@ class DaskJob:
 
     def started(self, event: Started) -> None:
         """Note that it runs."""
+        self.group = event.pid
         self._set_begin(event.age)
 
     def refused(self, event: Refused) -> None:

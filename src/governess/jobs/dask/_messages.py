@@ -73,9 +73,10 @@ class JobSpec(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A job runs; it has begun `age` seconds before this is sent."""
+    """A job runs as a process of its worker's machine; it has begun `age` seconds before this is sent."""
 
     key: str
+    pid: int
     begun: float
     age: float = 0.0
 

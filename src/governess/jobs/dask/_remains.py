@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-from governess._programs.marks import identity_of, mark_in
-from governess.children._procfs import process_numbers
+from governess._programs.marks import mark_in
+from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._survivors import MARK
 
 __all__ = ["any_living", "until_gone"]
@@ -17,10 +17,13 @@ _INTERVAL = 0.1
 _LOOKS = 2
 
 
-def any_living(marks: Collection[str]) -> bool:
-    """Return whether a process of this machine has one of these marks."""
-    wanted = frozenset(marks)
-    return any(mark_in(pid, MARK) in wanted and identity_of(pid) is not None for pid in process_numbers())
+def any_living(marks: Collection[str], groups: Collection[int]) -> bool:
+    """Return whether a process of this machine has one of these marks, or is in one of these process groups."""
+    for pid in process_numbers():
+        stat = read_stat(pid)
+        if stat is not None and stat.is_alive and (stat.group in groups or mark_in(pid, MARK) in marks):
+            return True
+    return False
 
 
 async def until_gone(look: Any, timeout: float) -> bool:
