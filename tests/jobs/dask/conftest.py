@@ -73,7 +73,7 @@ class Cluster:
             process.terminate()
         for process in everything:
             try:
-                process.wait(20)
+                process.wait(1)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -93,6 +94,23 @@ def test_a_shared_folder(module_cluster: Cluster, run: Run, tmp_path: Path, jour
         assert (tmp_path / journal / "out/2.1.out").read_text().endswith("\n200000\n")
         assert f"{shared}/" in (tmp_path / journal / "out/1.1.err").read_text()
     assert list(shared.iterdir()) == ([shared / "journal"] if journal == "shared/journal" else [])
+
+
+def test_ctrl_c_in_a_terminal(tmp_path: Path, nobody_left: None) -> None:
+    """Ctrl-C, which reaches the workers of a try too, ends the run and its commands as it does without a cluster."""
+    program = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from governess.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "run", "--on", "local-cluster:2", "echo {}; sleep 60", ":::", "a", "b"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "governess run: SIGINT: ending what runs" in errors
 
 
 def test_wrong_options(run: Run) -> None:

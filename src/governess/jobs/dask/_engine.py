@@ -112,6 +112,10 @@ class DaskEngine:
             sizes[name] = sum(info.resources.get(name, 0) for info in infos)
         return sizes
 
+    async def call_on_workers(self, function: Callable[[], object]) -> None:
+        """Call a function of this package on each worker."""
+        await self._connection.client.run(function)
+
     async def start(self, attempt: Attempt) -> DaskJob:
         """Start a job on a worker; errors as `LocalEngine.start`, whose text names the host."""
         self._count += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,7 +49,9 @@ class LocalClusterEngine:
         )
         self._engine = engine = DaskEngine(self._cluster.scheduler_address)
         try:
-            return await engine.open(on_failure)
+            sizes = await engine.open(on_failure)
+            await engine.call_on_workers(_leave_interrupts_to_the_run)
+            return sizes
         except BaseException:
             await self._cluster.close()
             raise
@@ -68,3 +71,8 @@ class LocalClusterEngine:
         if self._engine is not None:
             await self._engine.close()
         await self._cluster.close()
+
+
+def _leave_interrupts_to_the_run() -> None:
+    """Have a worker do nothing at Ctrl-C, which reaches it too; its jobs have the default action, since they exec."""
+    signal.signal(signal.SIGINT, lambda number, frame: None)
