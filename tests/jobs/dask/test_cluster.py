@@ -24,6 +24,16 @@ def test_resources(cluster: Cluster, run: Run, tmp_path: Path) -> None:
     assert "needs 3 tokens 'gpu', and the pool has 2" in refused.stderr
 
 
+def test_more_than_a_worker_has(cluster: Cluster, run: Run) -> None:
+    """A job that needs more than any worker declares fails with the reason, though all together have as much."""
+    cluster.start_worker("0", "--resources", "gpu=2")
+    cluster.start_worker("1", "--resources", "gpu=2")
+    run("--on", cluster.address, "true", ":::", *map(str, range(20)))
+    done = run("--on", cluster.address, "--token", "gpu=3", "true {}", ":::", "x")
+    assert done.returncode == 1
+    assert "no worker of the cluster declares as much as it needs: gpu=3" in done.stderr
+
+
 def test_another_version_is_told(cluster: Cluster, run: Run, tmp_path: Path) -> None:
     """A worker with another version of governess is told before any job starts."""
     metadata = tmp_path / "other" / "governess-99.dist-info" / "METADATA"

@@ -123,10 +123,18 @@ class DaskEngine:
         job = DaskJob(attempt, key, self._needs(attempt), asyncio.get_running_loop())
         if self._is_stopped:
             raise _stopped()
+        self._check_that_one_worker_fits(job.needs)
         self._waiting.add(job)
         self._place_soon()
         await job.begun
         return job
+
+    def _check_that_one_worker_fits(self, needs: Mapping[str, float]) -> None:
+        """Raise ValueError for a job that would wait for ever: all workers together may have more than the largest."""
+        infos = [worker.info for worker in self._members.workers.values()]
+        if infos and not any(all(info.resources.get(name, 0) >= needs[name] for name in needs) for info in infos):
+            wanted = ", ".join(f"{name}={count:g}" for name, count in needs.items())
+            raise ValueError(f"no worker of the cluster declares as much as it needs: {wanted}")
 
     def _needs(self, attempt: Attempt) -> dict[str, float]:
         options = attempt.options
