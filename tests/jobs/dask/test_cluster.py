@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import Cluster, Run
+
+pytestmark = pytest.mark.slow  # which `.ci/run` runs
 
 
 def test_resources(cluster: Cluster, run: Run, tmp_path: Path) -> None:

@@ -90,8 +90,9 @@ def start_until_more_begin(folder: Path, address: str) -> subprocess.Popen[str]:
     return process
 
 
-# `.ci/run` asks for the slow ones once.
-ROUNDS = [pytest.param(1, id="once"), pytest.param(10, id="ten times", marks=pytest.mark.slow)]
+pytestmark = pytest.mark.slow  # `.ci/run` leaves out only those of ten rounds
+
+ROUNDS = [pytest.param(1, id="once"), pytest.param(10, id="ten times")]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -129,7 +130,6 @@ def test_the_run_is_killed(cluster: Cluster, tmp_path: Path, nobody_left: None, 
     all_done(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.timeout(600)
 def test_the_scheduler_is_killed(cluster: Cluster, tmp_path: Path, nobody_left: None, rounds: int) -> None:
@@ -152,7 +152,6 @@ def test_the_scheduler_is_killed(cluster: Cluster, tmp_path: Path, nobody_left: 
     all_done(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.timeout(400)
 def test_workers_retire(cluster: Cluster, tmp_path: Path, nobody_left: None, rounds: int) -> None:
@@ -175,7 +174,6 @@ def test_workers_retire(cluster: Cluster, tmp_path: Path, nobody_left: None, rou
     all_done(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.timeout(400)
 def test_a_nanny_restarts_its_worker(cluster: Cluster, tmp_path: Path, nobody_left: None, rounds: int) -> None:
@@ -196,7 +194,6 @@ def test_a_nanny_restarts_its_worker(cluster: Cluster, tmp_path: Path, nobody_le
     all_done(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ROUNDS)
 @pytest.mark.timeout(400)
 def test_ctrl_c(cluster: Cluster, tmp_path: Path, nobody_left: None, rounds: int) -> None:
@@ -245,7 +242,6 @@ def test_a_job_without_its_mark(cluster: Cluster, tmp_path: Path, nobody_left: N
     assert not (tmp_path / "overlaps").exists()
 
 
-@pytest.mark.slow
 def test_patience(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
     """A scheduler that does not come back ends the run when the patience is over, with everything in the journal."""
     cluster.start_worker("0")
