@@ -115,10 +115,18 @@ def _peak(usage: Any) -> tuple[int, bool]:
     """
     if sys.platform == "darwin":
         return usage.ru_maxrss, False
-    ours = -1
-    if sys.platform == "linux":
-        ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage.ru_maxrss * 1024, usage.ru_maxrss <= ours
+    return usage.ru_maxrss * 1024, sys.platform == "linux" and usage.ru_maxrss <= _our_peak(usage.ru_maxrss)
+
+
+def _our_peak(least: int) -> int:
+    """Return the peak of this process in KiB; it never falls, so the kernel is asked only if it must have grown."""
+    global _peak_before
+    if _peak_before < least:
+        _peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _peak_before
+
+
+_peak_before = -1
 
 
 def signal_name(number: int) -> str:
