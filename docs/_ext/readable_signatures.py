@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,8 +64,25 @@ def show_none(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
             text.parent.replace(text, nodes.Text(text.replace("MaybeNone", "None")))
 
 
+def hide_private_bases(_app: Sphinx, _name: str, _object: object, _options: object, bases: list[type]) -> None:
+    """Leave out base classes that nobody can import from a public module, unless there is no other."""
+    public = [base for base in bases if not any(part.startswith("_") for part in _home(base).split("."))]
+    bases[:] = public or [object]
+
+
+def _home(base: type) -> str:
+    """Return the shortest module that has the class by its name, and the name."""
+    packages = base.__module__.split(".")
+    for length in range(1, len(packages) + 1):
+        module = sys.modules.get(".".join(packages[:length]))
+        if getattr(module, base.__name__, None) is base:
+            return ".".join([*packages[:length], base.__name__])
+    return f"_.{base.__name__}"
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     _forget_overloads()
     app.connect("autodoc-process-signature", process)
+    app.connect("autodoc-process-bases", hide_private_bases)
     app.connect("doctree-resolved", show_none)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
