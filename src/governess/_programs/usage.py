@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from governess.children._procfs import ProcessStat, process_numbers, read_stat
 
-__all__ = ["Usage", "usages_of_trees"]
+__all__ = ["TreeUsage", "usages_of_trees"]
 
 
-class Usage(NamedTuple):
+class TreeUsage(NamedTuple):
     """What processes use.
 
     Attributes:
@@ -23,7 +23,7 @@ class Usage(NamedTuple):
     memory: int
 
 
-def usages_of_trees(leaders: Iterable[int]) -> dict[int, Usage]:
+def usages_of_trees(leaders: Iterable[int]) -> dict[int, TreeUsage]:
     """Return what each leader uses with its descendants, and with those in its group and its session.
 
     Where there is no /proc, psutil tells it; without both nothing is returned.
@@ -33,11 +33,11 @@ def usages_of_trees(leaders: Iterable[int]) -> dict[int, Usage]:
         stats = {number: stat for number in process_numbers() if (stat := read_stat(number)) is not None}
     except OSError:
         stats = _stats_by_psutil()
-    sums: dict[int, Usage] = {}
+    sums: dict[int, TreeUsage] = {}
     for number, stat in stats.items():
         if stat.is_alive and (leader := _leader(number, stats, wanted)) is not None:
             cpu, memory = sums.get(leader, (0.0, 0))
-            sums[leader] = Usage(cpu + stat.cpu_ticks / _TICKS, memory + stat.resident_pages * _PAGE)
+            sums[leader] = TreeUsage(cpu + stat.cpu_ticks / _TICKS, memory + stat.resident_pages * _PAGE)
     return sums
 
 

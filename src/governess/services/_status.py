@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from governess._programs.usage import Usage
+from governess._programs.usage import TreeUsage
 from governess.services._copy import Copy
 from governess.services._states import State
 
@@ -49,7 +49,7 @@ class CopyStatus:
         return asdict(self)
 
 
-def status_of_copy(copy: Copy, blocker: str, usages: Mapping[int, Usage]) -> CopyStatus:
+def status_of_copy(copy: Copy, blocker: str, usages: Mapping[int, TreeUsage]) -> CopyStatus:
     """Return how a copy is.
 
     Args:

@@ -68,10 +68,7 @@ def all_done(folder: Path) -> None:
 
 
 def until_nobody_is_left(folder: Path, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while left := jobs_of_workers(folder):
-        assert time.monotonic() < until, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
-        time.sleep(0.05)
+    wait_for(lambda: not jobs_of_workers(folder), seconds)
 
 
 def begun(folder: Path) -> int:

@@ -131,3 +131,11 @@ def test_a_cluster_for_a_try(run: Run) -> None:
     """`--on local-cluster:2` starts two workers, and ends them."""
     done = run("-k", "--on", "local-cluster:2", "echo", ":::", "a", "b", "c")
     assert (done.stdout, done.returncode) == ("a\nb\nc\n", 0), done.stderr
+
+
+def test_a_shared_folder_for_a_try(run: Run, tmp_path: Path) -> None:
+    """`--shared` holds for the workers of `local-cluster` too."""
+    (shared := tmp_path / "shared").mkdir()
+    done = run("--on", "local-cluster:1", "--shared", "shared", "readlink /proc/self/fd/1 >&2; : {}", ":::", "a")
+    assert done.returncode == 0
+    assert f"{shared}/.governess-" in done.stderr

@@ -12,7 +12,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from governess._programs.usage import Usage, usages_of_trees
+from governess._programs.usage import TreeUsage, usages_of_trees
 from governess.cli.jobs.common import exit_text
 from governess.cli.run.outcome import duration, memory, printable, shown
 from governess.cli.screen import CpuShares, ListRow, ListScreen, counted, log_lines, right
@@ -90,7 +90,7 @@ class JobsScreen(ListScreen):
                 self.write(log_lines(data, style))
             await asyncio.sleep(_INTERVAL)
 
-    def _cells(self, job: JobRecord, last: TryRecord | None, usages: Mapping[int, Usage]) -> list[Text]:
+    def _cells(self, job: JobRecord, last: TryRecord | None, usages: Mapping[int, TreeUsage]) -> list[Text]:
         wall = None if last is None else _end(job, last) - last.started
         usage = None if last is None or last.pid is None else usages.get(last.pid)
         used, resident = (None, None) if usage is None else usage

@@ -71,7 +71,7 @@ def engine_of(values: dict[str, Any], *, tty: bool) -> ClusterEngine | None:
     if shared is not None and not os.path.isdir(shared):
         raise click.UsageError(f"--shared {shared}: there is no such folder")
     if match is not None:
-        return LocalClusterEngine(int(match[1]))
+        return LocalClusterEngine(int(match[1]), shared=shared)
     return DaskEngine(where, shared=shared, patience=values["patience"])
 
 

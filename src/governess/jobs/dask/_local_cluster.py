@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,10 +23,12 @@ class LocalClusterEngine:
 
     Args:
         workers: how many workers there are.
+        shared: as for `DaskEngine`.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, shared: str | os.PathLike[str] | None = None) -> None:
         self._workers = workers
+        self._shared = shared
         self._cluster: Any = None
         self._engine: DaskEngine | None = None
 
@@ -47,7 +50,7 @@ class LocalClusterEngine:
             silence_logs=_SILENT,
             asynchronous=True,
         )
-        self._engine = engine = DaskEngine(self._cluster.scheduler_address)
+        self._engine = engine = DaskEngine(self._cluster.scheduler_address, shared=self._shared)
         try:
             sizes = await engine.open(on_failure)
             await engine.call_on_workers(_leave_interrupts_to_the_run)
