@@ -75,17 +75,18 @@ class Pools:
         if options.cpus > self._cpus:
             raise PoolError(
                 f"{who} needs {options.cpus:g} processors, and there are {self._cpus:g}: "
-                f"declare fewer, or have a larger pool (--pool cpus={options.cpus:g})"
+                f"declare fewer, or have a larger pool ({_way('cpus', f'{options.cpus:g}')})"
             )
         if options.memory and self._memory is not None and options.memory > self._memory:
             raise PoolError(
                 f"{who} needs {format_size(options.memory)} of memory, and the pool has {format_size(self._memory)}: "
-                f"declare less, or have a larger pool (--pool memory={format_size(options.memory)})"
+                f"declare less, or have a larger pool "
+                f"({_way('memory', format_size(options.memory))})"
             )
         for name, count in options.tokens.items():
             if name not in self._sizes:
                 raise PoolError(
-                    f"{who} needs the token {name!r}, of which there is no pool: --pool {name}={count} makes one"
+                    f"{who} needs the token {name!r}, of which there is no pool: make one ({_way(name, str(count))})"
                 )
             if count > self._sizes[name]:
                 raise PoolError(f"{who} needs {count} tokens {name!r}, and the pool has {self._sizes[name]}")
@@ -172,3 +173,8 @@ def parse_token(text: str) -> tuple[str, int]:
 
 def _variable(name: str) -> str:
     return re.sub(r"\W", "_", name).upper()
+
+
+def _way(name: str, size: str) -> str:
+    """Return how a pool is given, on the command line and in a program."""
+    return f"--pool {name}={size}; in a program, pools={{{name!r}: …}}"
