@@ -18,6 +18,9 @@ EXTRAS := cli,files,metrics,tui
 # $(call venv,PYTHON,FOLDER): a new environment, whose pip knows --group.
 venv = $(1) -m venv $(2) && $(2)/bin/python -m pip --disable-pip-version-check -qq install 'pip>=25.1'
 
+# Without byte code each of the many interpreters that the tests start would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs docs-check terminal matrix
 .PHONY: frameworks peers pains conformance wild windows dist dist-check release release-dry-run all clean
 .DEFAULT_GOAL := help

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["pytester", "leaks"]
+pytest_plugins = ["pytester", "leaks", "forked.plugin"]
 
 if sys.platform != "win32":
     import signal

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from forked import Starts
 from roll import Roll
 
 from .uptime import Up
@@ -19,31 +19,24 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def governess(tmp_path: Path) -> Run:
+def governess(starts: Starts, tmp_path: Path) -> Run:
     """Run `governess WORDS…` to its end in an empty folder."""
 
     def run(*words: str, input: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "governess", *words],
-            input=input,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "100", **(env or {})},
-            timeout=60,
-        )
+        environment = {**os.environ, "COLUMNS": "100", **(env or {})}
+        return starts.run(*words, input=input, text=True, cwd=tmp_path, env=environment)
 
     return run
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(starts: Starts, tmp_path: Path) -> Iterator[Start]:
     """Start `governess WORDS…` in an empty folder; what is left of it is killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def popen(*words: str, **options: Any) -> subprocess.Popen[bytes]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, **streams)
+        process = starts.popen(*words, cwd=tmp_path, **streams)
         started.append(process)
         return process
 
@@ -66,9 +59,9 @@ def roll(tmp_path: Path) -> Iterator[Roll]:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+def up(starts: Starts, tmp_path: Path) -> Iterator[Up]:
     """`governess up` in an empty folder, with a folder for its socket whose path is short."""
     with tempfile.TemporaryDirectory(prefix="up-") as runtime:
-        up = Up(tmp_path, Path(runtime))
+        up = Up(starts, tmp_path, Path(runtime))
         yield up
         up.close()

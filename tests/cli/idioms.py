@@ -8,8 +8,8 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,8 +192,12 @@ def prepare(folder: Path) -> None:
     show.chmod(0o755)
 
 
-def run(line: str) -> dict[str, Any]:
-    """Run a line by bash in a new folder; return its output, one character a byte, and its exit status."""
+def run(line: str, programs: Sequence[str] = ()) -> dict[str, Any]:
+    """Run a line by bash in a new folder, with the folders of programs first in PATH.
+
+    Returns:
+        Its output, one character a byte, and its exit status.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
@@ -207,7 +211,7 @@ def run(line: str) -> dict[str, Any]:
             capture_output=True,
             env={
                 **os.environ,
-                "PATH": os.pathsep.join((str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"])),
+                "PATH": os.pathsep.join((str(folder / "bin"), *programs, os.environ["PATH"])),
                 "HOME": "/home/of-a-user",
                 "PARALLEL_HOME": str(folder / "home" / ".parallel"),
                 "PARALLEL_SHELL": "/bin/bash" if "export -f" in line else "/bin/sh",

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from forked import Starts
+
 from . import idioms
 from .idioms import DOCS, IDIOMS, Idiom
 
@@ -16,10 +18,10 @@ RECORDED = idioms.recorded()
 
 
 @pytest.mark.parametrize("idiom", IDIOMS, ids=[f"{number}" for number, _ in enumerate(IDIOMS)])
-def test_idiom(idiom: Idiom) -> None:
+def test_idiom(idiom: Idiom, starts: Starts) -> None:
     """governess writes the same as GNU parallel did, and exits with the same status; or differs on purpose."""
     theirs = RECORDED["results"][idiom.command]
-    ours = idioms.run(idiom.for_governess())
+    ours = idioms.run(idiom.for_governess(), starts.path)
 
     assert (theirs == ours) == (not idiom.differs), f"{idiom.for_governess()}\n{theirs}\n{ours}"
 

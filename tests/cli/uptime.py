@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from forked import Starts
+
 __all__ = ["Up", "is_alive", "wait_until"]
 
 
@@ -33,7 +35,8 @@ def wait_until(holds: Any, seconds: float = 30) -> Any:
 class Up:
     """Starts `governess up` in a folder, and talks to it; what is left in the end is killed."""
 
-    def __init__(self, folder: Path, runtime: Path) -> None:
+    def __init__(self, starts: Starts, folder: Path, runtime: Path) -> None:
+        self._starts = starts
         self.folder = folder
         self.env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
         self.env.pop("NOTIFY_SOCKET", None)
@@ -46,9 +49,13 @@ class Up:
         (self.folder / name).write_text(text)
 
     def start(self, *words: str, prefix: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[bytes]:
-        argv = [*prefix, sys.executable, "-m", "governess", "up", *words]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
-        self.process = process = subprocess.Popen(argv, cwd=self.folder, env=self.env, **streams)
+        options = {"cwd": self.folder, "env": self.env, **streams}
+        if prefix:
+            argv = [*prefix, sys.executable, "-m", "governess", "up", *words]
+            self.process = process = subprocess.Popen(argv, **options)
+        else:
+            self.process = process = self._starts.popen("up", *words, **options)
         self._started.append(process)
         self.lines = lines = []
         if process.stdout is not None:
@@ -78,8 +85,7 @@ class Up:
 
     def run(self, *words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `governess WORDS…` to its end."""
-        argv = [sys.executable, "-m", "governess", *words]
-        return subprocess.run(argv, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=seconds)
+        return self._starts.run(*words, cwd=self.folder, env=self.env, text=True, timeout=seconds)
 
     def ps(self, *names: str) -> dict[str, dict[str, Any]]:
         """What `governess ps --json` says, by the names of the copies."""

@@ -19,6 +19,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("needs sh", allow_module_level=True)
 
+from forked import Starts
 from governess.jobs import Job, Journal, JournalError, State, run_jobs
 from governess.jobs._journal.schema import connect
 from governess.jobs._key import Keys, packed_command, unpacked_command
@@ -27,14 +28,11 @@ Governess = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def governess(tmp_path: Path) -> Governess:
+def governess(starts: Starts, tmp_path: Path) -> Governess:
     """Run `governess WORDS…` to its end in an empty folder."""
 
     def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "governess", *words]
-        return subprocess.run(  # type: ignore[call-overload, no-any-return]
-            command, **{"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 60, **options}
-        )
+        return starts.run(*words, **{"text": True, "cwd": tmp_path, **options})
 
     return run
 
@@ -175,12 +173,12 @@ def test_output_is_kept_and_shown(governess: Governess, tmp_path: Path) -> None:
     assert (folder / "out" / "2.1.err").read_text() == "b\n"
 
 
-def test_a_backoff_survives_a_restart(tmp_path: Path, governess: Governess) -> None:
+def test_a_backoff_survives_a_restart(tmp_path: Path, governess: Governess, starts: Starts) -> None:
     """Exit 75 twice and then 0: the starts are at 0, 1 and 3 s, though the run is killed in the first pause."""
     script = 'date +%s.%N >>starts; echo "try $GOVERNESS_TRY"; [ $(wc -l <starts) -ge 3 ] || exit 75'
     (tmp_path / "list").write_text(f"{script}\necho x >>once; exit 1\n")
     words = [*RUN, "--resume", "--tries", "5", "--backoff", "1s..60s", "--retry-on", "75", "list"]
-    process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = starts.popen(*words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE not_before")
     wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE state = 'failed'")
     process.kill()
@@ -195,11 +193,11 @@ def test_a_backoff_survives_a_restart(tmp_path: Path, governess: Governess) -> N
     assert outputs == ["try 1\n", "try 2\n", "try 3\n"]
 
 
-def test_an_interrupted_run(tmp_path: Path, governess: Governess) -> None:
+def test_an_interrupted_run(tmp_path: Path, governess: Governess, starts: Starts) -> None:
     """What Ctrl-C has ended is run again, and costs no try."""
     (tmp_path / "list").write_text("[ -e again ] && exit 0; touch again; exec sleep 60\necho never\n")
     words = [*RUN, "-j1", "--resume", "list"]
-    process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = starts.popen(*words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "again").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
@@ -351,11 +349,11 @@ def test_a_place_that_cannot_be_written(governess: Governess) -> None:
     assert done.stderr.startswith("governess run: the journal /proc/journal cannot be used: ")
 
 
-def test_a_clock_that_was_set_back(tmp_path: Path, governess: Governess) -> None:
+def test_a_clock_that_was_set_back(tmp_path: Path, governess: Governess, starts: Starts) -> None:
     """A job whose pause would end in a year, by a clock that was wrong, waits for no longer than the pause."""
     (tmp_path / "list").write_text("[ -e again ] && exit 0; touch again; exit 75\n")
     words = [*RUN, "--resume", "--tries", "2", "--backoff", "1s", "list"]
-    process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = starts.popen(*words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     wait_for(tmp_path / "journal", "SELECT 1 FROM jobs WHERE not_before")
     process.kill()
     process.wait()
@@ -367,11 +365,11 @@ def test_a_clock_that_was_set_back(tmp_path: Path, governess: Governess) -> None
     assert time.monotonic() - began < 15
 
 
-def test_a_terminal_that_closes(tmp_path: Path, governess: Governess) -> None:
+def test_a_terminal_that_closes(tmp_path: Path, governess: Governess, starts: Starts) -> None:
     """A hang-up ends the run, and the next one goes on."""
     (tmp_path / "list").write_text("[ -e again ] && exit 0; touch again; exec sleep 60\n")
     words = [*RUN, "--resume", "list"]
-    process = subprocess.Popen([sys.executable, "-m", "governess", *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = starts.popen(*words, cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (tmp_path / "again").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGHUP)

@@ -133,6 +133,7 @@ def test_a_cluster_for_a_try(run: Run) -> None:
     assert (done.stdout, done.returncode) == ("a\nb\nc\n", 0), done.stderr
 
 
+@pytest.mark.slow
 def test_a_shared_folder_for_a_try(run: Run, tmp_path: Path) -> None:
     """`--shared` holds for the workers of `local-cluster` too."""
     (shared := tmp_path / "shared").mkdir()

@@ -16,7 +16,8 @@ from governess.jobs._journal.schema import connect
 from .conftest import Cluster
 
 BLOCKER = re.compile(r"\w+ has not succeeded")
-SIZES = [pytest.param(60, 2, id="few"), pytest.param(2000, 20, id="many", marks=pytest.mark.slow)]
+SIZES = [pytest.param(60, 2, id="few"), pytest.param(2000, 20, id="many")]
+pytestmark = pytest.mark.slow
 
 
 def write_jobs(path: Path, short: int, long: int) -> None:
