@@ -17,6 +17,8 @@ else:
     if sys.platform == "linux":
         import fcntl
 
+from governess.transports._pipe_poller import poller_of
+
 __all__ = ["PipeEnd", "PipeReader"]
 
 
@@ -81,7 +83,8 @@ class PipeEnd:
             self._descriptor = -1
 
     def __del__(self) -> None:
-        self.close()
+        if self._descriptor >= 0:
+            self.close()
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
@@ -117,10 +120,11 @@ class PipeReader(asyncio.ReadTransport):
         self._descriptor = descriptor = end.fileno()
         self._paused = False
         self._closing = False
+        self._poller = poller_of(loop)
         self.max_size = _DEFAULT_SIZE
         os.set_blocking(descriptor, False)
         protocol.connection_made(self)  # from here on it can be closed, if a KeyboardInterrupt comes
-        loop.add_reader(descriptor, self._read)
+        self._wait()
 
     def __repr__(self) -> str:
         state = "closing" if self._closing else "paused" if self._paused else "reading"
@@ -147,19 +151,31 @@ class PipeReader(asyncio.ReadTransport):
         """Give the protocol no data until `resume_reading`."""
         if self.is_reading():
             self._paused = True
-            self._loop.remove_reader(self._descriptor)
+            self._wait_no_longer()
 
     def resume_reading(self) -> None:
         """Give the protocol data again."""
         if self._paused and not self._closing:
             self._paused = False
-            self._loop.add_reader(self._descriptor, self._read)
+            self._wait()
 
     def close(self) -> None:
         """Close the pipe in the next iteration of the loop."""
         if not self._closing:
             self._stop()
             self._loop.call_soon(self._lose, None)
+
+    def _wait(self) -> None:
+        if self._poller is not None:
+            self._poller.add(self._descriptor, self._read)
+        else:
+            self._loop.add_reader(self._descriptor, self._read)
+
+    def _wait_no_longer(self) -> None:
+        if self._poller is not None:
+            self._poller.discard(self._descriptor)
+        else:
+            self._loop.remove_reader(self._descriptor)
 
     def _read(self) -> None:
         try:
@@ -172,7 +188,7 @@ class PipeReader(asyncio.ReadTransport):
             return
         if data:
             if len(data) == _DEFAULT_SIZE:
-                self.max_size = _read_size(self._descriptor)
+                self._expect_much()
             self._protocol.data_received(data)
             return
         self._stop()
@@ -181,10 +197,18 @@ class PipeReader(asyncio.ReadTransport):
         finally:
             self._lose(None)
 
+    def _expect_much(self) -> None:
+        """Read more at once, and have the loop itself wait, which costs less for each read."""
+        self.max_size = _read_size(self._descriptor)
+        if self._poller is not None:
+            self._wait_no_longer()
+            self._poller = None
+            self._wait()
+
     def _stop(self) -> None:
         self._closing = True
         if not self._paused:
-            self._loop.remove_reader(self._descriptor)
+            self._wait_no_longer()
 
     def _lose(self, error: OSError | None) -> None:
         self._end.close()

@@ -19,6 +19,7 @@ from governess.children._per_loop import PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
 from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
+from governess.transports._pipe_poller import forget_pipes
 from governess.transports._stops import StopWatch
 from governess.transports._transport import ChildTransport, tell_exit
 from governess.watchers._base import ChildWatcher
@@ -64,8 +65,8 @@ async def start_child(
             if not watcher.is_active():
                 raise _inactive(watcher)
             spawned = await spawner().spawn(command)
-            if (group := spawned.group) is not None and group.guard is not None:
-                await group.guard.settled()
+            if (group := spawned.group) is not None and (guard := group.guard) is not None and not guard.is_settled:
+                await guard.settled()
             if ends:
                 spawned.pipes.update(ends)
                 ends.clear()
@@ -180,6 +181,7 @@ def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
     if (children := _children_of.get(loop)) is not None:
         _children_of.discard(loop)
         children.close_descriptors()
+        forget_pipes(loop)
 
 
 _children_of: PerLoop[LoopChildren] = PerLoop()
