@@ -56,11 +56,12 @@ class Group:
     guard: Guard | None = None
     is_closed = True  # until the constructor has finished
     _pidfd: int | None = None
+    #: What keeps the leader from being reaped.
+    _hold: contextlib.ExitStack | None = None
 
     def __init__(self, leader: Child) -> None:
         """Use the group of the child `leader`."""
         self.leader = leader
-        self._hold = contextlib.ExitStack()
         try:
             self._pidfd = self._usable_pidfd()
             self.is_closed = False
@@ -69,7 +70,7 @@ class Group:
             raise
         # Where the exit of a held child cannot be seen, the leader is held only while `end` runs.
         if self._pidfd is None and CAN_PEEK:
-            self._hold.enter_context(leader.held())
+            self._hold_leader()
 
     def __del__(self) -> None:
         if self.is_closed or sys.is_finalizing():  # when a frozen thread may hold any lock
@@ -85,7 +86,8 @@ class Group:
         if guard is not None:
             guard.release()
         self._release_pidfd()
-        self._hold.close()
+        if self._hold is not None:
+            self._hold.close()
 
     def detach(self) -> None:
         """Release the group; what was promised to end with this process still is, until the leader has exited."""
@@ -167,6 +169,11 @@ class Group:
             self._release_pidfd()
             return None
         return descriptor
+
+    def _hold_leader(self) -> None:
+        """Have the leader not reaped before `close`."""
+        self._hold = contextlib.ExitStack()
+        self._hold.enter_context(self.leader.held())
 
     def _release_pidfd(self) -> None:
         self._pidfd = None

@@ -31,7 +31,7 @@ class Session(Group):
         """Use the session of the child `leader`, which is not reaped before `close`: its number names the session."""
         super().__init__(leader)
         if self._pidfd is not None and CAN_PEEK:
-            self._hold.enter_context(leader.held())
+            self._hold_leader()
 
     def signal(self, number: int) -> None:
         """Send a signal to the group of the leader; 0 looks whether anybody of the session lives.

@@ -16,14 +16,14 @@ from governess.children._child import Child
 from governess.children._per_loop import set_unless_done
 from governess.children._spawn import can_die_with_parent
 from governess.children._spawn.command import Command as SpawnCommand
-from governess.children._spawn.command import Stdio, command_of, shell_command_of
+from governess.children._spawn.command import Stdio, command_of
 from governess.jobs._attempt import Attempt, Files, Inherited
 from governess.jobs._job import Command
 from governess.subprocess import DEVNULL, PIPE, Limits, Process
 from governess.subprocess._end import output_ended
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._process import create
-from governess.subprocess._protocol import Collector
+from governess.subprocess._protocol import ChildProtocol, Collector
 from governess.subprocess._start import leading_group
 from governess.transports._stops import has_terminal
 
@@ -42,7 +42,7 @@ class LocalEngine:
 
     def __init__(self) -> None:
         self._environment: dict[str, str] | None = None
-        self._dies_with_parent = {"die_with_parent": True} if can_die_with_parent() else {}
+        self._common: dict[tuple[bool, int], Mapping[str, Any]] = {}
 
     async def start(self, attempt: Attempt) -> LocalJob:
         """Start a job.
@@ -56,16 +56,25 @@ class LocalEngine:
         return job
 
     def _options(self, attempt: Attempt) -> Mapping[str, Any]:
-        options: dict[str, Any] = {} if attempt.survives else dict(self._dies_with_parent)
+        kind = attempt.survives, attempt.options.nice
+        options = self._common.get(kind)
+        if options is None:
+            options = self._common[kind] = _common_options(*kind)
         if attempt.job.cwd is not None:
-            options["cwd"] = attempt.job.cwd
+            options = {**options, "cwd": attempt.job.cwd}
         if attempt.env:
             if self._environment is None:
                 self._environment = dict(os.environ)
-            options["env"] = {**self._environment, **attempt.env}
-        if attempt.options.nice:
-            options["limits"] = Limits(nice=attempt.options.nice)
+            options = {**options, "env": {**self._environment, **attempt.env}}
         return options
+
+
+def _common_options(survives: bool, nice: int) -> Mapping[str, Any]:
+    """Return the options of a child that leads a group, which many jobs have in common."""
+    options: dict[str, Any] = {"die_with_parent": True} if not survives and can_die_with_parent() else {}
+    if nice:
+        options["limits"] = Limits(nice=nice)
+    return leading_group(command_of, (), None, None, None, False, options).options
 
 
 class LocalJob:
@@ -76,18 +85,14 @@ class LocalJob:
         ended: when it has ended, by the clock of the loop.
     """
 
-    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_paused", "_process", "_seen", "_sink", "ended", "stop")
+    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_paused", "_process", "_streams", "ended", "stop")
 
     def __init__(self, attempt: Attempt) -> None:
         self.stop = 0
         self.ended = 0.0
         self._attempt = attempt
-        output = attempt.output
-        self._sink: Callable[[int, bytes], None] | None = (
-            None if isinstance(output, (Files, Inherited)) else output.feed
-        )
         self._process: Process | None = None
-        self._seen = 0
+        self._streams: _Streams | None = None
         self._grace: float | None = None
         self._ending: asyncio.Task[None] | None = None
         self._exited: asyncio.Future[None] | None = None
@@ -107,19 +112,27 @@ class LocalJob:
         """Start the process; errors as `LocalEngine.start`."""
         attempt = self._attempt
         output = attempt.output
-        foreground = Foreground() if isinstance(output, Inherited) and output.foreground else None
-        with contextlib.ExitStack() as stack:
-            stdin = _terminal_input() if foreground is not None else _input(attempt.job.stdin, attempt.job.cwd, stack)
-            if isinstance(output, Files):
-                streams: tuple[Stdio, Stdio] = output.stdout, output.stderr
-            elif isinstance(output, Inherited):
-                streams = None, None
-            else:
-                streams = PIPE, PIPE
-            command = _spawn_command(attempt.command, stdin, *streams, options)
-            listeners = [self] if self._sink is not None else []
-            self._process = process = await create(command, partial(Collector, False, listeners))
+        foreground: Foreground | None = None
+        make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol] = _NO_STREAMS
+        stdout: Stdio = None
+        stderr: Stdio = None
+        if isinstance(output, Files):
+            stdout, stderr = output
+        elif isinstance(output, Inherited):
+            foreground = Foreground() if output.foreground else None
+        else:
+            stdout = stderr = PIPE
+            make_protocol = partial(_Streams, output.feed)
+        stdin: Any = _terminal_input() if foreground is not None else _input(attempt.job.stdin, attempt.job.cwd)
+        try:
+            command = _spawn_command(attempt.command, stdin, stdout, stderr, options)
+            self._process = process = await create(command, make_protocol)
+        finally:
+            if hasattr(stdin, "close"):
+                stdin.close()
         self._exited = process._connection.when_exited()
+        if isinstance(process._streams, _Streams):
+            self._streams = process._streams
         if foreground is not None:
             foreground.add(process)
         else:
@@ -134,10 +147,11 @@ class LocalJob:
         self.ended = asyncio.get_running_loop().time()
         if process._foreground is not None:
             process._foreground.remove(process)
-        if self._ending is None and self._sink is not None:
+        if self._ending is None and self._streams is not None:
             while self._paused is not None:
                 await self._paused
-            await self._drain(process)
+            if not self._streams.is_finished:
+                await self._drain(process, self._streams)
         if self._ending is None:
             process.detach()
         else:
@@ -181,12 +195,6 @@ class LocalJob:
             self._paused = None
             self._each_pipe("resume_reading")
 
-    def feed(self, fd: int, data: bytes) -> None:
-        """Pass on what it has written to its descriptor `fd`."""
-        self._seen += len(data)
-        assert self._sink is not None
-        self._sink(fd, data)
-
     def _each_pipe(self, verb: str) -> None:
         if self._process is None:
             return
@@ -207,38 +215,62 @@ class LocalJob:
         if ended is None and self._exited is not None:
             set_unless_done(self._exited, None)  # it is given up
 
-    async def _drain(self, process: Process) -> None:
+    async def _drain(self, process: Process, streams: _Streams) -> None:
         for _ in range(DRAINS):
-            seen = self._seen
-            if await output_ended(process, DRAIN) or self._seen == seen:
+            seen = streams.seen
+            if await output_ended(process, DRAIN) or streams.seen == seen:
                 return
+
+
+_NO_STREAMS = partial(Collector, False, ())
+
+
+class _Streams(Collector):
+    """Passes what a job writes to its pipes on to its sink.
+
+    Attributes:
+        seen: how many bytes have come.
+    """
+
+    def __init__(self, sink: Callable[[int, bytes], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(False, (), loop)
+        self._sink = sink
+        self.seen = 0
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.seen += len(data)
+        self._sink(fd, data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        super().pipe_connection_lost(fd, exc)
+        self._sink(fd, b"")
 
 
 def _spawn_command(
     command: Command, stdin: Stdio, stdout: Stdio, stderr: Stdio, options: Mapping[str, Any]
 ) -> SpawnCommand:
-    make: Callable[..., SpawnCommand] = command_of
     words: Any = command
-    if isinstance(words, str):
-        if sys.platform == "win32":
-            make = shell_command_of
-        else:
-            words = "/bin/sh", "-c", words
-    return leading_group(make, words, stdin, stdout, stderr, False, options)
+    is_line = isinstance(words, str)
+    if is_line and sys.platform != "win32":
+        words, is_line = ("/bin/sh", "-c", words), False
+    return SpawnCommand(words, is_line, stdin, stdout, stderr, options, keep_group=True)
 
 
-def _input(stdin: bytes | Path | None, cwd: str | None, stack: contextlib.ExitStack) -> Stdio:
+def _input(stdin: bytes | Path | None, cwd: str | None) -> Any:
     """Return what a job reads: bytes come from an unnamed file, so that nothing has to write them while it runs."""
     if stdin is None:
         return DEVNULL
     if isinstance(stdin, Path):
         return Path(cwd, stdin) if cwd is not None else stdin
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the job has been started
-    stack.enter_context(file)
-    view = memoryview(stdin)
-    while view:
-        view = view[file.write(view) :]
-    file.seek(0)
+    try:
+        view = memoryview(stdin)
+        while view:
+            view = view[file.write(view) :]
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
     return file
 
 

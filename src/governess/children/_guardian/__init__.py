@@ -93,6 +93,11 @@ class Guard:
         self._client = client
         self._key = key
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for in `settled`."""
+        return self._client.is_settled
+
     async def settled(self) -> None:
         """Wait until a guardian process holds the promise, or it is known that there can be none."""
         await self._client.settled()

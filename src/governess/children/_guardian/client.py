@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
-from governess.children._guardian.main import FORGET, FORGET_ALL
+from governess.children._guardian.main import FORGET, FORGET_ALL, WORDS
 from governess.children._per_loop import set_unless_done
 
 __all__ = ["Client", "Record"]
@@ -34,6 +35,9 @@ _SHORTEST_LIFE = 1.0
 # Below SCM_MAX_FD of net/scm.h: so many children are told of in one message at most.
 _AT_ONCE = 250
 
+_pack_words = struct.Struct(f"{WORDS}q").pack
+_pack_descriptor = struct.Struct("i").pack
+
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import main; main.main()"
 
 
@@ -41,20 +45,17 @@ class Record:
     """What the guardian is told of a child.
 
     Attributes:
+        key: what names it in later messages.
         words: the key, what is ended, the pid, and whether the kernel sends the child itself a TERM: see `main`.
-        pidfd: a descriptor of ours, until the record is forgotten; -1 if there is none.
+        pidfd: a descriptor of ours, until the record is forgotten.
     """
 
-    __slots__ = ("pidfd", "words")
+    __slots__ = ("key", "pidfd", "words")
 
-    def __init__(self, key: int, order: int, pid: int = 0, has_death_signal: bool = False, pidfd: int = -1) -> None:
-        self.words = key, order, pid, int(has_death_signal)
+    def __init__(self, key: int, order: int, pid: int, has_death_signal: bool, pidfd: int) -> None:
+        self.key = key
+        self.words = _pack_words(key, order, pid, has_death_signal)
         self.pidfd = pidfd
-
-    @property
-    def key(self) -> int:
-        """What names it in later messages."""
-        return self.words[0]
 
 
 #: The two ends of a socket: ours, and the guardian's.
@@ -83,15 +84,21 @@ class Client:
 
     def prepare(self) -> None:
         """Start a guardian if there is none."""
-        with self._lock:
-            if not self.is_running:
-                self._start()
+        if self._connection is None:  # asked first without the lock: `guard` starts it too, if it has ended since
+            with self._lock:
+                if not self.is_running:
+                    self._start()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for in `settled`."""
+        return self._is_settled or self._connection is None
 
     async def settled(self) -> None:
         """Wait until a guardian holds the other end of the socket, or none can be had."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            if self._is_settled or not self.is_running:
+            if self.is_settled:
                 return
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiters.append((loop, waiter))
@@ -114,16 +121,16 @@ class Client:
         """Tell the guardian of a child."""
         with self._lock:
             self._records[record.key] = record
-            if not self.is_running:  # the one that was prepared has waited for too long
+            if self._connection is None:  # the one that was prepared has waited for too long
                 self._start()
             else:
-                self._tell([record])
+                self._send(record.words, _pack_descriptor(record.pidfd))
 
     def forget(self, key: int) -> None:
         """Tell the guardian that a child is not to be ended any more."""
         with self._lock:
             if (record := self._records.pop(key, None)) is not None:
-                self._tell([Record(key, FORGET)])
+                self._send(_pack_words(key, FORGET, 0, False))
                 os.close(record.pidfd)
 
     def forget_all(self) -> None:
@@ -211,19 +218,23 @@ class Client:
             )
 
     def _tell_all(self) -> None:
-        records = [Record(0, FORGET_ALL), *self._records.values()]
+        self._send(_pack_words(0, FORGET_ALL, 0, False))
+        records = list(self._records.values())
         for start in range(0, len(records), _AT_ONCE):
-            self._tell(records[start : start + _AT_ONCE])
+            some = records[start : start + _AT_ONCE]
+            pidfds = array("i", [record.pidfd for record in some])
+            self._send(b"".join([record.words for record in some]), pidfds.tobytes())
 
-    def _tell(self, records: list[Record]) -> None:
+    def _send(self, words: bytes, pidfds: bytes = b"") -> None:
         """Send a message; it never waits. A guardian that has ended is told by its successor's start."""
         if self._connection is None or self._is_behind:
             return
-        words = array("q", [word for record in records for word in record.words])
-        sent = array("i", [record.pidfd for record in records if record.pidfd >= 0])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)] if sent else []
         try:
-            self._connection.sendmsg([words], ancillary, _NEVER_WAITS)
+            if pidfds:
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfds)
+                self._connection.sendmsg((words,), (rights,), _NEVER_WAITS)
+            else:
+                self._connection.send(words, _NEVER_WAITS)
         except OSError as error:
             if error.errno in _FULL:
                 self._is_behind = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from governess.children._spawn.command import Command, Spawned
@@ -20,16 +22,13 @@ def is_guardian_usable() -> bool:
     """Return whether a guardian can end children when this process is gone."""
     if sys.platform == "win32":
         return False
-    from governess.children import _guardian
-
-    return _guardian.is_usable()
+    usable: bool = _guardian().is_usable()
+    return usable
 
 
 def prepare_guardian() -> None:
     """Have the guardian started while the child is, so that it is there when the child is."""
-    from governess.children import _guardian
-
-    _guardian.prepare()
+    _guardian().prepare()
 
 
 def end_with_parent(spawned: Spawned, command: Command, *, has_death_signal: bool) -> None:
@@ -42,12 +41,11 @@ def end_with_parent(spawned: Spawned, command: Command, *, has_death_signal: boo
         command: what it was started by.
         has_death_signal: whether the kernel sends the child itself a TERM then.
     """
-    from governess.children import _guardian
-
-    scope = _guardian.GROUP if _leads_group(command.options) else _guardian.PROCESS
+    guardian = _guardian()
+    scope = guardian.GROUP if _leads_group(command.options) else guardian.PROCESS
     if command.options.get("controlling_terminal") is not None:
-        scope = _guardian.SESSION
-    guard = _guardian.guard(spawned.child, scope, has_death_signal=has_death_signal)
+        scope = guardian.SESSION
+    guard = guardian.guard(spawned.child, scope, has_death_signal=has_death_signal)
     if spawned.group is not None:
         spawned.group.guard = guard
     elif guard is not None:
@@ -55,6 +53,14 @@ def end_with_parent(spawned: Spawned, command: Command, *, has_death_signal: boo
 
 
 def _leads_group(options: Mapping[str, Any]) -> bool:
-    if options.get("start_new_session") or options.get("controlling_terminal") is not None:
+    if options.get("process_group") == 0 or options.get("start_new_session"):
         return True
-    return options.get("process_group") == 0
+    return options.get("controlling_terminal") is not None
+
+
+@functools.cache
+def _guardian() -> ModuleType:
+    """Return the module, which is imported with the first child that needs it."""
+    from governess.children import _guardian
+
+    return _guardian
