@@ -23,7 +23,7 @@ from governess.subprocess import DEVNULL, PIPE, Limits, Process
 from governess.subprocess._end import output_ended
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._process import create
-from governess.subprocess._protocol import ChildProtocol, Collector
+from governess.subprocess._protocol import ChildProtocol, Collector, ignore_stop
 from governess.subprocess._start import leading_group
 from governess.transports._stops import has_terminal
 
@@ -51,8 +51,8 @@ class LocalEngine:
             OSError: it cannot be started.
             ValueError: its words cannot be passed to a process.
         """
-        job = LocalJob(attempt)
-        await job.start(self._options(attempt))
+        job = LocalJob()
+        await job.start(attempt, self._options(attempt))
         return job
 
     def _options(self, attempt: Attempt) -> Mapping[str, Any]:
@@ -85,12 +85,11 @@ class LocalJob:
         ended: when it has ended, by the clock of the loop.
     """
 
-    __slots__ = ("_attempt", "_ending", "_exited", "_grace", "_paused", "_process", "_streams", "ended", "stop")
+    __slots__ = ("_ending", "_exited", "_grace", "_paused", "_process", "_streams", "ended", "stop")
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self) -> None:
         self.stop = 0
         self.ended = 0.0
-        self._attempt = attempt
         self._process: Process | None = None
         self._streams: _Streams | None = None
         self._grace: float | None = None
@@ -108,9 +107,8 @@ class LocalJob:
         """Whether it is not reaped."""
         return self._process is not None and self._process.exit is None
 
-    async def start(self, options: Mapping[str, Any]) -> None:
-        """Start the process; errors as `LocalEngine.start`."""
-        attempt = self._attempt
+    async def start(self, attempt: Attempt, options: Mapping[str, Any]) -> None:
+        """Start the process of a try; errors as `LocalEngine.start`."""
         output = attempt.output
         foreground: Foreground | None = None
         make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol] = _NO_STREAMS
@@ -136,7 +134,7 @@ class LocalJob:
         if foreground is not None:
             foreground.add(process)
         else:
-            process._streams.on_stop = self._stopped
+            process._streams.on_stop = partial(self._stopped, attempt)
 
     async def wait(self) -> int | None:
         """Wait until it has ended and its output is read; return how; None if it could not be ended."""
@@ -145,6 +143,7 @@ class LocalJob:
         assert self._exited is not None
         await self._exited
         self.ended = asyncio.get_running_loop().time()
+        process._streams.on_stop = ignore_stop  # what was there leads back here: no garbage is left to be collected
         if process._foreground is not None:
             process._foreground.remove(process)
         if self._ending is None and self._streams is not None:
@@ -204,10 +203,10 @@ class LocalJob:
                 with contextlib.suppress(RuntimeError):  # it is in that state already
                     getattr(pipe, verb)()
 
-    def _stopped(self, child: Child, stop: int) -> None:
+    def _stopped(self, attempt: Attempt, child: Child, stop: int) -> None:
         self.stop = stop
-        if self._attempt.on_stop is not None:
-            self._attempt.on_stop(self._attempt)
+        if attempt.on_stop is not None:
+            attempt.on_stop(attempt)
 
     async def _end(self, process: Process) -> None:
         grace, self._grace = self._grace or 0.0, None

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 if sys.platform == "win32":
     import msvcrt
@@ -115,7 +116,7 @@ class PipeReader(asyncio.ReadTransport):
         """
         super().__init__({"pipe": end})
         self._loop = loop
-        self._protocol: asyncio.Protocol = protocol
+        self._protocol: Any = protocol
         self._end = end
         self._descriptor = descriptor = end.fileno()
         self._paused = False
@@ -136,8 +137,8 @@ class PipeReader(asyncio.ReadTransport):
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol."""
-        return self._protocol
+        """Return the protocol; None when the pipe is closed."""
+        return self._protocol  # type: ignore[no-any-return]
 
     def is_closing(self) -> bool:
         """Return whether the pipe is closed, or about to be."""
@@ -212,7 +213,8 @@ class PipeReader(asyncio.ReadTransport):
 
     def _lose(self, error: OSError | None) -> None:
         self._end.close()
-        self._protocol.connection_lost(error)
+        protocol, self._protocol = self._protocol, None  # which leads back here: no garbage is left to be collected
+        protocol.connection_lost(error)
 
 
 def _read_size(descriptor: int) -> int:

@@ -318,7 +318,7 @@ class _PipeProtocol(asyncio.Protocol):
     """Passes the events of one pipe on to the child's transport."""
 
     def __init__(self, owner: ChildTransport, fd: int) -> None:
-        self._owner = owner
+        self._owner: Any = owner
         self._fd = fd
         self.transport: Any = None
         self.disconnected = False
@@ -333,7 +333,8 @@ class _PipeProtocol(asyncio.Protocol):
         if isinstance(exc, OSError) and exc.errno == errno.EIO:
             exc = None  # a terminal reports EIO when its other end is closed
         self.disconnected = True
-        self._owner.pipe_connection_lost(self._fd, exc)
+        owner, self._owner = self._owner, None  # which leads back here: no garbage is left to be collected
+        owner.pipe_connection_lost(self._fd, exc)
 
     def pause_writing(self) -> None:
         self._owner.pause_writing()

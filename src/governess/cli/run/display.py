@@ -3,7 +3,8 @@
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 from governess.cli.run.inputs import Plan
 from governess.cli.run.item_jobs import item_of
@@ -38,7 +39,7 @@ class Display:
         plan: Plan | FilePlan,
         show: Show,
         writer: Writer,
-        state: Callable[[], tuple[Summary, Iterable[Attempt]]],
+        state: Callable[[], tuple[Summary, Collection[Attempt]]],
         on_trouble: Callable[[OSError], None],
         *,
         tty: bool,
@@ -113,7 +114,8 @@ class Display:
         output = attempt.output
         if isinstance(output, Files):
             written = self._open(attempt)
-            written.attach(output)
+            if any(map(_holds_anything, output)):
+                written.attach(output)
             output = written
         if isinstance(output, CommandOutput):
             self._delivery.close(output, runs_again=runs_again)
@@ -157,18 +159,25 @@ class Display:
         return table + known + summary(self._tally, not_started, wall, is_complete=plan.total is not None)
 
     def _snapshot(self) -> Snapshot:
-        found, attempts = self._state()
-        running = list(attempts)
+        found, running = self._state()
         names: tuple[str, ...] = ()
         if isinstance(self._progress, Bar):
             names = tuple(map(_name, sorted(running, key=lambda attempt: attempt.number)[:NAMES]))
-        is_complete = self._plan.total is not None
-        return Snapshot(found.finished, found.failed, len(running), self._plan.known, is_complete, names)
+        return Snapshot(found.finished, found.failed, len(running), self._plan.known, found.total is not None, names)
 
 
 def _name(attempt: Attempt) -> str:
     item = item_of(attempt.job)
     return shown(attempt.command, 80) if item is None or not item.arguments else item.name
+
+
+def _holds_anything(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # a command that could not be started has none
+        return False
+    except OSError:  # who reads it will tell
+        return True
 
 
 def is_pipe(descriptor: int) -> bool:

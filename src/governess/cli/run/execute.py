@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from governess.cli.run.display import Display, is_pipe
@@ -173,7 +173,7 @@ class _Execution(Observer):
         except OSError as error:
             self.keeping_failed(error)
 
-    def _state(self) -> tuple[Summary, Iterable[Attempt]]:
+    def _state(self) -> tuple[Summary, Collection[Attempt]]:
         found = self._runner.summary
         found.total = self._plan.total
         return found, self._runner.running

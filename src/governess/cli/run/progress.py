@@ -4,8 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from governess.cli.run.outcome import Outcome, duration, printable, shown
 from governess.cli.run.output import Writer
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "Failures", "Lines", "Progress", "Silence", "Snapshot", "State", "stderr_is_terminal"]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """How far the commands are."""
 
     finished: int

@@ -192,6 +192,7 @@ class Delivery:
             self._resume("spool")
             return
         output.has_ended = True
+        output.flow = None
         self._holding.pop(output, None)
         if self._by_line:
             self._flush(output)
