@@ -146,15 +146,13 @@ class Writer:
             self._in_loop(partial(_call_all, calls))
 
     def _write(self, changes: list[Change]) -> None:
+        # Of a job that has ended within one commit, its beginning is not written.
         jobs = {change.job.id: change.job for change in changes}
-        tries: dict[tuple[int, int], TryRow] = {}
-        for change in changes:
-            if change.attempt is not None:
-                row = change.attempt()
-                tries[row.job, row.start] = row
+        tries = {(change.job.id, change.job.starts): change.attempt for change in changes if change.attempt is not None}
+        rows = [row() for row in tries.values()]
         self._database.execute("BEGIN IMMEDIATE")
         self._database.executemany(_UPDATE_JOB, jobs.values())
-        self._database.executemany(_PUT_TRY, tries.values())
+        self._database.executemany(_PUT_TRY, rows)
         self._database.execute("COMMIT")
 
     def _in_loop(self, call: Callable[[], object]) -> None:
