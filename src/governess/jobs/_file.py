@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from governess._programs.toml_keys import line_of, similar, syntax_error
 from governess.jobs._file_values import FIELDS, OPTIONS, ValueProblem
 from governess.jobs._job import Command, Job, JobOptions
-from governess.jobs._plan import Plan, PlanError
+from governess.jobs._plan import CIRCLE, Plan, PlanError
 from governess.jobs._pools import parse_pool
 
 __all__ = ["Fill", "JobFile", "JobFileError", "is_job_file", "read_jobs"]
@@ -174,7 +174,18 @@ class _Reader:
                     who = group.name or "the job"
                     text = f"{who} waits for {name!r}, and no job is called so{similar(name, known)}"
                     raise self._error(group.line("after"), text)
-        return Plan(list(_linked(groups, members)))
+        try:
+            return Plan(list(_linked(groups, members)))
+        except PlanError as error:
+            if error.circle:
+                raise self._circle(groups, error.circle) from None
+            raise
+
+    def _circle(self, groups: Sequence[_Group], names: Sequence[str]) -> JobFileError:
+        """Return the error of jobs that wait for each other, with the lines where they say so."""
+        lines = {job.name: group.line("after") for group in groups for job in group.jobs}
+        members = [name if (line := lines.get(name)) is None else f"{name} (line {line})" for name in names[:-1]]
+        return self._error(lines.get(names[0]), f"{CIRCLE}: {' → '.join([*members, names[-1]])}")
 
     def _pools(self, table: Mapping[str, Any]) -> dict[str, float]:
         pools: dict[str, float] = {}

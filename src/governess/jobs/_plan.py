@@ -11,8 +11,17 @@ from governess.jobs._job import Job
 __all__ = ["JobSource", "Plan", "PlanError"]
 
 
+CIRCLE = "jobs wait for each other in a circle, so that none could start"
+
+
 class PlanError(ValueError):
-    """The jobs cannot be run as they stand: two have one name, a name is unknown, or they wait for each other."""
+    """The jobs cannot be run as they stand: two have one name, a name is unknown, or they wait for each other.
+
+    Attributes:
+        circle: the names of the jobs that wait for each other, the first one again at the end; empty for another error.
+    """
+
+    circle: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -127,9 +136,10 @@ def _check(jobs: Sequence[Job], has_order: bool) -> None:
     try:
         graphlib.TopologicalSorter({job.name or f"job {n}": job.after for n, job in enumerate(jobs, 1)}).prepare()
     except graphlib.CycleError as error:
-        # Each waits for the one before it.
-        circle = " → ".join(reversed(error.args[1]))
-        raise PlanError(f"jobs wait for each other in a circle, so that none could start: {circle}") from None
+        circle = tuple(reversed(error.args[1]))  # each waits for the one before it
+        problem = PlanError(f"{CIRCLE}: {' → '.join(circle)}")
+        problem.circle = circle
+        raise problem from None
 
 
 def _similar(name: str, names: Iterable[str]) -> str:
