@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
 
 from governess._programs.marks import mark_in
 from governess.children._procfs import process_numbers, read_stat
@@ -26,7 +25,7 @@ def any_living(marks: Collection[str], groups: Collection[int]) -> bool:
     return False
 
 
-async def until_gone(look: Any, timeout: float) -> bool:
+async def until_gone(look: Callable[[], Awaitable[bool | None]], timeout: float) -> bool:
     """Wait until nothing is left; return whether that is known.
 
     Args:
