@@ -35,6 +35,17 @@ def journal(governess: Run, tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
+@pytest.mark.parametrize("command", ["ps", "logs", "top"])
+def test_neither_services_nor_a_journal(governess: Run, command: str) -> None:
+    """Where there are no services, the error tells how the command shows the jobs of a journal."""
+    pytest.importorskip("textual")
+    done = governess(command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is neither a governess.toml nor a Procfile here" in done.stderr
+    assert "for the jobs of a journal, give --journal DIR" in done.stderr
+    assert "--journal" not in governess("down").stderr
+
+
 @pytest.mark.usefixtures("journal")
 def test_ps(governess: Run) -> None:
     """Counts are shown, and the jobs that failed or have not run; all of them if that is asked."""

@@ -14,7 +14,7 @@ from governess.cli.up.config import ConfigError
 from governess.cli.up.runtime import Runtime, RuntimeFolderError
 from governess.cli.up.source import find_file
 
-__all__ = ["ClientError", "ask", "ask_once", "runtime_of", "wait_until_down"]
+__all__ = ["ClientError", "NoFileError", "ask", "ask_once", "runtime_of", "wait_until_down"]
 
 # Seconds for the connection.
 _TIMEOUT = 5.0
@@ -24,11 +24,16 @@ class ClientError(Exception):
     """There is no answer, or it is an error; the text says why."""
 
 
+class NoFileError(ClientError):
+    """No file is given, and there is none here."""
+
+
 def runtime_of(file: str | None) -> Runtime:
     """Return where the `governess up` of a file is found.
 
     Raises:
-        ClientError: there is no such file.
+        NoFileError: no file is given, and there is none here.
+        ClientError: it cannot be found otherwise.
     """
     if sys.platform == "win32":
         raise ClientError("services need process groups and signals of POSIX, which Windows does not have")
@@ -36,7 +41,8 @@ def runtime_of(file: str | None) -> Runtime:
         path = find_file(file) if file is None or Path(file).exists() else Path(file)
         return Runtime(path)
     except (ConfigError, RuntimeFolderError) as error:
-        raise ClientError(str(error)) from None
+        is_missing = file is None and isinstance(error, ConfigError)
+        raise (NoFileError if is_missing else ClientError)(str(error)) from None
 
 
 def ask(file: str | None, **request: Any) -> Iterator[dict[str, Any]]:

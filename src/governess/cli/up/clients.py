@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from governess.cli.run.outcome import printable
-from governess.cli.up.client import ClientError, ask, ask_once, runtime_of, wait_until_down
+from governess.cli.up.client import ClientError, NoFileError, ask, ask_once, runtime_of, wait_until_down
 from governess.cli.up.config import ConfigError
 from governess.cli.up.console import Console
 from governess.cli.up.source import parse_formation
@@ -24,8 +26,18 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
 def _once(file: str | None, **request: Any) -> dict[str, Any]:
-    try:
+    with _errors():
         return ask_once(file, **request)
+
+
+@contextmanager
+def _errors(*, serves_journals: bool = False) -> Iterator[None]:
+    """Tell what is wrong; where the command serves journals too, and there are no services here, that it does."""
+    try:
+        yield
+    except NoFileError as error:
+        hint = "; for the jobs of a journal, give --journal DIR" if serves_journals else ""
+        raise click.ClickException(f"{error}{hint}") from None
     except ClientError as error:
         raise click.ClickException(str(error)) from None
 
@@ -41,7 +53,9 @@ def _show_states(answer: dict[str, Any], as_json: bool = False) -> None:
 @_NAMES
 def ps(file: str | None, as_json: bool, names: tuple[str, ...]) -> None:
     """Show the states of the services that are up."""
-    _show_states(_once(file, do="ps", names=names), as_json)
+    with _errors(serves_journals=True):
+        answer = ask_once(file, do="ps", names=names)
+    _show_states(answer, as_json)
 
 
 @click.command("start", short_help="Start services that do not run.")
@@ -126,7 +140,7 @@ def logs(file: str | None, follow: bool, lines: int | None, names: tuple[str, ..
     broken: list[bool] = []
     seen: set[str] = set()
     console = Console(lambda: broken.append(True))
-    try:
+    with _errors(serves_journals=True):
         for answer in ask(file, do="logs", names=names, follow=follow):
             name, text = printable(answer["name"]), answer["lines"].encode()
             if lines is not None and name not in seen:
@@ -137,8 +151,6 @@ def logs(file: str | None, follow: bool, lines: int | None, names: tuple[str, ..
                 console.write(name, text)
             if broken:
                 return
-    except ClientError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @click.command("top", short_help="Show services, or jobs of a journal, on a screen.", epilog=_JOURNAL)
@@ -149,7 +161,8 @@ def top(file: str | None) -> None:
         from governess.cli.up.top import Top
     except ImportError:
         raise click.ClickException("the screen needs textual: pip install 'governess[tui]'") from None
-    _once(file, do="ps")
+    with _errors(serves_journals=True):
+        ask_once(file, do="ps")
     if reason := Top(runtime_of(file).socket).run():
         raise click.ClickException(reason)
 
