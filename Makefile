@@ -67,8 +67,8 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 docs: $(VENV)/.docs ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
-docs-check: docs $(VENV)/.docs-check $(VENV)/node_modules/axe-core ## every page in chromium: widths, themes, accessibility
-	AXE=$(CURDIR)/$(VENV)/node_modules/axe-core/axe.min.js $(BIN)/python -m pytest -q tests/docs/test_look.py $(ARGS)
+docs-check: docs $(VENV)/.docs-check $(VENV)/node_modules/axe-core ## every page in chromium: widths, themes, accessibility; and a report of jobs
+	AXE=$(CURDIR)/$(VENV)/node_modules/axe-core/axe.min.js $(BIN)/python -m pytest -q tests/docs/test_look.py tests/cli/test_report_page.py $(ARGS)
 
 terminal: $(VENV)/.docs-check ## record `governess run` and `governess up` anew, as docs/terminal/*.svg
 	$(BIN)/python docs/terminal/record.py
