@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ PATIENCE = 180
 def ask(question: Question, quick: bool, rounds: int, say: Callable[[str], None]) -> Found:
     """Ask everyone in turn: A B C, C B A, … through all cases, so that what slows the machine slows them alike.
 
+    Temporary files stay until all have answered.
+
     Raises:
         RuntimeError: a contestant fails; the text has its last words.
     """
@@ -31,32 +34,33 @@ def ask(question: Question, quick: bool, rounds: int, say: Callable[[str], None]
         found.settings[case.name] = dict(case.settings)
         found.rounds[case.name] = {}
         found.missing[case.name] = {}
-    for number in range(rounds):
-        for case in cases:
-            say(f"{question.name}: round {number + 1} of {rounds}, {case.name}")
-            _ask_everyone(question, case, found, case.contestants[:: -1 if number % 2 else 1])
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(rounds):
+            for case in cases:
+                say(f"{question.name}: round {number + 1} of {rounds}, {case.name}")
+                _ask_everyone(question, case, found, case.contestants[:: -1 if number % 2 else 1], scratch)
     return found
 
 
-def _ask_everyone(question: Question, case: Case, found: Found, contestants: Sequence[str]) -> None:
+def _ask_everyone(question: Question, case: Case, found: Found, contestants: Sequence[str], scratch: str) -> None:
     for contestant in contestants:
         if contestant in found.missing[case.name]:
             continue
         try:
-            answers = _ask_one(question, case, contestant)
+            answers = _ask_one(question, case, contestant, scratch)
         except Missing as missing:
             found.missing[case.name][contestant] = str(missing)
         else:
             found.rounds[case.name].setdefault(contestant, []).append(answers)
 
 
-def _ask_one(question: Question, case: Case, contestant: str) -> Answers:
+def _ask_one(question: Question, case: Case, contestant: str, scratch: str) -> Answers:
     command = [*case.wrapper(), sys.executable, "-m", "benchmarks.worker", question.name, contestant]
     try:
         ran = subprocess.run(
             [*command, json.dumps(dict(case.settings))],
             cwd=ROOT,
-            env=_environment(contestant),
+            env=_environment(contestant) | {"TMPDIR": scratch},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -27,10 +27,12 @@ def answer(contestant: str, count: int) -> Answers:
     command = COMMANDS[contestant]
     _check(command)
     lines = "".join(f"{number}\n" for number in range(count))
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, check=True, text=True, cwd=folder)
-        return {"seconds": time.perf_counter() - began}
+    # The frame removes it after the last round: ext4 takes a second look at the number of each file that it makes soon
+    # after thousands were deleted (recently_deleted() in fs/ext4/ialloc.c), and a later contestant would pay for that.
+    folder = tempfile.mkdtemp()
+    began = time.perf_counter()
+    subprocess.run(command, input=lines, stdout=subprocess.DEVNULL, check=True, text=True, cwd=folder)
+    return {"seconds": time.perf_counter() - began}
 
 
 def _check(command: list[str]) -> None:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -87,6 +87,26 @@ def start_until_more_begin(folder: Path, address: str) -> subprocess.Popen[str]:
     return process
 
 
+@contextmanager
+def run_of_all(folder: Path, address: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a run, and wait until a job has begun; after the block, wait until each job is done."""
+    process = start(folder, address, *words)
+    wait_for(lambda: begun(folder))
+    yield process
+    finish(process, timeout=300)
+    all_done(folder)
+
+
+def runs_to_end(folder: Path, address: str, rounds: int, rng: random.Random) -> Iterator[subprocess.Popen[str]]:
+    """Yield runs that go on with each other, each at a random moment; after them, have one do what is left."""
+    for _ in range(rounds):
+        process = start_until_more_begin(folder, address)
+        time.sleep(rng.uniform(0.0, 0.5))
+        yield process
+    finish(start(folder, address))
+    all_done(folder)
+
+
 pytestmark = pytest.mark.slow  # `.ci/run` leaves out only those of ten rounds
 
 ROUNDS = [pytest.param(1, id="once"), pytest.param(10, id="ten times")]
@@ -99,15 +119,12 @@ def test_workers_are_killed(cluster: Cluster, tmp_path: Path, nobody_left: None,
     rng = random.Random(17)
     cluster.start_worker("0")
     cluster.start_worker("1")
-    process = start(tmp_path, cluster.address)
-    wait_for(lambda: begun(tmp_path))
-    for number in range(rounds):
-        time.sleep(rng.uniform(0.0, 1.5))
-        cluster.workers[str(number)].kill()
-        cluster.workers.pop(str(number)).wait()
-        cluster.start_worker(str(number + 2))
-    finish(process, timeout=300)
-    all_done(tmp_path)
+    with run_of_all(tmp_path, cluster.address):
+        for number in range(rounds):
+            time.sleep(rng.uniform(0.0, 1.5))
+            cluster.workers[str(number)].kill()
+            cluster.workers.pop(str(number)).wait()
+            cluster.start_worker(str(number + 2))
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -117,14 +134,10 @@ def test_the_run_is_killed(cluster: Cluster, tmp_path: Path, nobody_left: None, 
     rng = random.Random(18)
     cluster.start_worker("0")
     cluster.start_worker("1")
-    for _ in range(rounds):
-        process = start_until_more_begin(tmp_path, cluster.address)
-        time.sleep(rng.uniform(0.0, 0.5))
+    for process in runs_to_end(tmp_path, cluster.address, rounds, rng):
         process.kill()
         process.communicate()
         until_nobody_is_left(tmp_path, GRACE + 5)
-    finish(start(tmp_path, cluster.address))
-    all_done(tmp_path)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -133,20 +146,17 @@ def test_the_scheduler_is_killed(cluster: Cluster, tmp_path: Path, nobody_left: 
     """When the scheduler is killed, its workers end what they run; the run waits for it, and goes on."""
     rng = random.Random(19)
     cluster.start_worker("0")
-    process = start(tmp_path, cluster.address, "-j", "4")
-    wait_for(lambda: begun(tmp_path))
-    for number in range(rounds):
-        time.sleep(rng.uniform(0.0, 1.5))
-        cluster.scheduler.kill()
-        cluster.scheduler.wait()
-        until_nobody_is_left(tmp_path, GRACE + 5)
-        cluster.workers.pop(str(number)).wait(30)
-        cluster.start_scheduler()
-        before = begun(tmp_path)
-        cluster.start_worker(str(number + 1))
-        wait_for(partial(more_has_begun, tmp_path, before, process), 60)
-    finish(process, timeout=300)
-    all_done(tmp_path)
+    with run_of_all(tmp_path, cluster.address, "-j", "4") as process:
+        for number in range(rounds):
+            time.sleep(rng.uniform(0.0, 1.5))
+            cluster.scheduler.kill()
+            cluster.scheduler.wait()
+            until_nobody_is_left(tmp_path, GRACE + 5)
+            cluster.workers.pop(str(number)).wait(30)
+            cluster.start_scheduler()
+            before = begun(tmp_path)
+            cluster.start_worker(str(number + 1))
+            wait_for(partial(more_has_begun, tmp_path, before, process), 60)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -156,19 +166,16 @@ def test_workers_retire(cluster: Cluster, tmp_path: Path, nobody_left: None, rou
     rng = random.Random(20)
     cluster.start_worker("0")
     cluster.start_worker("1", nanny=True)
-    process = start(tmp_path, cluster.address)
-    wait_for(lambda: begun(tmp_path))
-    for number in range(rounds):
-        time.sleep(rng.uniform(0.0, 1.0))
-        cluster.start_worker(str(number + 2), nanny=bool(number % 2))
-        code = (
-            "import sys; from distributed import Client\n"
-            "with Client(sys.argv[1]) as client: client.retire_workers(names=[sys.argv[2]])"
-        )
-        subprocess.run([sys.executable, "-c", code, cluster.address, str(number)], check=True, timeout=60)
-        cluster.workers.pop(str(number)).wait(30)
-    finish(process, timeout=300)
-    all_done(tmp_path)
+    code = (
+        "import sys; from distributed import Client\n"
+        "with Client(sys.argv[1]) as client: client.retire_workers(names=[sys.argv[2]])"
+    )
+    with run_of_all(tmp_path, cluster.address):
+        for number in range(rounds):
+            time.sleep(rng.uniform(0.0, 1.0))
+            cluster.start_worker(str(number + 2), nanny=bool(number % 2))
+            subprocess.run([sys.executable, "-c", code, cluster.address, str(number)], check=True, timeout=60)
+            cluster.workers.pop(str(number)).wait(30)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -178,17 +185,14 @@ def test_a_nanny_restarts_its_worker(cluster: Cluster, tmp_path: Path, nobody_le
     rng = random.Random(21)
     cluster.start_worker("0", nanny=True)
     cluster.start_worker("1", nanny=True)
-    process = start(tmp_path, cluster.address)
-    wait_for(lambda: begun(tmp_path))
-    for _ in range(rounds):
-        time.sleep(rng.uniform(0.0, 1.0))
-        code = (
-            "import sys; from distributed import Client\n"
-            "with Client(sys.argv[1]) as client: client.restart_workers(list(client.scheduler_info()['workers'])[:1])"
-        )
-        subprocess.run([sys.executable, "-c", code, cluster.address], check=True, timeout=60)
-    finish(process, timeout=300)
-    all_done(tmp_path)
+    code = (
+        "import sys; from distributed import Client\n"
+        "with Client(sys.argv[1]) as client: client.restart_workers(list(client.scheduler_info()['workers'])[:1])"
+    )
+    with run_of_all(tmp_path, cluster.address):
+        for _ in range(rounds):
+            time.sleep(rng.uniform(0.0, 1.0))
+            subprocess.run([sys.executable, "-c", code, cluster.address], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -198,15 +202,11 @@ def test_ctrl_c(cluster: Cluster, tmp_path: Path, nobody_left: None, rounds: int
     rng = random.Random(22)
     cluster.start_worker("0")
     cluster.start_worker("1")
-    for _ in range(rounds):
-        process = start_until_more_begin(tmp_path, cluster.address)
-        time.sleep(rng.uniform(0.0, 0.5))
+    for process in runs_to_end(tmp_path, cluster.address, rounds, rng):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=GRACE + 20)
         until_nobody_is_left(tmp_path, 0.5)
         assert states(tmp_path)["running"] == 0
-    finish(start(tmp_path, cluster.address))
-    all_done(tmp_path)
 
 
 def test_a_job_that_kills_its_workers(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
