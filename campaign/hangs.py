@@ -11,7 +11,7 @@ from typing import Any
 
 import governess
 
-__all__ = ["describe_hang"]
+__all__ = ["awaited", "describe_hang"]
 
 
 def describe_hang() -> str:
@@ -24,7 +24,7 @@ def describe_hang() -> str:
     for task in [thing for thing in gc.get_objects() if isinstance(thing, asyncio.Task)]:
         if not task.done():
             lines.append(f"{task.get_name()}:")
-            lines += [f"    {place}" for place in _awaited(task.get_coro())]
+            lines += [f"    {place}" for place in awaited(task.get_coro())]
     return "\n".join(lines)
 
 
@@ -51,7 +51,7 @@ def _descriptors(process: str) -> dict[int, str]:
     return found
 
 
-def _awaited(coroutine: Any) -> Iterator[str]:
+def awaited(coroutine: Any) -> Iterator[str]:
     """Give the place in each coroutine, from the outermost to the innermost, and what that waits for."""
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)

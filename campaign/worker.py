@@ -29,7 +29,7 @@ from campaign.build import Programs
 from campaign.case import BOUND, Case, Verdict, attempt, explained
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
 from campaign.faults import FAULTS, Shim
-from campaign.hangs import describe_hang
+from campaign.hangs import awaited, describe_hang
 from campaign.plan import Plan, plan_of
 from campaign.scenarios import SCENARIOS
 from campaign.settings import make_policy, run_in_place
@@ -205,7 +205,10 @@ class Worker:
                 loop.run_until_complete(task)
             left = self._cancel_all(loop)
             verdict.surfaced["a task whose next step an interrupt has lost"] += len(left)
-            verdict.problems += [f"it waits for ever: {task}" for task in left if getattr(task, "_fut_waiter", None)]
+            for task in left:
+                if getattr(task, "_fut_waiter", None):
+                    places = "\n    ".join(awaited(task.get_coro()))
+                    verdict.problems.append(f"it waits for ever: {task}\n    {places}")
         finally:
             loop.close()
 
