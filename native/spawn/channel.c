@@ -81,8 +81,9 @@ started_dealloc(PyObject *object)
 
 PyDoc_STRVAR(outcome_doc,
              "outcome()\n--\n\n"
-             "Return (key, pid, pidfd, stdin, stdout, stderr, errno, step).\n\n"
-             "Descriptors are -1 where there is none; step names what failed, and is None for a child that lives.");
+             "Return (key, pid, pidfd, stdin, stdout, stderr, is_guarded, errno, step).\n\n"
+             "Descriptors are -1 where there is none; is_guarded says whether the guardian knows of the child; step names\n"
+             "what failed, and is None for a child that lives.");
 
 static PyObject *
 started_outcome(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -99,8 +100,8 @@ started_outcome(PyObject *object, PyObject *Py_UNUSED(ignored))
         PyErr_SetString(PyExc_ValueError, "the child is released");
         return NULL;
     }
-    return Py_BuildValue("Kiiiiiiz", seen.key, (int)seen.pid, seen.pidfd, seen.pipes[0][1], seen.pipes[1][0],
-                         seen.pipes[2][0], seen.error, seen.step);
+    return Py_BuildValue("Kiiiiiiiz", seen.key, (int)seen.pid, seen.pidfd, seen.pipes[0][1], seen.pipes[1][0],
+                         seen.pipes[2][0], seen.is_guarded, seen.error, seen.step);
 }
 
 PyDoc_STRVAR(release_doc, "release()\n--\n\nGive the child and the descriptors to the caller, who owns them from now on.");
@@ -224,7 +225,8 @@ channel_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(submit_doc,
              "submit(key, argv, program, path, env, cwd, stdio, close_fds, pass_fds, restore_signals,\n"
              "       new_session, process_group, groups, gid, uid, umask, pipesize, nice, death_signal,\n"
-             "       terminal, limits)\n--\n\nHave a child started; -1, 0 and None stand for what is not wanted.");
+             "       terminal, limits, guardian=None, guard_key=0, guard_scope=0)\n--\n\n"
+             "Have a child started; -1, 0 and None stand for what is not wanted.");
 
 static PyObject *
 channel_submit(PyObject *object, PyObject *arguments)

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #endif
 
 const char *const STREAMS[3] = {"stdin", "stdout", "stderr"};
@@ -78,6 +79,48 @@ die_with_parent_as_asked(Request *request, int dies_with_it_now)
     (void)dies_with_it_now;
     if (request->death_signal != 0)
         fail(request, "parent_death_signal", ENOSYS);
+#endif
+}
+
+/* A message as children/_guardian/main.py reads it: a key, what is to be ended, a pid, whether the kernel sends a TERM, and
+   with it the pidfd. The child tells of itself before its first instruction, as its parent may be killed at any moment
+   after that. If there is no room in the socket for a while, nobody is told; the parent looks at `is_guarded`. */
+UNCHECKED void
+tell_guardian(Request *request, int is_to_guard)
+{
+#if defined(__linux__) && defined(SYS_sendmsg)
+    enum { FORGET = 1 };
+    int pidfd = -1;
+    int64_t words[4] = {request->guard_key, FORGET, 0, 0};
+    struct iovec part = {words, sizeof words};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    char rights[CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t)))) = {0};
+    if (request->guardian < 0)
+        return;
+    if (is_to_guard) {
+        words[1] = request->guard_scope;
+        words[2] = getpid();
+        words[3] = 1;
+        pidfd = (int)syscall(SYS_pidfd_open, words[2], 0);
+        if (pidfd < 0)
+            return;
+        message.msg_control = rights;
+        message.msg_controllen = sizeof rights;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        *(int *)CMSG_DATA(header) = pidfd;
+    }
+    int flags = is_to_guard ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
+    int is_sent = syscall(SYS_sendmsg, request->guardian, &message, flags) == (long)sizeof words;
+    if (is_to_guard) {
+        request->is_guarded = is_sent;
+        close(pidfd);
+    }
+#else
+    (void)request;
+    (void)is_to_guard;
 #endif
 }
 
@@ -356,6 +399,7 @@ be_the_child(void *argument)
     int dies_with_it_now = die_with_parent_for_now(request);
     stop_if_cancelled(request);
     close_others(request);
+    tell_guardian(request, 1);
     pass_descriptors(request);
     set_standard_descriptors(request);
     if (request->cwd != NULL)

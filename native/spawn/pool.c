@@ -595,6 +595,7 @@ enter_pool(void)
     if (pool.is_forking) {
         for (Request *request = pool.running; request != NULL; request = request->next) {
             close_pipes(request);
+            close_descriptor(&request->guardian);
             if (request->is_born)
                 close_descriptor(&request->pidfd);
         }

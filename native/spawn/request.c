@@ -5,6 +5,8 @@
 
 #include "spawn.h"
 
+#include <fcntl.h>
+
 static void *
 reserve(Request *request, size_t size)
 {
@@ -21,6 +23,7 @@ reserve(Request *request, size_t size)
 void
 free_request(Request *request)
 {
+    close_descriptor(&request->guardian);
     while (request->memory != NULL) {
         Block *block = request->memory;
         request->memory = block->next;
@@ -299,11 +302,25 @@ copy_limits(Request *request, PyObject *limits)
     return 1;
 }
 
-/* Room for the passed descriptors, three standard ones, a terminal, and what five paths lead through. */
+/* A copy of the descriptor of the socket: a guardian that ends has ours closed, and its number may be given away. */
+static int
+copy_guardian(Request *request, PyObject *connection)
+{
+    if (connection == Py_None)
+        return 1;
+    int descriptor = PyObject_AsFileDescriptor(connection);
+    if (descriptor < 0)
+        PyErr_Clear(); /* it is closed by now */
+    else
+        request->guardian = fcntl(descriptor, F_DUPFD_CLOEXEC, 3); /* or -1 */
+    return 1;
+}
+
+/* Room for the passed descriptors, three standard ones, a terminal, the guardian's, and what five paths lead through. */
 static int
 make_room_to_keep(Request *request)
 {
-    request->keep_fds = reserve(request, ((size_t)request->pass_count + 9) * sizeof(int));
+    request->keep_fds = reserve(request, ((size_t)request->pass_count + 10) * sizeof(int));
     return request->keep_fds != NULL;
 }
 
@@ -319,17 +336,17 @@ make_scratch(Request *request)
 Request *
 new_request(PyObject *arguments)
 {
-    PyObject *argv, *program, *path, *env, *cwd, *stdio, *pass_fds, *groups, *limits;
+    PyObject *argv, *program, *path, *env, *cwd, *stdio, *pass_fds, *groups, *limits, *guardian = Py_None;
     Request *request = calloc(1, sizeof(Request));
     if (request == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    request->pidfd = -1;
+    request->pidfd = request->guardian = -1;
     for (int number = 0; number < 3; number++)
         request->pipes[number][0] = request->pipes[number][1] = -1;
     if (PyArg_ParseTuple(arguments,
-                         "KO!OOOOO!pO!ppiOLLiiiiiO!:submit",
+                         "KO!OOOOO!pO!ppiOLLiiiiiO!|OLi:submit",
                          &request->key,
                          &PyTuple_Type, &argv,
                          &program, &path, &env, &cwd,
@@ -340,12 +357,14 @@ new_request(PyObject *arguments)
                          &groups, &request->gid, &request->uid,
                          &request->umask, &request->pipesize,
                          &request->nice, &request->death_signal, &request->terminal,
-                         &PyTuple_Type, &limits) &&
+                         &PyTuple_Type, &limits,
+                         &guardian, &request->guard_key, &request->guard_scope) &&
         copy_argv(request, argv) && (request->program = copy_path(request, program)) != NULL &&
         copy_optional_path(request, path, &request->path) && copy_optional_path(request, cwd, &request->cwd) &&
         copy_environment(request, env) && copy_stdio(request, stdio) && copy_pass_fds(request, pass_fds) &&
         is_an_id(request->gid) && is_an_id(request->uid) && copy_groups(request, groups) &&
-        copy_limits(request, limits) && make_room_to_keep(request) && make_scratch(request)) {
+        copy_limits(request, limits) && make_room_to_keep(request) && make_scratch(request) &&
+        copy_guardian(request, guardian)) {
         request->interpreter = PyInterpreterState_Get();
         pthread_sigmask(SIG_BLOCK, NULL, &request->mask);
         request->last_descriptor = (int)sysconf(_SC_OPEN_MAX) - 1;

@@ -41,6 +41,9 @@
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -108,6 +111,9 @@ typedef struct Request {
     int nice;
     int death_signal;
     int terminal;
+    int guardian; /* a socket: who reads there ends the child when this process is gone; -1: nobody */
+    long long guard_key;
+    int guard_scope;
     int limit_count;
     Limit *limits;
     sigset_t mask;
@@ -120,6 +126,7 @@ typedef struct Request {
     volatile pid_t pid;
     int pidfd;
     int before_exec;         /* the kernel sets it to 0 when the child execs or dies (CLONE_CHILD_CLEARTID) */
+    volatile int is_guarded; /* set by the child: the guardian was told of it */
     volatile int cancelled;
     volatile int error;
     const char *volatile step;
@@ -134,6 +141,7 @@ int as_int(PyObject *object, int *place);
 
 /* child.c: in the child, up to exec */
 int be_the_child(void *request);
+void tell_guardian(Request *request, int is_to_guard);
 extern const char *const STREAMS[3];
 
 /* start.c: clone(2) and its kin */

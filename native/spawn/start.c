@@ -166,6 +166,7 @@ prepare_descriptors(Request *request)
         keep_named(request, request->files[number]);
     }
     keep(request, request->terminal);
+    keep(request, request->guardian);
     keep_named(request, request->cwd);
     if (!request->close_fds)
         keep_named(request, request->program);
@@ -405,4 +406,6 @@ end_child(Request *request)
     }
     while (waitpid(request->pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    if (request->is_guarded)
+        tell_guardian(request, 0);
 }

@@ -52,6 +52,13 @@ asyncio.run(main())
 """
 
 
+def another_guard(process: Any) -> _guardian.Guard:
+    """Return one more promise to end the group of a process."""
+    guard = _guardian.promise(_guardian.GROUP)
+    guard.hold(process._child, is_told=False, has_death_signal=True)
+    return guard
+
+
 @pytest.fixture
 def roll(tmp_path: Path) -> Iterator[Roll]:
     roll = Roll(tmp_path / "roll")
@@ -127,6 +134,43 @@ def test_end_of_the_parent(parent: Parent, roll: Roll, end: str) -> None:
     roll.wait_for(3)
     guardian_of(dying)
     tell(dying)
+    roll.wait_until_all_are_gone()
+
+
+UNAWARE = """
+import asyncio, os, signal, sys, threading, time
+from governess.children._guardian import client
+from governess.subprocess import *
+client._GRACE = 0.1
+
+def die():
+    while not os.path.exists("ready"):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    if sys.argv[2] == "stands still":
+        await run("true", die_with_parent=True)
+        asyncio.create_task(create_subprocess_exec("sh", "-c", sys.argv[1], die_with_parent=True, process_group=0))
+        await asyncio.sleep(0)
+        die()
+    else:
+        threading.Thread(target=die).start()
+        async with start("sh", "-c", sys.argv[1], die_with_parent=True):
+            await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(describe()[0] != "native", reason="Popen returns to its caller after the exec")
+@pytest.mark.parametrize("loop", ["stands still", "is about to hear of its first child"])
+def test_parent_that_does_not_know_of_its_child_yet(tmp_path: Path, roll: Roll, loop: str) -> None:
+    """A parent that is killed before its loop has heard of a child's start leaves nobody behind who ignores TERM."""
+    script = f"trap '' TERM; {STUBBORN} {ANSWER} : >ready; while :; do sleep 60; done"
+    dying = subprocess.Popen([sys.executable, "-c", UNAWARE, script, loop], cwd=tmp_path)
+    roll.wait_for(2)
+    assert dying.wait(TIMEOUT) == -signal.SIGKILL
     roll.wait_until_all_are_gone()
 
 
@@ -352,10 +396,10 @@ class TestHere:
                 guardian = my_guardian()
                 os.kill(guardian, signal.SIGSTOP)
                 for _ in range(1000):
-                    guard = _guardian.guard(process._child, _guardian.GROUP, has_death_signal=True)
+                    guard = another_guard(process)
                     assert guard is not None
                     guard.release()
-                kept = [_guardian.guard(process._child, _guardian.GROUP, has_death_signal=True) for _ in range(300)]
+                kept = [another_guard(process) for _ in range(300)]
                 assert _guardian._client._is_behind
                 os.kill(guardian, signal.SIGCONT)
                 until(lambda: guarded_by(guardian) == 301)
@@ -374,7 +418,7 @@ class TestHere:
                 guardian = my_guardian()
                 limit = len(os.listdir(f"/proc/{guardian}/fd")) + 1
                 resource.prlimit(guardian, resource.RLIMIT_NOFILE, (limit, limit))
-                guards = [_guardian.guard(process._child, _guardian.GROUP, has_death_signal=True) for _ in range(9)]
+                guards = [another_guard(process) for _ in range(9)]
                 until(lambda: guarded_by(guardian) == 2)
                 for guard in guards:
                     assert guard is not None

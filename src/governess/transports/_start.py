@@ -65,8 +65,6 @@ async def start_child(
             if not watcher.is_active():
                 raise _inactive(watcher)
             spawned = await spawner().spawn(command)
-            if (group := spawned.group) is not None and (guard := group.guard) is not None and not guard.is_settled:
-                await guard.settled()
             if ends:
                 spawned.pipes.update(ends)
                 ends.clear()

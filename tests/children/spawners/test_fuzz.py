@@ -109,7 +109,7 @@ def test_submit(way: str, arguments: list[Any], key: Any, cancelled: bool) -> No
         return
     assert select.select([channel], [], [], 20)[0]
     started = channel.take()
-    _, pid, pidfd, *pipes, error, step = started.outcome()
+    _, pid, pidfd, *pipes, _, error, step = started.outcome()
     started.release()
     with pytest.raises(ValueError, match="released"):
         started.outcome()

@@ -2,8 +2,9 @@
 
 PR_SET_PDEATHSIG reaches the direct child alone. So a process of its own, one for all children, holds the other end of a
 socket, which the kernel closes when this process ends in whatever way, and the pidfds of the children. It is started
-with the first of them, beside it: until it runs, the socket keeps what it is told. It ends when it has had nobody to
-guard for a while, and when it has done its work. If it is killed, the next one takes its place.
+before the first of them; until it reads, the socket keeps what it is told. A child of the native spawner tells it of
+itself, before its first instruction, so it knows of everybody whenever this process is killed. It ends when it has had
+nobody to guard for a while, and when it has done its work. If it is killed, the next one takes its place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from governess.children._child import Child
 from governess.children._guardian.client import Client, Record
 from governess.children._guardian.main import GROUP, PROCESS, SESSION
 
-__all__ = ["GROUP", "PROCESS", "SESSION", "Guard", "guard", "is_usable", "prepare"]
+__all__ = ["GROUP", "PROCESS", "SESSION", "Guard", "is_usable", "promise"]
 
 
 def is_usable() -> bool:
@@ -56,42 +57,34 @@ def _are_children_elsewhere() -> bool:
         return True
 
 
-def prepare() -> None:
-    """Have a guardian started, if there is none, while the child is started that will be guarded.
+def promise(scope: int) -> Guard:
+    """Prepare to end a child, which is not started yet, when this process is gone; have a guardian started for that.
 
-    If this process is killed right after the start of the child, there already is somebody who holds the socket.
+    Args:
+        scope: what is ended: the PROCESS, the GROUP or the SESSION that it leads.
     """
     run_after_fork(_start_anew)
     _client.prepare()
-
-
-def guard(child: Child, scope: int, *, has_death_signal: bool) -> Guard | None:
-    """Have the child ended when this process is gone, by TERM and CONT, a grace, and KILL, until the guard is released.
-
-    Args:
-        child: the child.
-        scope: what is ended: the PROCESS, the GROUP or the SESSION that it leads.
-        has_death_signal: whether the kernel sends the child itself a TERM then.
-
-    Returns:
-        None if there is no descriptor for it: then nobody but the kernel ends the child.
-    """
-    pidfd = child.duplicate_pidfd()
-    if pidfd is None:
-        return None
-    key = next(_keys)
-    _client.guard(Record(key, scope, child.pid, has_death_signal, pidfd))
-    return Guard(_client, key)
+    return Guard(_client, next(_keys), scope)
 
 
 class Guard:
-    """The promise that a child is ended with this process, until `release`."""
+    """The promise that a child is ended with this process, until `release`: by TERM and CONT, a grace, and KILL.
 
-    __slots__ = ("_client", "_key")
+    Attributes:
+        key: names it in messages to the guardian.
+        scope: what is ended: the PROCESS, the GROUP or the SESSION that the child leads.
+        connection: the socket to the guardian that is there when the child is started; None if none can be had.
+    """
 
-    def __init__(self, client: Client, key: int) -> None:
+    __slots__ = ("_child", "_client", "connection", "key", "scope")
+
+    def __init__(self, client: Client, key: int, scope: int) -> None:
         self._client = client
-        self._key = key
+        self._child: Child | None = None
+        self.key = key
+        self.scope = scope
+        self.connection = client.connection
 
     @property
     def is_settled(self) -> bool:
@@ -99,12 +92,32 @@ class Guard:
         return self._client.is_settled
 
     async def settled(self) -> None:
-        """Wait until a guardian process holds the promise, or it is known that there can be none."""
+        """Wait until a guardian process reads what it is told, or it is known that there can be none."""
         await self._client.settled()
+        self.connection = self._client.connection
+
+    def hold(self, child: Child, *, is_told: bool, has_death_signal: bool) -> None:
+        """Have the child, which was started, ended when this process is gone.
+
+        If there is no descriptor for it, nobody but the kernel ends it.
+
+        Args:
+            child: the child.
+            is_told: whether it has told the guardian of itself, by `connection`.
+            has_death_signal: whether the kernel sends it a TERM then.
+        """
+        self._child = child  # first: interrupted at whichever point after this, `release` gives the descriptor back
+        pidfd = child.keep_pidfd(id(self))
+        if pidfd is not None:
+            record = Record(self.key, self.scope, child.pid, has_death_signal, pidfd)
+            self._client.guard(record, self.connection if is_told else None)
 
     def release(self, *_: object) -> None:
         """Let the child, or what it leads, outlive this process. Finalizers may call this."""
-        self._client.forget(self._key)
+        child, self._child = self._child, None
+        if child is not None:
+            self._client.forget(self.key)
+            child.release_pidfd(id(self))
 
 
 _keys = itertools.count(1)

@@ -47,7 +47,7 @@ class Record:
     Attributes:
         key: what names it in later messages.
         words: the key, what is ended, the pid, and whether the kernel sends the child itself a TERM: see `main`.
-        pidfd: a descriptor of ours, until the record is forgotten.
+        pidfd: a descriptor of ours, which stays open until the record is forgotten.
     """
 
     __slots__ = ("key", "pidfd", "words")
@@ -117,29 +117,32 @@ class Client:
         """Whether there is a guardian, or one is being started."""
         return self._connection is not None
 
-    def guard(self, record: Record) -> None:
-        """Tell the guardian of a child."""
+    @property
+    def connection(self) -> socket.socket | None:
+        """Our end of the socket, if there is a guardian, or one is being started."""
+        return self._connection
+
+    def guard(self, record: Record, told_by: socket.socket | None = None) -> None:
+        """Tell the guardian of a child, unless the child has told it by this connection."""
         with self._lock:
             self._records[record.key] = record
             if self._connection is None:  # the one that was prepared has waited for too long
                 self._start()
-            else:
+            elif self._connection is not told_by:
                 self._send(record.words, _pack_descriptor(record.pidfd))
 
     def forget(self, key: int) -> None:
         """Tell the guardian that a child is not to be ended any more."""
         with self._lock:
-            if (record := self._records.pop(key, None)) is not None:
-                self._send(_pack_words(key, FORGET, 0, False))
-                os.close(record.pidfd)
+            self._records.pop(key, None)
+            self._send(_pack_words(key, FORGET, 0, False))
 
     def forget_all(self) -> None:
-        """Close our copies of the descriptors, in a forked child."""
+        """Close our copy of the socket, in a forked child."""
         self._lock = threading.RLock()
         if self._connection is not None:
             self._connection.close()
-        while self._records:
-            os.close(self._records.popitem()[1].pidfd)
+        self._records.clear()
 
     def _start(self) -> None:
         """Start the thread that starts the guardian."""
@@ -159,6 +162,8 @@ class Client:
     def _connect(self) -> _Ends:
         """Make a socket, and tell the guardian that will have its other end of everybody."""
         ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A child that tells of itself waits for room so long, and then leaves it to us.
+        ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _LONGEST_WAIT)
         self._connection = ends[0]
         self._is_behind = False
         self._tell_all()
@@ -256,6 +261,7 @@ class Client:
                         self._tell_all()
 
 
+_LONGEST_WAIT = struct.pack("ll", 0, 500_000)  # struct timeval
 _NEVER_WAITS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 
 # The guardian has not yet read what it was told, or too many descriptors are on their way (unix(7)).

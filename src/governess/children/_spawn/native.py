@@ -12,6 +12,7 @@ import subprocess
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from typing import TYPE_CHECKING
 
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
@@ -27,7 +28,10 @@ from governess.children._spawn.command import (
     discard_outcome,
     program_of,
 )
-from governess.children._spawn.with_parent import end_with_parent, is_guarded, prepare_guardian
+from governess.children._spawn.with_parent import end_with_parent, leads_group, promise_of
+
+if TYPE_CHECKING:
+    from governess.children._guardian import Guard
 
 __all__ = ["NativeSpawner"]
 
@@ -50,6 +54,9 @@ class NativeSpawner:
         # Code of the caller's that runs in the child needs Python there; and a mock in somebody's test is to be called.
         if command.options.get("preexec_fn") is not None or subprocess.Popen is not popen.POPEN:
             return await popen.spawn(command)
+        # The kernel ends a child that leads no group.
+        options = command.options
+        guard = await promise_of(options) if "die_with_parent" in options and leads_group(options) else None
         loop = asyncio.get_running_loop()
         slot = _slots.get(loop) or _new_slot(loop)
         queue = None if slot.queue is None else slot.queue()
@@ -62,7 +69,7 @@ class NativeSpawner:
         outcome: Outcome = loop.create_future()
         key = next(_keys)
         try:
-            queue.submit(key, command, outcome)
+            queue.submit(key, command, outcome, guard)
             return (await outcome).pop()
         except asyncio.CancelledError:
             discard_outcome(outcome)
@@ -81,7 +88,7 @@ class _SpawnQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop, slot: _Slot) -> None:
         self.loop = loop
         self._slot = slot
-        self._waiting: dict[int, tuple[Outcome, Command, bool]] = {}
+        self._waiting: dict[int, tuple[Outcome, Command, Guard | None]] = {}
         self._channel = _native.Channel()
         try:
             # In a context of its own: it serves others too, whatever priority this one has.
@@ -93,13 +100,11 @@ class _SpawnQueue:
             self.close()
             raise
 
-    def submit(self, key: int, command: Command, outcome: Outcome) -> None:
+    def submit(self, key: int, command: Command, outcome: Outcome, guard: Guard | None) -> None:
         """Start the child; the outcome becomes the result of the future."""
-        guarded = "die_with_parent" in command.options and is_guarded(command.options)
-        self._waiting[key] = outcome, command, guarded
-        self._channel.submit(key, *arguments_of(command, guarded, **command.options))
-        if guarded:
-            prepare_guardian()
+        self._waiting[key] = outcome, command, guard
+        guarding = () if guard is None else (guard.connection, guard.key, guard.scope)
+        self._channel.submit(key, *arguments_of(command, guard is not None, **command.options), *guarding)
 
     def leave(self, key: int) -> None:
         """Cancel the start if it is still in progress. Close the queue if it is empty, in the loop's own thread."""
@@ -121,15 +126,17 @@ class _SpawnQueue:
         """Set the outcome of a start. If its caller has gone, dropping `started` ends the child."""
         outcome = None
         try:
-            key, pid, pidfd, *ends, error, step = started.outcome()
-            outcome, command, guarded = self._waiting.pop(key, _NOBODY)
+            key, pid, pidfd, *ends, is_told, error, step = started.outcome()
+            outcome, command, guard = self._waiting.pop(key, _NOBODY)
             if outcome is None or command is None or outcome.done():
                 return
             if step is not None:
                 outcome.set_exception(_failure(command, error, step))
                 outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
                 return
-            spawned = _spawned(command, started, pid, pidfd, ends, guarded)
+            spawned = _spawned(command, started, pid, pidfd, ends)
+            if guard is not None:
+                _keep(guard, spawned, is_told=bool(is_told))
             outcome.set_result([spawned])
             if _registry.observers:
                 _registry.tell_of_spawn(spawned.child)
@@ -164,7 +171,7 @@ class _Slot:
 
 _slots: PerLoop[_Slot] = PerLoop()
 _keys = itertools.count()
-_NOBODY = None, None, False
+_NOBODY = None, None, None
 
 
 def _new_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
@@ -192,9 +199,7 @@ def _forget_parents_queues() -> None:
     _slots.clear()
 
 
-def _spawned(
-    command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int], guarded: bool
-) -> Spawned:
+def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int]) -> Spawned:
     """Take over the child that was started; interrupted at whichever point (KeyboardInterrupt), end it."""
     pipes: dict[int, int] = {}
     for number, end in enumerate(ends):
@@ -208,8 +213,6 @@ def _spawned(
         started.release()
         if command.keep_group:
             spawned.keep_group(command)
-        if guarded:
-            end_with_parent(spawned, command, has_death_signal=True)
     except BaseException:
         if spawned is None and (found := _registry.get(pid)) is not None:
             spawned = Spawned(found, pipes)
@@ -218,6 +221,16 @@ def _spawned(
             spawned.discard()
         raise
     return spawned
+
+
+def _keep(guard: Guard, spawned: Spawned, *, is_told: bool) -> None:
+    """Keep the promise that the child ends with this process; interrupted (KeyboardInterrupt), end the child."""
+    try:
+        end_with_parent(spawned, guard, is_told=is_told, has_death_signal=True)
+    except BaseException:
+        guard.release()
+        spawned.discard()
+        raise
 
 
 def _failure(command: Command, error: int, step: str) -> OSError:

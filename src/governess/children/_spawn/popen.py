@@ -21,7 +21,7 @@ from governess.children._pidfd import open_pidfd
 from governess.children._registry import tell_of_spawn
 from governess.children._spawn.command import Command, Outcome, Spawned, discard_outcome
 from governess.children._spawn.stdio import Pipes
-from governess.children._spawn.with_parent import end_with_parent, is_guardian_usable, prepare_guardian
+from governess.children._spawn.with_parent import end_with_parent, is_guardian_usable, promise, promise_of
 
 if sys.platform == "win32":
     from governess.children._windows import WindowsChild
@@ -45,8 +45,7 @@ def start(command: Command) -> Spawned:
     if (dies_with_parent := options.pop("die_with_parent", False)) and not is_guardian_usable():
         raise NotImplementedError("die_with_parent: without the native spawner, this needs Linux's pidfds")
     _refuse_no_change(options)
-    if dies_with_parent:
-        prepare_guardian()
+    guard = promise(options) if dies_with_parent else None
     with Pipes(options.pop("pipesize", -1)) as pipes:
         process = (_Popen if subprocess.Popen is POPEN else subprocess.Popen)(
             command.args,
@@ -59,8 +58,8 @@ def start(command: Command) -> Spawned:
         child = _child_of(process, command)
         spawned = Spawned(child, pipes.keep_ours())
         spawned.keep_group(command)
-        if dies_with_parent:
-            end_with_parent(spawned, command, has_death_signal=False)
+        if guard is not None:
+            end_with_parent(spawned, guard, is_told=False, has_death_signal=False)
     tell_of_spawn(child)
     return spawned
 
@@ -168,6 +167,7 @@ async def spawn(command: Command) -> Spawned:
     """
     if command.options.get("preexec_fn") is not None:
         return start(command)
+    await promise_of(command.options)  # which waits until there is a guardian
     loop = asyncio.get_running_loop()
     if (gate := _gates.get(loop)) is None:
         gate = asyncio.Semaphore(_AT_A_TIME)

@@ -6,16 +6,14 @@ import functools
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from governess.children._spawn.command import Command, Spawned
+from governess.children._spawn.command import Spawned
 
-__all__ = ["end_with_parent", "is_guarded", "is_guardian_usable", "prepare_guardian"]
+if TYPE_CHECKING:
+    from governess.children._guardian import Guard
 
-
-def is_guarded(options: Mapping[str, Any]) -> bool:
-    """Return whether the guardian ends a child with these options: one that leads a group and dies with its parent."""
-    return bool(options.get("die_with_parent")) and _leads_group(options) and is_guardian_usable()
+__all__ = ["end_with_parent", "is_guardian_usable", "leads_group", "promise", "promise_of"]
 
 
 def is_guardian_usable() -> bool:
@@ -26,33 +24,48 @@ def is_guardian_usable() -> bool:
     return usable
 
 
-def prepare_guardian() -> None:
-    """Have the guardian started while the child is, so that it is there when the child is."""
-    _guardian().prepare()
+async def promise_of(options: Mapping[str, Any]) -> Guard | None:
+    """Return the promise to end a child with these options when this process is gone; wait until there is a guardian.
+
+    It is None if the child may outlive this process, or if no guardian can be had.
+    """
+    if not options.get("die_with_parent") or not is_guardian_usable():
+        return None
+    guard = promise(options)
+    if not guard.is_settled:
+        await guard.settled()
+    return None if guard.connection is None else guard
 
 
-def end_with_parent(spawned: Spawned, command: Command, *, has_death_signal: bool) -> None:
+def promise(options: Mapping[str, Any]) -> Guard:
+    """Return that promise, and have a guardian started."""
+    guardian = _guardian()
+    scope = guardian.GROUP if leads_group(options) else guardian.PROCESS
+    if options.get("controlling_terminal") is not None:
+        scope = guardian.SESSION
+    guard: Guard = guardian.promise(scope)
+    return guard
+
+
+def end_with_parent(spawned: Spawned, guard: Guard, *, is_told: bool, has_death_signal: bool) -> None:
     """Have the guardian end the child, with what it leads, when this process is gone.
 
     That holds for as long as the group is kept; where it is not, until the child has exited.
 
     Args:
         spawned: the child.
-        command: what it was started by.
+        guard: the promise.
+        is_told: whether the child has told the guardian of itself.
         has_death_signal: whether the kernel sends the child itself a TERM then.
     """
-    guardian = _guardian()
-    scope = guardian.GROUP if _leads_group(command.options) else guardian.PROCESS
-    if command.options.get("controlling_terminal") is not None:
-        scope = guardian.SESSION
-    guard = guardian.guard(spawned.child, scope, has_death_signal=has_death_signal)
     if spawned.group is not None:
         spawned.group.guard = guard
-    elif guard is not None:
+    guard.hold(spawned.child, is_told=is_told, has_death_signal=has_death_signal)
+    if spawned.group is None:
         spawned.child.subscribe(guard.release)
 
 
-def _leads_group(options: Mapping[str, Any]) -> bool:
+def leads_group(options: Mapping[str, Any]) -> bool:
     if options.get("process_group") == 0 or options.get("start_new_session"):
         return True
     return options.get("controlling_terminal") is not None
