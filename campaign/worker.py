@@ -210,7 +210,12 @@ class Worker:
                     places = "\n    ".join(awaited(task.get_coro()))
                     verdict.problems.append(f"it waits for ever: {task}\n    {places}")
         finally:
-            loop.close()
+            try:
+                loop.close()
+            except RuntimeError as error:
+                if self.plan.loop == "uvloop" and not asyncio._get_running_loop():
+                    raise LoopLeftRunning from error
+                raise
 
     def _cancel_all(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
         """Cancel the tasks of the loop; return those that are not done after a while."""
@@ -305,6 +310,13 @@ class Worker:
         verdict.problems += [f"after the batch: {problem}" for problem in after.problems]
 
 
+class LoopLeftRunning(Exception):
+    """An interrupt has left a loop of uvloop marked as running, though nobody runs it: it can never be closed.
+
+    That happens in the first lines of its run, after the mark and before libuv is called (uvloop/loop.pyx, `__run`).
+    """
+
+
 def run_round(worker: Worker, report: Any, batches: range) -> None:
     """Run the batches of a round, and write what came of each."""
 
@@ -319,7 +331,11 @@ def run_round(worker: Worker, report: Any, batches: range) -> None:
         write(prepared=True)
         early = None
         for batch in batches:
-            write(**worker.run_batch(batch))
+            try:
+                write(**worker.run_batch(batch))
+            except LoopLeftRunning:
+                write(surfaced={"a loop of uvloop that an interrupt has left as running": 1}, over=True)
+                return
             if batch == batches.stop // 3:
                 early = memory()
         late = memory()

@@ -120,14 +120,6 @@ class Child:
             if self._kept is not None and not self._keepers:
                 os.close(vars(self).pop("_kept"))
 
-    def duplicate_pidfd(self) -> int | None:
-        """Return a new descriptor of the process, the caller's to close; None where there is none to be had."""
-        with self._lock:
-            try:
-                return None if self.pidfd is None else os.dup(self.pidfd)
-            except OSError:  # no descriptor is left
-                return None
-
     def reap(self) -> Exit | None:
         """Reap the child if it has exited; return how it ended, or None while it lives.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from governess.children._descriptors import close_all, close_last, open_pair_into
 from governess.children._exit import Exit, MaybeNone
 from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
@@ -182,12 +183,13 @@ class FlowStart:
         stdin, stdout = self._ends
         with contextlib.ExitStack() as our_copies:
             for stage in self._stages[:-1]:
-                reading, writing = os.pipe()
-                our_copies.callback(os.close, reading)
+                pipe: list[int] = []
+                our_copies.callback(close_all, pipe)
+                reading, writing = open_pair_into(pipe, os.pipe)
                 try:
                     processes.append(await self._start(stage, stdin, writing))
                 finally:
-                    os.close(writing)
+                    close_last(pipe)
                 stdin = reading
                 if self._foreground is not None and len(processes) == 1:
                     our_copies.enter_context(processes[0]._child.held())  # the others join its group

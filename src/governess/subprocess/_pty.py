@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from governess.children._descriptors import close_all, move, open_into, open_pair_into
 from governess.children._spawn.command import Command, Stdio
 
 if sys.platform != "win32":
@@ -51,13 +52,15 @@ def in_terminal(command: Command) -> Iterator[tuple[Command, dict[int, int]]]:
         if size is None:
             streams = command.stdin, command.stdout, command.stderr
         else:
-            ours, theirs = os.openpty()
-            cleanup.callback(os.close, theirs)
-            ends[1] = ours
+            terminal: list[int] = []
+            cleanup.callback(close_all, terminal)
+            ours, theirs = open_pair_into(terminal, os.openpty)
+            move(terminal, 0, ends, 1)
             termios.tcsetwinsize(theirs, size)
             streams = _put(command, theirs)
             if streams[0] == theirs:
-                ends[0] = os.dup(ours)
+                open_into(terminal, os.dup, ours)
+                move(terminal, 1, ends, 0)
             if streams[1] != theirs and streams[2] == theirs:
                 ends[2] = ends.pop(1)
             options["controlling_terminal"] = theirs
