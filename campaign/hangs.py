@@ -18,6 +18,7 @@ def describe_hang() -> str:
     """Return what this process can tell of its children, its tasks and its descriptors."""
     children = governess.children.children()
     lines = [f"our descriptors: {_descriptors('self')}"]
+    lines += _epolls()
     for child in children:
         lines.append(f"{child!r} {child.argv}, pidfd {child.pidfd}: {_state(child.pid)}")
         lines.append(f"    its descriptors: {_descriptors(str(child.pid))}")
@@ -49,6 +50,14 @@ def _descriptors(process: str) -> dict[int, str]:
     except OSError:
         pass
     return found
+
+
+def _epolls() -> Iterator[str]:
+    """Give what each epoll waits for (proc_pid_fdinfo(5)); one that has told of its event has no EPOLLIN left."""
+    for number, target in _descriptors("self").items():
+        if target == "anon_inode:[eventpoll]":
+            lines = Path(f"/proc/self/fdinfo/{number}").read_text().splitlines()
+            yield f"epoll {number}: {[' '.join(line.split()) for line in lines if line.startswith('tfd')]}"
 
 
 def awaited(coroutine: Any) -> Iterator[str]:
