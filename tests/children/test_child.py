@@ -13,6 +13,7 @@ import governess
 from governess import Exit
 from governess.children import Child, adopt, children, end_group
 from governess.children import _pidfd as pidfd
+from governess.children._exit import exit_of
 
 
 def start(*argv: str, **options: object) -> tuple[Child, subprocess.Popen]:
@@ -157,6 +158,21 @@ class TestChild:
         assert not child.exit.lost
         assert children() == []
         assert caplog.text == ""
+
+    def test_stolen_while_a_held_child_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The end of a held child is told, though other code reaps it between two looks at it."""
+        child, _ = start("sh", "-c", "exit 3")
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+        def steal(pid: int, pidfd: int | None) -> Exit | None:
+            os.waitpid(pid, 0)
+            return exit_of(pid, pidfd)
+
+        monkeypatch.setattr("governess.children._child.exit_of", steal)
+        with child.held():
+            exit = child.reap()
+            assert exit is not None
+            assert exit == 3 or exit.lost
 
     def test_observers_hear_of_a_held_child_when_it_is_reaped(self) -> None:
         """Observers are told of the reap, when the resources are known."""

@@ -134,8 +134,12 @@ class Child:
             if self._let_go or (self._is_told and self.pidfd is None):
                 return self.exit
             if not self._is_reaped:
-                is_reaped = self._holds == 0 or self._state() is State.GONE
-                found = self._take_exit(self.pid, self.pidfd) if is_reaped else self._see_exit()
+                is_reaped = self._holds == 0
+                found = None if is_reaped else self._see_exit()
+                # Held or not: if other code has reaped it, perhaps in this very instant, there is nothing left to see.
+                if is_reaped or (found is None and self._state() is State.GONE):
+                    is_reaped = True
+                    found = self._take_exit(self.pid, self.pidfd)
                 if found is None:
                     return self.exit
                 is_stolen = self.exit is None and is_reaped and found.rusage is None
