@@ -89,6 +89,30 @@ def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
     get_event_loop_policy().set_child_watcher(watcher)
 
 
+def watcher_of(loop: asyncio.AbstractEventLoop) -> AbstractChildWatcher:
+    """Return the watcher of the policy that made the loop, else of the current one.
+
+    It is the default watcher if the policy knows nothing of watchers.
+    """
+    global _default_watcher
+    policy: AbstractEventLoopPolicy | None = getattr(loop, "governess_policy", None)
+    if policy is None:
+        policy = get_event_loop_policy()
+    if (get := getattr(policy, "get_child_watcher", None)) is not None:
+        try:  # not suppress(): this is done at each run of a loop
+            return get()  # type: ignore[no-any-return]
+        except NotImplementedError:
+            pass
+    if _default_watcher is None:
+        from governess.watchers._choice import choose_watcher
+
+        _default_watcher = choose_watcher().factory()
+    return _default_watcher
+
+
+_default_watcher: AbstractChildWatcher | None = None
+
+
 class PolicyStore:
     """Where the current policy is kept; a subclass keeps it where others find it, too."""
 

@@ -8,7 +8,7 @@ import itertools
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 __all__ = ["CloseHook", "PerLoop", "running_loop", "set_unless_done", "when_closed"]
 
@@ -77,7 +77,7 @@ class PerLoop(Generic[T]):
 _numbers = itertools.count()
 
 
-class CloseHook(NamedTuple):
+class CloseHook:
     """A request to be told of a loop's end.
 
     Attributes:
@@ -85,8 +85,11 @@ class CloseHook(NamedTuple):
         cancel: takes the request back.
     """
 
-    is_reliable: bool
-    cancel: Callable[[], object]
+    __slots__ = ("cancel", "is_reliable")
+
+    def __init__(self, is_reliable: bool, cancel: Callable[[], object]) -> None:
+        self.is_reliable = is_reliable
+        self.cancel = cancel
 
 
 def when_closed(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> CloseHook:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from governess.loops._choose import LoopFactory
 from governess.loops._watched import inherits_from_the_bridge, make_watched, watched
@@ -13,7 +13,7 @@ from governess.loops._watched import inherits_from_the_bridge, make_watched, wat
 __all__ = ["WATCHED", "LoopChange", "make_loop"]
 
 
-class LoopChange(NamedTuple):
+class LoopChange:
     """What one of the functions of this package does to a loop.
 
     Attributes:
@@ -21,8 +21,11 @@ class LoopChange(NamedTuple):
         convert: changes an existing loop, by assigning its `__class__`, and returns it.
     """
 
-    derive: Callable[[type[Any]], type[Any]]
-    convert: Callable[[Any], Any]
+    __slots__ = ("convert", "derive")
+
+    def __init__(self, derive: Callable[[type[Any]], type[Any]], convert: Callable[[Any], Any]) -> None:
+        self.derive = derive
+        self.convert = convert
 
 
 def make_loop(factory: LoopFactory, changes: Sequence[LoopChange]) -> asyncio.AbstractEventLoop:

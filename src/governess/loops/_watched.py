@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from governess._current_policy import watcher_of
 from governess.children._per_loop import running_loop
-from governess.children._spawn.command import command_of, shell_command_of
-from governess.transports._private_names import NATIVE_HOOKS
-from governess.transports._start import close_descriptors, has_children, start_child, watcher_of
-from governess.watchers._sigchld import SigchldChildWatcher
+from governess.transports._loop_children import close_descriptors, has_children
 
 if TYPE_CHECKING:
     from asyncio import BaseEventLoop as _Base
@@ -92,8 +91,9 @@ class WatchedLoop(_Base):
         """Start `program` with `args`; arguments, result and errors are those of asyncio's loops."""
         if shell:
             raise ValueError("shell must be False")
-        hook: Any = getattr(self, "_make_subprocess_transport", None)
-        if getattr(hook, "__func__", hook) not in NATIVE_HOOKS and isinstance(self, asyncio.BaseEventLoop):
+        from governess.transports._private_names import command_of, has_own_hook, start_child
+
+        if has_own_hook(self) and isinstance(self, asyncio.BaseEventLoop):
             streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
             return await asyncio.BaseEventLoop.subprocess_exec(
                 self, protocol_factory, program, *args, **streams, **options
@@ -115,8 +115,9 @@ class WatchedLoop(_Base):
         """Start the shell command `cmd`; arguments, result and errors are those of asyncio's loops."""
         if not shell:
             raise ValueError("shell must be True")
-        hook: Any = getattr(self, "_make_subprocess_transport", None)
-        if getattr(hook, "__func__", hook) not in NATIVE_HOOKS and isinstance(self, asyncio.BaseEventLoop):
+        from governess.transports._private_names import has_own_hook, shell_command_of, start_child
+
+        if has_own_hook(self) and isinstance(self, asyncio.BaseEventLoop):
             streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
             return await asyncio.BaseEventLoop.subprocess_shell(self, protocol_factory, cmd, **streams, **options)
         command = shell_command_of(cmd, stdin, stdout, stderr, options)
@@ -130,7 +131,8 @@ def _forget_callback(reference: weakref.ref[WatchedLoop], key: object) -> None:
 
 def attach_watcher(loop: WatchedLoop) -> None:
     """Attach its policy's watcher to a loop that is about to run, if this is the main thread."""
-    if loop._has_run and not SigchldChildWatcher.was_made:
+    sigchld_class = _class_of_sigchld_watchers()
+    if loop._has_run and sigchld_class is None:
         return
     if threading.get_ident() != threading.main_thread().ident:
         return
@@ -138,9 +140,19 @@ def attach_watcher(loop: WatchedLoop) -> None:
         return
     watcher = watcher_of(loop)
     # A SigchldChildWatcher may have been attached to another loop meanwhile.
-    if not loop._has_run or isinstance(watcher, SigchldChildWatcher):
+    if not loop._has_run or (sigchld_class is not None and isinstance(watcher, sigchld_class)):
         watcher.attach_loop(loop)
     loop._has_run = True
+
+
+def _class_of_sigchld_watchers() -> type[Any] | None:
+    """Return the class of the watchers that work through one loop; None if this process has never had such a watcher.
+
+    Its module is not imported before that, as `watchers._choice` says.
+    """
+    module = sys.modules.get("governess.watchers._sigchld")
+    found: Any = getattr(module, "SigchldChildWatcher", None)
+    return found if found is not None and found.was_made else None
 
 
 def close_loop(loop: WatchedLoop, close: Callable[[], object]) -> None:

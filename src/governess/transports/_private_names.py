@@ -12,7 +12,13 @@ from governess.children._spawn.command import command_of, shell_command_of
 from governess.transports._start import start_child
 from governess.transports._transport import NATIVE_HOOKS
 
-__all__ = ["NATIVE_HOOKS", "make_subprocess_transport"]
+__all__ = ["command_of", "has_own_hook", "make_subprocess_transport", "shell_command_of", "start_child"]
+
+
+def has_own_hook(loop: Any) -> bool:
+    """Return whether the loop has a `_make_subprocess_transport` of its own, which is to be called."""
+    hook = getattr(loop, "_make_subprocess_transport", None)
+    return getattr(hook, "__func__", hook) not in NATIVE_HOOKS
 
 
 async def make_subprocess_transport(

@@ -10,22 +10,22 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from governess._current_policy import get_event_loop_policy
-from governess.abc import AbstractChildWatcher, AbstractEventLoopPolicy
+from governess._current_policy import watcher_of
+from governess.abc import AbstractChildWatcher
 from governess.children import _reaper
 from governess.children._after_fork import run_after_fork
 from governess.children._child import Child
-from governess.children._per_loop import PerLoop, running_loop, when_closed
+from governess.children._per_loop import running_loop, when_closed
 from governess.children._reaper import reap_later
 from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
+from governess.transports._loop_children import children_of
 from governess.transports._pipe_poller import forget_pipes
 from governess.transports._stops import StopWatch
 from governess.transports._transport import ChildTransport, tell_exit
 from governess.watchers._base import ChildWatcher
-from governess.watchers._choice import choose_watcher
 
-__all__ = ["LoopChildren", "close_descriptors", "has_children", "start_child", "watcher_of"]
+__all__ = ["LoopChildren", "start_child"]
 
 logger = logging.getLogger("governess")
 
@@ -71,7 +71,7 @@ async def start_child(
             transport = ChildTransport(loop, protocol, command.args, spawned)
             spawned.claimed = True
             # Not _get_children() at once: this is done for each child.
-            children = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(_children_of.name) or _get_children(loop)
+            children = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(children_of.name) or _get_children(loop)
             children.watch(watcher, spawned.child, transport)
         await transport.connect()
     except BaseException:  # KeyboardInterrupt, too, at whichever line
@@ -90,28 +90,6 @@ def _inactive(watcher: AbstractChildWatcher) -> RuntimeError:
         f"the child watcher {watcher!r} is not active: attach a loop that runs, "
         "or use one that needs none (subprocess support is not installed)"
     )
-
-
-def watcher_of(loop: asyncio.AbstractEventLoop) -> AbstractChildWatcher:
-    """Return the watcher of the policy that made the loop, else of the current one.
-
-    It is the default watcher if the policy knows nothing of watchers.
-    """
-    global _default_watcher
-    policy: AbstractEventLoopPolicy | None = getattr(loop, "governess_policy", None)
-    if policy is None:
-        policy = get_event_loop_policy()
-    if (get := getattr(policy, "get_child_watcher", None)) is not None:
-        try:  # not suppress(): this is done at each run of a loop
-            return get()  # type: ignore[no-any-return]
-        except NotImplementedError:
-            pass
-    if _default_watcher is None:
-        _default_watcher = choose_watcher().factory()
-    return _default_watcher
-
-
-_default_watcher: AbstractChildWatcher | None = None
 
 
 Watchers = dict[Child, tuple[AbstractChildWatcher, weakref.ref[ChildTransport]]]
@@ -154,36 +132,23 @@ class LoopChildren:
         if child.exit is not None:
             tell_exit(child.pid, child.exit, reference)
 
-    def close_descriptors(self) -> None:
+    def close_descriptors(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the descriptors that the closed loop has left open."""
         for transport in [*self.living, *self.lingering]:
             transport.close_descriptors()
+        forget_pipes(loop)
 
 
 def _get_children(loop: asyncio.AbstractEventLoop) -> LoopChildren:
     """Return the children of the loop, made anew for its first one."""
-    if (children := _children_of.get(loop)) is None:
-        run_after_fork(_children_of.clear)
+    if (children := children_of.get(loop)) is None:
+        run_after_fork(children_of.clear)
         children = LoopChildren(loop)
-        _children_of.set(loop, children)
+        children_of.set(loop, children)
     return children
 
 
-def has_children(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether the loop has started any child."""
-    return _children_of.get(loop) is not None
-
-
-def close_descriptors(loop: asyncio.AbstractEventLoop) -> None:
-    """Close our ends of the pipes that the loop, which is closed by now, has not closed."""
-    if (children := _children_of.get(loop)) is not None:
-        _children_of.discard(loop)
-        children.close_descriptors()
-        forget_pipes(loop)
-
-
-_children_of: PerLoop[LoopChildren] = PerLoop()
-_NO_ATTRIBUTES: dict[str, LoopChildren] = {}
+_NO_ATTRIBUTES: dict[str, Any] = {}
 
 
 def _release_all(

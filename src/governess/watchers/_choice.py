@@ -5,25 +5,22 @@ from __future__ import annotations
 import select
 import signal
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 from governess.children._pidfd import unavailable
 from governess.watchers._base import ChildWatcher
-from governess.watchers._fast import FastChildWatcher
-from governess.watchers._kqueue import KqueueChildWatcher
-from governess.watchers._pidfd import PidfdChildWatcher
-from governess.watchers._sigchld import MultiLoopChildWatcher, SafeChildWatcher
-from governess.watchers._threaded import ThreadedChildWatcher
 
 __all__ = ["WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher", "get_watcher_class"]
 
-_CLASSES: dict[str, type[ChildWatcher]] = {
-    "pidfd": PidfdChildWatcher,
-    "kqueue": KqueueChildWatcher,
-    "threaded": ThreadedChildWatcher,
-    "multiloop": MultiLoopChildWatcher,
-    "safe": SafeChildWatcher,
-    "fast": FastChildWatcher,
+# The module and the class of each; a program imports that of the watcher which it uses.
+_CLASSES = {
+    "pidfd": ("_pidfd", "PidfdChildWatcher"),
+    "kqueue": ("_kqueue", "KqueueChildWatcher"),
+    "threaded": ("_threaded", "ThreadedChildWatcher"),
+    "multiloop": ("_sigchld", "MultiLoopChildWatcher"),
+    "safe": ("_sigchld", "SafeChildWatcher"),
+    "fast": ("_fast", "FastChildWatcher"),
 }
 
 WATCHERS = tuple(_CLASSES)
@@ -46,10 +43,10 @@ class WatcherChoice(NamedTuple):
 def choose_watcher() -> WatcherChoice:
     """Return the default watcher of this process: pidfd where one can be had, else kqueue, else a thread a child."""
     if (obstacle := unavailable()) is None:
-        return WatcherChoice("pidfd", PidfdChildWatcher, "pidfd_open works in this process")
+        return WatcherChoice("pidfd", _class_of("pidfd"), "pidfd_open works in this process")
     if hasattr(select, "kqueue"):
-        return WatcherChoice("kqueue", KqueueChildWatcher, f"{obstacle}, but a kqueue")
-    return WatcherChoice("threaded", ThreadedChildWatcher, f"{obstacle}, and no kqueue: a thread waits for each child")
+        return WatcherChoice("kqueue", _class_of("kqueue"), f"{obstacle}, but a kqueue")
+    return WatcherChoice("threaded", _class_of("threaded"), f"{obstacle}, and no kqueue: a thread waits for each child")
 
 
 def get_watcher_class(name: str) -> type[ChildWatcher]:
@@ -59,7 +56,7 @@ def get_watcher_class(name: str) -> type[ChildWatcher]:
         ValueError: there is no watcher of that name, or it cannot work here; the text lists those that can.
     """
     if name in available_watchers():
-        return _CLASSES[name]
+        return _class_of(name)
     why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
     raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(available_watchers())}")
 
@@ -67,6 +64,12 @@ def get_watcher_class(name: str) -> type[ChildWatcher]:
 def available_watchers() -> tuple[str, ...]:
     """Return the short names of the watchers that work in this process."""
     return tuple(name for name in WATCHERS if _obstacle(name) is None)
+
+
+def _class_of(name: str) -> type[ChildWatcher]:
+    module, class_name = _CLASSES[name]
+    found: type[ChildWatcher] = getattr(import_module(f"governess.watchers.{module}"), class_name)
+    return found
 
 
 def _obstacle(name: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
 import select
 import weakref
 from collections import deque
@@ -80,7 +79,8 @@ class PollerChildWatcher(ChildWatcher):
         try:
             if loop is None:
                 raise OSError("no loop runs in this thread")
-            poller = self._pollers.get(loop)
+            # Not PerLoop.get() at once: this is done for each child.
+            poller = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(self._pollers.name) or self._pollers.get(loop)
             if poller is None or poller.is_closed:
                 poller = _LoopPoller(loop, self._new_queue())
                 self._pollers.set(loop, poller)
@@ -190,6 +190,9 @@ class _LoopPoller:
                 reap_later(child)
 
 
+_NO_ATTRIBUTES: dict[str, _LoopPoller] = {}
+
+
 def _no_loop() -> None:
     return None
 
@@ -209,6 +212,8 @@ class PidfdChildWatcher(PollerChildWatcher):
 
 
 def _epoll_of_new_module() -> Any:
+    import importlib.util
+
     spec: Any = importlib.util.find_spec("select")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -246,8 +251,10 @@ class _PidfdPoller:
         """Take the pidfd out while it is open: a process between clone and exec may hold it after we closed it."""
         epoll = self._epoll
         if (pidfd := child.pidfd) is not None and self._children.pop(pidfd, None) is not None and epoll is not None:
-            with contextlib.suppress(OSError):
+            try:  # noqa: SIM105 - suppress() takes a microsecond for each child
                 epoll.unregister(pidfd)
+            except OSError:
+                pass
         if close and epoll is not None:
             self._epoll, self.fileno = None, _no_descriptor
             epoll.close()

@@ -6,7 +6,6 @@ import functools
 import os
 import sys
 from collections.abc import Coroutine
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from governess.children._spawn import popen
@@ -58,6 +57,8 @@ def spawner() -> Spawner:
     try:
         from governess.children._spawn.native import NativeSpawner
     except ImportError as error:
+        from importlib.util import find_spec
+
         is_built = find_spec("governess.children._spawn._native") is not None
         return popen.PopenSpawner(
             f"the extension does not load ({error})" if is_built else "the extension is not built here"

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, Any
 
@@ -126,7 +125,6 @@ def _allowed(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in _FIXED}
 
 
-@dataclass(slots=True, eq=False)
 class Spawned:
     """A child that was just started, and our ends of its pipes.
 
@@ -139,10 +137,13 @@ class Spawned:
         claimed: whether the receiver owns the child and the descriptors from here on.
     """
 
-    child: Child
-    pipes: dict[int, int]
-    group: Group | None = None
-    claimed: bool = False
+    __slots__ = ("child", "claimed", "group", "pipes")
+
+    def __init__(self, child: Child, pipes: dict[int, int]) -> None:
+        self.child = child
+        self.pipes = pipes
+        self.group: Group | None = None
+        self.claimed = False
 
     def keep_group(self, command: Command) -> None:
         """Keep the group or session that the child leads within reach, if the command says so."""

@@ -58,7 +58,8 @@ class NativeSpawner:
         options = command.options
         guard = await promise_of(options) if "die_with_parent" in options and leads_group(options) else None
         loop = asyncio.get_running_loop()
-        slot = _slots.get(loop) or _new_slot(loop)
+        # Not _get_slot() at once: this is done for each child.
+        slot = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(_slots.name) or _get_slot(loop)
         queue = None if slot.queue is None else slot.queue()
         if queue is None:
             try:
@@ -170,11 +171,15 @@ class _Slot:
 
 
 _slots: PerLoop[_Slot] = PerLoop()
+_NO_ATTRIBUTES: dict[str, _Slot] = {}
 _keys = itertools.count()
 _NOBODY = None, None, None
 
 
-def _new_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
+def _get_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
+    """Return the slot of the loop, made anew for its first child."""
+    if (slot := _slots.get(loop)) is not None:
+        return slot
     _prepare()
     # Of loops that were closed while children were being started, and told nobody.
     for other in _slots.values():
