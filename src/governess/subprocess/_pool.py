@@ -108,19 +108,20 @@ class ProcessPool:
             ProcessError: as `governess.subprocess.run` raises it; so its other errors.
         """
         options.setdefault("timeout", self.timeout)
-        async with self._place():
-            guard = asyncio.timeout(None)
-            self._runs[guard] = asyncio.current_task()
-            try:
-                async with guard:
-                    completed: Completed[Any] = await run(*argv, **options)
-                return completed
-            except TimeoutError:
-                if guard.expired():
-                    raise RuntimeError("the pool was closed while the program ran, which was ended") from None
-                raise
-            finally:
-                del self._runs[guard]
+        await self._take_place()
+        guard = asyncio.timeout(None)
+        self._runs[guard] = asyncio.current_task()
+        try:
+            async with guard:
+                completed: Completed[Any] = await run(*argv, **options)
+            return completed
+        except TimeoutError:
+            if guard.expired():
+                raise RuntimeError("the pool was closed while the program ran, which was ended") from None
+            raise
+        finally:
+            del self._runs[guard]
+            self._give_place()
 
     @overload
     def map(
@@ -208,7 +209,8 @@ class ProcessPool:
             RuntimeError: the pool is closed.
             OSError: as `subprocess.Popen` raises it; so its other errors. The place is free again then.
         """
-        async with self._place():
+        await self._take_place()
+        try:
             block = start(*argv, **options)
             async with block as process:
                 if self._is_closed:  # while it was being started
@@ -218,6 +220,8 @@ class ProcessPool:
                     yield process
                 finally:
                     del self._blocks[process]
+        finally:
+            self._give_place()
 
     async def close(self) -> None:
         """End all that runs, at the same time, as `Process.end` does; what waits for a place gets an error.
@@ -260,14 +264,6 @@ class ProcessPool:
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._idle)
-
-    @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        await self._take_place()
-        try:
-            yield
-        finally:
-            self._give_place()
 
     async def _take_place(self) -> None:
         if self._is_closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -53,6 +54,8 @@ class PoolMap(Generic[CommandT, ResultT]):
         self._return_exceptions = return_exceptions
         self._options = options
         self._tasks: dict[asyncio.Task[Completed[Any]], CommandT] = {}
+        self._done: deque[asyncio.Task[Completed[Any]]] = deque()  # in the order in which they ended, if that counts
+        self._waiters: list[asyncio.Future[None]] = []
 
     def __aiter__(self) -> Self:
         return self
@@ -60,26 +63,34 @@ class PoolMap(Generic[CommandT, ResultT]):
     async def __anext__(self) -> PoolResult[CommandT, ResultT]:
         """Return the next result; raise StopAsyncIteration after the last one."""
         self._fill()
-        if not self._tasks:
-            raise StopAsyncIteration
-        first = next(iter(self._tasks))
-        if self._ordered:
-            await asyncio.wait((first,))
-        elif (done := self._next_done()) is not None:
-            first = done
-        else:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            first = self._next_done() or first
-        command = self._tasks.pop(first)
+        while (task := self._take_done()) is None:
+            # Not by asyncio.wait(), which adds a callback to each of the tasks and removes it, for each result.
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+        command = self._tasks.pop(task)
         self._fill()
-        error = first.exception()
+        error = task.exception()
         if error is not None and not (self._return_exceptions and isinstance(error, Exception)):
             raise error
-        result: Any = first.result() if error is None else error
+        result: Any = task.result() if error is None else error
         return PoolResult(command, result)
 
-    def _next_done(self) -> asyncio.Task[Completed[Any]] | None:
-        return next((task for task in self._tasks if task.done()), None)
+    def _take_done(self) -> asyncio.Task[Completed[Any]] | None:
+        """Return the task whose result is the next one; None while it has not ended.
+
+        Raises:
+            StopAsyncIteration: all results were given.
+        """
+        if not self._tasks:
+            raise StopAsyncIteration
+        if self._ordered:
+            first = next(iter(self._tasks))
+            return first if first.done() else None
+        return self._done.popleft() if self._done else None
 
     def _fill(self) -> None:
         """Have twice as many commands at work as there are places: while the oldest one takes long, others go on."""
@@ -90,8 +101,19 @@ class PoolMap(Generic[CommandT, ResultT]):
                 return
             words, own = _parts(command)
             task = own_task(self._pool.run(*words, **{**own, **self._options}))
-            task.add_done_callback(_retrieve)
+            task.add_done_callback(self._note_end)
             self._tasks[task] = command
+
+    def _note_end(self, task: asyncio.Task[Completed[Any]]) -> None:
+        if not task.cancelled():
+            task.exception()  # asyncio would log it if nobody has asked for the result by the end of the block
+        if not self._ordered:
+            self._done.append(task)
+        elif task in self._tasks and task is not next(iter(self._tasks)):  # nobody waits for this one yet
+            return
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def _parts(command: Any) -> tuple[tuple[Program, ...], Mapping[str, Any]]:
@@ -100,9 +122,3 @@ def _parts(command: Any) -> tuple[tuple[Program, ...], Mapping[str, Any]]:
     if isinstance(command, (str, bytes)):
         raise TypeError(f"a command is a list of a program and its arguments, or what cmd() returns, not {command!r}")
     return tuple(command), {}
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from logging the exception of a task whose result nobody has asked for by the end of the block."""
-    if not task.cancelled():
-        task.exception()
