@@ -449,9 +449,8 @@ void
 launch_backlog(Channel *channel)
 {
     for (;;) {
-        int most = most_under_way();
         pthread_mutex_lock(&pool.lock);
-        Request *request = admit_next(channel, most);
+        Request *request = channel->backlog == NULL ? NULL : admit_next(channel, most_under_way());
         pthread_mutex_unlock(&pool.lock);
         if (request == NULL)
             return;

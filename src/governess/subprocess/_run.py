@@ -124,7 +124,7 @@ async def run(
         raise ValueError("stdin and input cannot both be given")
     if timeout is not None and not isinstance(timeout, (int, float)):
         raise TypeError(f"the timeout is a number of seconds, not {timeout!r}")
-    data = input_bytes(input, encoding, errors)
+    data = None if input is None and encoding is None else input_bytes(input, encoding, errors)
     listens = tee is not None or on_line is not None
     if capture or listens:
         stdout, stderr = PIPE if stdout is None else stdout, PIPE if stderr is None else stderr
@@ -210,7 +210,8 @@ class _Execution:
             await (process.wait() if process._streams.failure is None else _wait_unless_failed(process))
             self._timer.reschedule(None)
             self.duration = time.monotonic() - started
-            await output_ended(process, drain)
+            if not process._streams.is_finished:
+                await output_ended(process, drain)
 
     def completed(self, argv: tuple[Program, ...], stdout: Any, stderr: Any) -> Completed[Any]:
         exit = Exit.unknown() if self.exit is None else self.exit  # it was killed, and has not ended even so

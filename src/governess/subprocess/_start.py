@@ -117,7 +117,8 @@ def group_command(
         TypeError: an option would give it another group, or is written in another way here.
         ValueError: an option would make the streams anything but bytes.
     """
-    return leading_group(command_of, argv, stdin, stdout, stderr, session, checked_options(options))
+    options = checked_options(options) if options else options
+    return leading_group(command_of, argv, stdin, stdout, stderr, session, options)
 
 
 def words_of(argv: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from governess.children._reaper import reap_later
@@ -25,6 +24,8 @@ class EndsChild(asyncio.SubprocessTransport):
     `ChildTransport` sets the attributes, and tells what they are.
     """
 
+    __slots__ = ()
+
     if TYPE_CHECKING:
         child: Child
         group: Group | None
@@ -36,15 +37,6 @@ class EndsChild(asyncio.SubprocessTransport):
         _returncode: int | None
 
         def _close_pipes(self) -> None: ...
-
-    _closed = True  # until the constructor has finished
-
-    def __del__(self) -> None:
-        if not self._closed and not self.finished:
-            try:
-                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
-            finally:  # also where a warning is an error
-                self._kill()
 
     def send_signal(self, signal: int) -> None:
         """Send the signal to the child, and never to another process that has its number.

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import sys
+import warnings
 import weakref
 from collections.abc import Callable
 from contextvars import Context
@@ -46,6 +47,9 @@ NATIVE_HOOKS: list[Any] = [
 
 _NO_PIPES: Any = MappingProxyType({})
 
+# What a protocol inherits that does not ask for the event: a callback of the loop would do nothing but take time.
+_IGNORE_EXIT, _IGNORE_LOSS = asyncio.SubprocessProtocol.process_exited, asyncio.SubprocessProtocol.connection_lost
+
 
 class ChildTransport(EndsChild):
     """Connects a child's pipes and its exit with an `asyncio.SubprocessProtocol`.
@@ -60,8 +64,26 @@ class ChildTransport(EndsChild):
         finished: whether its exit is known and its pipes are closed.
     """
 
-    #: The children of its loop, which keep the transport while its own child lives.
-    siblings: LoopChildren | None = None
+    # Each of many living children has one. What a program sets goes to the dictionary, and so does `_popen_view`.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_args",
+        "_closed",
+        "_connected",
+        "_ends",
+        "_given",
+        "_loop",
+        "_pending",
+        "_protocol",
+        "_returncode",
+        "_waiters",
+        "child",
+        "finished",
+        "group",
+        "pipes",
+        "siblings",
+    )
 
     def __init__(
         self,
@@ -77,6 +99,8 @@ class ChildTransport(EndsChild):
         for number in pipes:
             self._ends[number] = PipeEnd(spawned.pipes, number)
         super().__init__()
+        #: The children of its loop, which keep the transport while its own child lives.
+        self.siblings: LoopChildren | None = None
         self._loop = loop
         self._protocol: Any = protocol
         self._args = args
@@ -89,6 +113,13 @@ class ChildTransport(EndsChild):
         self._waiters: list[asyncio.Future[None]] | None = None
         self.finished = False
         self._closed = False
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and not self.finished:  # set last: else nothing was begun
+            try:
+                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            finally:  # also where a warning is an error
+                self._kill()
 
     def __repr__(self) -> str:
         state = "running" if self._returncode is None else f"returncode={self._returncode}"
@@ -214,11 +245,11 @@ class ChildTransport(EndsChild):
         if not isinstance(returncode, Exit):
             # A watcher that is not ours has reaped it.
             self.child.set_exit(Exit(returncode))
-        if self._connected:
-            self._call(self._protocol.process_exited)
-        else:
+        if not self._connected:
             self.finished = True
             self._call(self._end)
+        elif getattr(type(self._protocol), "process_exited", None) is not _IGNORE_EXIT:
+            self._call(self._protocol.process_exited)
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
             if not waiter.done():
@@ -270,7 +301,10 @@ class ChildTransport(EndsChild):
         self._connected -= 1
         if self._returncode is not None and not self._connected:
             self.finished = True
-            self._call(self._lose_connection)
+            if self._pending is None and getattr(type(self._protocol), "connection_lost", None) is _IGNORE_LOSS:
+                self._protocol = None
+            else:
+                self._call(self._lose_connection)
 
     def _tell_of_failure(self, name: str, error: Exception) -> None:
         """Tell the loop's handler of an exception of the protocol, as the loop does with those of its callbacks."""
@@ -307,8 +341,10 @@ def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport])
         with contextlib.suppress(RuntimeError):  # the loop is closed
             hook(pid, returncode, transport)
     elif running_loop() is loop:
-        # Not at once, and in a new context: the caller may be a `poll` that has found the exit.
-        loop.call_soon(transport.process_exited, returncode, context=Context())
+        if asyncio.current_task(loop) is None:
+            transport.process_exited(returncode)
+        else:  # not at once, and in a new context: a `poll` has found the exit
+            loop.call_soon(transport.process_exited, returncode, context=Context())
     else:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(transport.process_exited, returncode)
