@@ -1,3 +1,3 @@
 """One file a question; each has a `QUESTION`."""
 
-NAMES = ("rate", "runs", "lag", "slow_exec", "crowd", "pipes", "policies", "imports", "commands")
+NAMES = ("rate", "runs", "parts", "lag", "slow_exec", "crowd", "pipes", "policies", "imports", "commands")

@@ -51,7 +51,7 @@ def _floor(threads: int, count: int, at_once: int, output: bool) -> tuple[float,
     ran = subprocess.run(
         [program("floor"), *map(str, arguments), *COMMAND], stdout=subprocess.PIPE, check=True, text=True
     )
-    seconds, cpu = map(float, ran.stdout.split())
+    seconds, cpu, _ = map(float, ran.stdout.split())
     return seconds, cpu
 
 

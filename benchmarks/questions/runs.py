@@ -24,7 +24,7 @@ def answer(contestant: str, count: int, at_once: int) -> Answers:
     tool = library("governess" if contestant == POOL else contestant)
 
     async def main() -> Answers:
-        run_all = _in_a_pool if contestant == POOL else _by_functions(tool, _runner(contestant, tool))
+        run_all = _in_a_pool if contestant == POOL else by_functions(tool, runner(contestant, tool))
         await run_all(WARM_UP, at_once)
         wall, cpu = time.perf_counter(), time.process_time()
         await run_all(count, at_once)
@@ -33,7 +33,7 @@ def answer(contestant: str, count: int, at_once: int) -> Answers:
     return tool.run(main)
 
 
-def _runner(contestant: str, tool: Any) -> Callable[[], Awaitable[bytes]]:
+def runner(contestant: str, tool: Any) -> Callable[[], Awaitable[bytes]]:
     """Return what runs one program, and returns what it has written."""
     kind = contestant.partition(" + ")[0]
 
@@ -61,7 +61,7 @@ def _runner(contestant: str, tool: Any) -> Callable[[], Awaitable[bytes]]:
     return runners.get(kind, by_asyncio)
 
 
-def _by_functions(tool: Library, run_one: Callable[[], Awaitable[bytes]]) -> Callable[[int, int], Awaitable[None]]:
+def by_functions(tool: Library, run_one: Callable[[], Awaitable[bytes]]) -> Callable[[int, int], Awaitable[None]]:
     async def run_all(count: int, at_once: int) -> None:
         left = iter(range(count))
 
