@@ -53,6 +53,17 @@ def test_nothing_global() -> None:
     run_fresh(LOOK + "from governess import *" + COMPARE)
 
 
+def test_run_imports_nothing_for_children() -> None:
+    """A program without children does not import what starts and watches them together with `run`."""
+    script = """
+        import sys
+        from governess import run
+        mine = {name for name in sys.modules if name.startswith("governess.")}
+        assert not [name for name in mine if "_spawn" in name or "watchers." in name or "_transport" in name], mine
+    """
+    run_fresh(script)
+
+
 def test_standard_library_alone() -> None:
     """Nothing but the standard library is imported, and no module that is the business of an extra."""
     script = """

@@ -175,6 +175,24 @@ class TestMap:
 
         assert run(main) == (["0.4", "0", "0.1"] if ordered else ["0", "0.1", "0.4"])
 
+    @pytest.mark.parametrize("ordered", [True, False])
+    def test_two_readers(self, run: Callable, ordered: bool) -> None:
+        """Two tasks that take from one iterator get each result once, and both see its end."""
+
+        async def main() -> list[bytes]:
+            found: list[bytes] = []
+            async with ProcessPool(4) as pool:
+                results = pool.map((["echo", str(number)] for number in range(20)), ordered=ordered)
+
+                async def take_all() -> None:
+                    async for _, done in results:
+                        found.append(done.stdout)
+
+                await asyncio.wait_for(asyncio.gather(take_all(), take_all()), 30)
+            return found
+
+        assert sorted(run(main)) == sorted(b"%d\n" % number for number in range(20))
+
     def test_commands(self, run: Callable) -> None:
         """What `cmd` returns keeps its options."""
 
