@@ -12,8 +12,8 @@ import pytest
 from governess._programs.start_times import start_time
 from governess.jobs import Job, Journal, JournalError, Plan, State, run_jobs
 from governess.jobs._job import JobOptions
-from governess.jobs._journal.journal import Resumed, Running
 from governess.jobs._journal.lock import holder_of
+from governess.jobs._journal.registration import Resumed, Running
 from governess.jobs._resume import _check_gone
 
 pytestmark = pytest.mark.windows

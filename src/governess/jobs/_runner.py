@@ -6,22 +6,21 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 
 from governess.jobs._attempt import Attempt, ClusterEngine, Engine
 from governess.jobs._bounds import Bounds
+from governess.jobs._ends import Ends
 from governess.jobs._feed import Feed
 from governess.jobs._local import LocalEngine
 from governess.jobs._observer import Observer, Recorder, RunSettings
-from governess.jobs._outcome import command_of_entry, is_shortage, judge, skipped, unstarted
-from governess.jobs._outputs import remove_outputs
+from governess.jobs._outcome import command_of_entry, is_shortage, judge, unstarted
 from governess.jobs._pools import Grant
-from governess.jobs._result import JobResult, Summary
+from governess.jobs._result import Summary
 from governess.jobs._schedule import Entry, Schedule
 from governess.jobs._slots import Slots
 from governess.jobs._starter import Starter
-from governess.jobs._states import Event, State
+from governess.jobs._states import Event
 from governess.jobs._survivors import Survivor
 
 __all__ = ["Observer", "Recorder", "RunSettings", "Runner"]
@@ -34,7 +33,6 @@ class Runner:
         summary: what came of it so far.
         running: the tries that run now.
         adopted: how many jobs an earlier run has started that still ran when this one began.
-        recorder: records what happens; None for nothing.
     """
 
     def __init__(
@@ -74,15 +72,22 @@ class Runner:
         self._needs_pools = uses_pools
         self._is_ending = False
         self._ending_grace = 0.0
-        self._culprit: int | None = None
         self._failure: Exception | None = None
-        self.recorder: Recorder | None = None
         self.running: set[Attempt] = set()
         self._bounds = Bounds(self._loop, self.running)
         self._feed = Feed(self._loop, schedule, settings, self._slots, self.running, uses_pools=uses_pools)
         succeeded = sum(settled.values())
-        self._before = succeeded, len(settled) - succeeded
-        self.summary = Summary(total, *self._before, from_journal=len(settled))
+        self.summary = Summary(total, succeeded, len(settled) - succeeded, from_journal=len(settled))
+        self._ends = Ends(schedule, settings, observer, self.summary, self._bounds, self._slots.wake, self._halt)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records what happens; None for nothing."""
+        return self._ends.recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder) -> None:
+        self._ends.recorder = recorder
 
     @property
     def starting(self) -> int:
@@ -105,7 +110,7 @@ class Runner:
         for number, succeeded in self._settled.items():
             self._observer.already(number, succeeded)
         for entry in self._schedule.skipped:
-            self._skip(entry)
+            self._ends.skip(entry)
         self._slots.grow()
         try:
             await self._slots.finish()
@@ -113,11 +118,11 @@ class Runner:
             await self._clean_up()
         for entry in self._schedule.delayed():
             if entry.last is not None:  # the run was stopped before its next try
-                self._count(entry.last, None)
+                self._ends.count(entry.last, None)
         if self._failure is not None:
             raise self._failure
         self.summary.wall = self._loop.time() - began
-        self.summary.exit_status = self._exit_status()
+        self.summary.exit_status = self._ends.exit_status
         return self.summary
 
     async def _clean_up(self) -> None:
@@ -130,11 +135,7 @@ class Runner:
         self._bounds.cancel()
         self._feed.cancel()
         if self.recorder is not None:
-            await self.recorder.close(self._exit_status() if self._slots.has_finished else None)
-
-    def _exit_status(self) -> int:
-        found = self.summary
-        return self._settings.halt.exit_status(found.failed, found.started, found.total, self._culprit)
+            await self.recorder.close(self._ends.exit_status if self._slots.has_finished else None)
 
     def abort(self, error: Exception) -> None:
         """End the run, which raises the error then."""
@@ -144,6 +145,7 @@ class Runner:
     def stop(self) -> None:
         """Start no more jobs."""
         self._feed.stop()
+        self._ends.is_stopped = True
         self._starter.stop()
         if self._cluster is not None:
             self._cluster.stop()
@@ -156,6 +158,12 @@ class Runner:
         for attempt in self.running:
             if attempt.end(self._ending_grace):
                 attempt.is_cancelled = True
+
+    def _halt(self, at_once: bool) -> None:
+        if at_once:
+            self.end()
+        else:
+            self.stop()
 
     def hold(self) -> None:
         """Start no more jobs until `release`."""
@@ -209,7 +217,8 @@ class Runner:
         self.summary.started += 1
         if error is not None:
             self._observer.could_not_start(attempt, error)
-            self._ended(attempt, Event.FAIL, unstarted(attempt, error))
+            self._starter.ended()
+            self._ends.ended(attempt, Event.FAIL, unstarted(attempt, error))
             return
         if self.recorder is not None:
             self.recorder.started(attempt)
@@ -249,84 +258,10 @@ class Runner:
             self._bounds.end(attempt, timer)
         event, result = judge(attempt, code)
         if event is Event.INTERRUPT:
-            self._run_again(attempt, result)
+            self._ends.interrupted(attempt, result)
         else:
-            self._ended(attempt, event, result)
-
-    def _ended(self, attempt: Attempt, event: Event, result: JobResult) -> None:
-        """Note the end of a try: the job is tried again, or it has ended for good."""
-        entry, options = attempt.entry, attempt.options
-        self._starter.ended()
-        entry.progress = entry.progress.after(event, options.tries)
-        if result.state is not State.DONE and entry.job.outputs:
-            remove_outputs(entry.job)
-        if (
-            result.state.is_failure
-            and not attempt.lost
-            and entry.progress.tries < options.tries
-            and options.retry_on.includes(result.state, result.code, lost=result.remark == "lost")
-        ):
-            self._retry(attempt, result)
-        elif self.recorder is not None:
-            self.recorder.ended(attempt, result, None, partial(self._settle, attempt, result))
-        else:
-            self._settle(attempt, result)
-
-    def _retry(self, attempt: Attempt, result: JobResult) -> None:
-        entry, options = attempt.entry, attempt.options
-        pause = options.backoff.pause(entry.progress.tries)
-        entry.progress = entry.progress.after(Event.RETRY, options.tries)
-        entry.last = result
-        self.summary.retries += 1
-        self._schedule.retry(entry, self._loop.time() + pause)
-        tell = partial(self._observer.retrying, attempt, result, pause)
-        if self.recorder is not None:
-            self.recorder.ended(attempt, result, time.time() + pause, tell)
-        else:
-            tell()
-
-    def _run_again(self, attempt: Attempt, result: JobResult) -> None:
-        """Run a job once more that has ended so that its exit status is lost: of an earlier run, or with its worker."""
-        entry, options = attempt.entry, attempt.options
-        entry.progress = entry.progress.after(Event.INTERRUPT, options.tries)
-        remove_outputs(entry.job)
-        if self.recorder is not None:
-            self.recorder.ended(attempt, result, None, self._slots.wake)
-        entry.progress = entry.progress.after(Event.RESUME, options.tries)
-        self._schedule.retry(entry, 0.0)
-        if not attempt.is_adopted:
-            self._observer.retrying(attempt, result, 0.0)
-            self._slots.wake()
-
-    def _settle(self, attempt: Attempt, result: JobResult) -> None:
-        never = self._schedule.settle(attempt.entry, result.state is State.DONE)
-        if result.state is State.DONE:
-            self._bounds.succeeded(result.wall)
-        self._count(result, attempt)
-        for later in never:
-            self._skip(later)
-        self._slots.wake()
-
-    def _skip(self, entry: Entry) -> None:
-        options = entry.job.options or self._settings.options
-        entry.progress = entry.progress.after(Event.SKIP, options.tries)
-        result = skipped(entry)
-        if self.recorder is not None:
-            self.recorder.skipped(entry, result, partial(self._count, result, None))
-        else:
-            self._count(result, None)
-
-    def _count(self, result: JobResult, attempt: Attempt | None) -> None:
-        summary, halt = self.summary, self._settings.halt
-        summary.add(result)
-        succeeded, failed = summary.succeeded - self._before[0], summary.failed - self._before[1]
-        if not self.is_stopped and halt.is_reached(succeeded, failed, summary.total):
-            self._culprit = result.exit_status
-            if halt.when == "now":
-                self.end()
-            else:
-                self.stop()
-        self._observer.finished(result, attempt)
+            self._starter.ended()
+            self._ends.ended(attempt, event, result)
 
     def _stopped_by_terminal(self, attempt: Attempt) -> None:
         self._observer.lacks_terminal(attempt)

@@ -67,9 +67,8 @@ class PipePoller:
         """Call `callback`, in a copy of this context, when the descriptor is readable; errors as `add_reader`."""
         self._readers[descriptor] = callback, copy_context()
         try:
-            if self._epoll is None:
-                self._open()
-            self._epoll.register(descriptor, _READABLE)
+            epoll = self._open() if self._epoll is None else self._epoll
+            epoll.register(descriptor, _READABLE)
         except BaseException:
             self.discard(descriptor)
             raise
@@ -96,7 +95,7 @@ class PipePoller:
         if epoll is not None:
             epoll.close()
 
-    def _open(self) -> None:
+    def _open(self) -> Any:
         loop = self._loop()
         assert loop is not None
         assert _make_epoll is not None
@@ -108,6 +107,7 @@ class PipePoller:
             epoll.close()
             raise
         self._epoll = epoll
+        return epoll
 
     def _read_all(self) -> None:
         for descriptor, _ in self._epoll.poll(0, _BATCH):
