@@ -5,10 +5,10 @@ import contextlib
 import errno
 import os
 import signal
-import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from governess.cli.run.caught import caught_signals
 from governess.cli.run.display import Display, is_pipe
 from governess.cli.run.inputs import Plan
 from governess.cli.run.item_jobs import ItemJobs
@@ -111,7 +111,9 @@ class _Execution(Observer):
             self._writer.say(f"governess run: {journal.warning}\n")
         for warning in self._plan.warnings:
             self._writer.say(f"governess run: {warning}\n")
-        with self._signals():
+        # With --tty it stops us as it stops a program without handlers: Foreground does the rest.
+        stop = None if self._settings.tty else self._stop_soon
+        with caught_signals(self._loop, self._interrupt, stop):
             ticks = self._display.ticks or self._stdout_is_pipe
             ticker = self._loop.create_task(self._tick()) if ticks else None
             try:
@@ -194,38 +196,6 @@ class _Execution(Observer):
         if complaint not in self._complaints:
             self._complaints.add(complaint)
             self._writer.say(complaint)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Catch the signals that end us, but for those that our parent made us ignore."""
-        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        before = {number: signal.getsignal(number) for number in numbers}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                self._catch_soon(number)
-        # With --tty it stops us as it stops a program without handlers: Foreground does the rest.
-        is_caught = sys.platform != "win32" and not self._settings.tty
-        if is_caught and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
-            before[signal.SIGTSTP] = signal.SIG_DFL
-            self._loop.add_signal_handler(signal.SIGTSTP, self._stop_soon)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                with contextlib.suppress(NotImplementedError):
-                    self._loop.remove_signal_handler(number)
-                signal.signal(number, handler)
-
-    def _catch_soon(self, number: int) -> None:
-        """Have the loop catch it, which a signal wakes up even in the instant before it goes to sleep."""
-        try:
-            self._loop.add_signal_handler(number, self._interrupt, number)
-        except NotImplementedError:  # Windows, where the loop wakes up for all of them
-            signal.signal(number, self._catch)
-
-    def _catch(self, number: int, frame: object) -> None:
-        self._loop.call_soon_threadsafe(self._interrupt, number)
 
     def _stop_soon(self) -> None:
         if self._stopping is None or self._stopping.done():
