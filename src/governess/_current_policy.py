@@ -23,6 +23,8 @@ __all__ = [
 
 def get_event_loop_policy() -> AbstractEventLoopPolicy:
     """Return the current event loop policy, of all threads; a default one if none was set."""
+    if (policy := _store.get()) is not None:
+        return policy
     run_after_fork(_renew_lock)
     with _lock:
         policy = _store.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -42,8 +43,11 @@ def run(
         if asyncio.iscoroutine(main):
             main.close()  # so that nothing warns of a coroutine that was never awaited
         raise
-    with runner:
+    # Not `with`: to enter a runner only makes its loop, as its first run does.
+    try:
         return runner.run(main)
+    finally:
+        runner.close()
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]
@@ -67,11 +71,11 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
             ValueError: there is no loop of that name, or it cannot be imported.
             TypeError: the factory is neither a callable nor a name.
         """
-        factory = factory_of(loop_factory)
-        self._current: _CurrentLoop | None = None
+        factory = None if loop_factory is None else factory_of(loop_factory)
+        self._policies: list[AbstractEventLoopPolicy] = []
         if factory is None or isinstance(loop_factory, str):
-            self._current = _CurrentLoop(factory)
-            factory = self._current.make
+            # No method: a runner that references itself stays until the garbage collector runs.
+            factory = functools.partial(_make_current_loop, factory, self._policies)
         super().__init__(debug=debug, loop_factory=factory)
 
     def close(self) -> None:
@@ -79,28 +83,16 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         try:
             super().close()
         finally:
-            if self._current is not None:
-                self._current.forget()
+            if self._policies:
+                self._policies.pop().set_event_loop(None)
 
 
-class _CurrentLoop:
-    """Makes the loop of a runner, and makes it the current one of the current policy.
-
-    It is no part of the runner, since a runner that references itself stays until the garbage collector runs.
-    """
-
-    def __init__(self, factory: LoopFactory | None) -> None:
-        self._factory = factory
-        self._policy: AbstractEventLoopPolicy | None = None
-
-    def make(self) -> asyncio.AbstractEventLoop:
-        policy = get_event_loop_policy()
-        loop = policy.new_event_loop() if self._factory is None else make_loop(self._factory, (WATCHED,))
-        policy.set_event_loop(loop)
-        self._policy = policy
-        return loop
-
-    def forget(self) -> None:
-        policy, self._policy = self._policy, None
-        if policy is not None:
-            policy.set_event_loop(None)
+def _make_current_loop(
+    factory: LoopFactory | None, policies: list[AbstractEventLoopPolicy]
+) -> asyncio.AbstractEventLoop:
+    """Make the loop of a runner, and make it the current one of the current policy, which is added to `policies`."""
+    policy = get_event_loop_policy()
+    loop = policy.new_event_loop() if factory is None else make_loop(factory, (WATCHED,))
+    policy.set_event_loop(loop)
+    policies.append(policy)
+    return loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +40,8 @@ def make_loop(factory: LoopFactory, changes: Sequence[LoopChange]) -> asyncio.Ab
     """
     if isinstance(factory, type) and issubclass(factory, asyncio.AbstractEventLoop):
         try:
-            derived = _derived(factory, changes)
+            bridged = hasattr(asyncio.SelectorEventLoop, "governess_policy")
+            derived = _derived(factory, tuple(changes), bridged)  # type: ignore[arg-type]
         except TypeError:  # the class is closed to subclassing
             pass
         else:
@@ -57,7 +59,9 @@ def make_loop(factory: LoopFactory, changes: Sequence[LoopChange]) -> asyncio.Ab
     return loop
 
 
-def _derived(loop_class: type[Any], changes: Sequence[LoopChange]) -> type[Any]:
+@functools.lru_cache(maxsize=64)
+def _derived(loop_class: type[Any], changes: tuple[LoopChange, ...], bridged: bool) -> type[Any]:
+    """Return the class with all changes; these depend on whether the bridge is installed."""
     for change in changes:
         loop_class = change.derive(loop_class)
     return loop_class

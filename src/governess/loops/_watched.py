@@ -57,12 +57,21 @@ class WatchedLoop(_Base):
 
     def run_forever(self) -> None:
         """Run until `stop` is called. The first run in the main thread attaches the policy's watcher to the loop."""
-        attach_watcher(self)
+        if not self._has_run or SigchldChildWatcher.was_made:
+            attach_watcher(self)
         super().run_forever()
 
     def close(self) -> None:
         """Close the loop and the pipes of its children; a reaper takes over the children that still run."""
-        close_loop(self, super().close)
+        if self._on_close:  # its children have a callback there
+            close_loop(self, super().close)
+            return
+        self._is_closing = True
+        try:
+            super().close()
+        except BaseException:
+            self._is_closing = not self.is_running()
+            raise
 
     def call_on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
         """Call `callback` right before the loop is closed, after it has stopped running.

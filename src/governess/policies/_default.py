@@ -20,6 +20,7 @@ from governess.loops._choose import LoopFactory, factory_of
 from governess.policies._closing import close_loops, refuse_inside
 from governess.policies._private_names import PrivateNames, refuses_pidfds
 from governess.policies._scopes import Scope, ThreadScope
+from governess.watchers._base import ChildWatcher
 from governess.watchers._choice import choose_watcher
 
 if sys.platform != "win32":
@@ -74,7 +75,8 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
         self._watcher: AbstractChildWatcher | None = None
         self._make_watcher = _watcher_factory(watcher)
         self._own_watchers: list[AbstractChildWatcher] = []
-        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        # Not a WeakSet: its methods are in Python, and one of them runs at the end of each loop.
+        self._loops: dict[weakref.ref[asyncio.AbstractEventLoop], None] = {}
         self._lock = threading.RLock()
         self._closing = threading.RLock()
         _policies.add(self)
@@ -110,8 +112,11 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
         if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"loop must be an instance of AbstractEventLoop or None, not '{type(loop).__name__}'")
         self._scope.set(loop)
-        if self._watcher is not None and threading.current_thread() is threading.main_thread():
-            self._watcher.attach_loop(loop)
+        watcher = self._watcher
+        if watcher is None or getattr(type(watcher), "attach_loop", None) is _ATTACHES_NOTHING:
+            return
+        if threading.current_thread() is threading.main_thread():
+            watcher.attach_loop(loop)
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new loop, which uses the watcher of this policy.
@@ -189,7 +194,7 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
             RuntimeError: this method is called inside one of these loops, or one of them does not stop.
         """
         with self._lock:
-            loops = list(self._loops)
+            loops = self._made_loops()
         refuse_inside(loops)
         with self._closing:
             close_loops(loops)
@@ -215,9 +220,11 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
         loop: Any = make_loop(self._factory or self._loop_factory, changes)
         if hasattr(loop, "governess_policy"):
             loop.governess_policy = self
-        with self._lock:
-            self._loops.add(loop)
+        self._loops[weakref.ref(loop, self._loops.pop)] = None
         return loop  # type: ignore[no-any-return]
+
+    def _made_loops(self) -> list[asyncio.AbstractEventLoop]:
+        return [loop for reference in list(self._loops) if (loop := reference()) is not None]
 
     def _new_watcher(self) -> AbstractChildWatcher:
         factory = self._make_watcher
@@ -260,6 +267,9 @@ else:
             super().__init__(loop_factory, scope=scope, watcher=watcher)
 
 
+# Of most watchers.
+_ATTACHES_NOTHING = ChildWatcher.attach_loop
+
 _policies: weakref.WeakSet[DefaultEventLoopPolicy] = weakref.WeakSet()
 _parents_loops: list[asyncio.AbstractEventLoop] = []
 
@@ -268,11 +278,11 @@ def _start_anew() -> None:
     """In a forked child, replace locks that threads of the parent may hold, and keep the parent's loops alive."""
     for policy in list(_policies):
         policy._lock, policy._closing = threading.RLock(), threading.RLock()
-        for loop in policy._loops:
+        for loop in policy._made_loops():
             with contextlib.suppress(AttributeError):  # the loop has slots alone
                 loop.is_parents = True  # type: ignore[attr-defined]
             _parents_loops.append(loop)
-        policy._loops = weakref.WeakSet()
+        policy._loops = {}
 
 
 def _watcher_factory(

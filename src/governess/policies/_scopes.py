@@ -47,7 +47,9 @@ class ThreadScope:
 
     def set(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Set the loop of this thread; None removes it."""
-        here = self._here()
+        here = self._local
+        if here.process != os.getpid():
+            here = self._here()
         here.loop = loop
         here.was_set = True
 
@@ -99,7 +101,8 @@ class ProcessScope:
     @property
     def shared(self) -> asyncio.AbstractEventLoop | None:
         """The loop of all threads that have none of their own; a forked child does not inherit it."""
-        return self._shared.here()
+        shared = self._shared
+        return shared.loop if shared.process == os.getpid() else None
 
     def share(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Set the loop that all threads share; None removes it."""

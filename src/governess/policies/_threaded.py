@@ -82,7 +82,8 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
 
     def _loops_for_map(self) -> list[ThreadedLoop]:
         with self._lock:
-            self._map_loops = [loop for loop in self._map_loops if loop in self._loops and not loop.is_closed()]
+            made = self._made_loops()
+            self._map_loops = [loop for loop in self._map_loops if loop in made and not loop.is_closed()]
             while len(self._map_loops) < self._threads:
                 loop = make_threaded(self.new_event_loop())
                 loop.start()
