@@ -21,11 +21,11 @@ handle_init(Handle *self, PyObject *arguments, PyObject *keywords)
     return 0;
 }
 
-/* Takes over the references; context and args may be NULL after an error. */
+/* Takes over the references; `args` may be NULL after an error, `context` as long as a timer needs none. */
 Handle *
 new_handle(PyTypeObject *type, PyObject *callback, PyObject *args, PyObject *context)
 {
-    Handle *self = context == NULL || args == NULL ? NULL : PyObject_GC_New(Handle, type);
+    Handle *self = args == NULL ? NULL : PyObject_GC_New(Handle, type);
     if (self == NULL) {
         Py_DECREF(callback);
         Py_XDECREF(args);

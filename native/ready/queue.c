@@ -45,6 +45,7 @@ ready_traverse(ReadyQueue *self, visitproc visit, void *arg)
     Py_VISIT(self->batch_context);
     Py_VISIT(self->after_step);
     Py_VISIT(self->level_of);
+    Py_VISIT(self->inner_type);
     Py_VISIT(self->waits);
     Py_VISIT(self->waiters);
     for (int number = 0; number < LEVELS; number++) {
@@ -69,6 +70,7 @@ ready_tp_clear(ReadyQueue *self)
     Py_CLEAR(self->batch_context);
     Py_CLEAR(self->after_step);
     Py_CLEAR(self->level_of);
+    Py_CLEAR(self->inner_type);
     Py_CLEAR(self->waits);
     Py_CLEAR(self->waiters);
     return 0;
@@ -105,6 +107,10 @@ line_up(ReadyQueue *self, PyObject *handle, int number)
     }
     if (((Handle *)handle)->is_queued) {
         PyErr_Format(PyExc_ValueError, "%R is queued already", handle);
+        return -1;
+    }
+    if (((Handle *)handle)->context == NULL && ((Handle *)handle)->args != NULL) {
+        PyErr_Format(PyExc_ValueError, "%R has not fired", handle);
         return -1;
     }
     append(self, number, (Handle *)Py_NewRef(handle));

@@ -76,11 +76,14 @@ typedef struct {
     PyObject *batch_context;
     PyObject *after_step;
     PyObject *level_of;
+    PyObject *inner_type; /* of the underlying loop's timers, if that is not asyncio's */
+    PyObject *starting; /* borrowed: the timer that the underlying loop is asked to start now */
     PyObject *waits;   /* a dict, as the next one */
     PyObject *waiters;
     int least_urgent;
     char is_scheduled;
     char starts_at;
+    char knows_context; /* whether a handle of `inner_type` references the context in which it fires */
 } ReadyQueue;
 
 /* Not Py_RETURN_NONE: the headers of 3.12 and later take None for immortal, which it is not in 3.11. */

@@ -33,6 +33,46 @@ timer_when(Timer *self, PyObject *Py_UNUSED(ignored))
     return self->loop == NULL ? none() : PyObject_CallMethodObjArgs(self->loop, time_name, NULL);
 }
 
+/* uvloop runs a timer in a copy of the context, which its handle references: so a timer needs no copy of its own. There is
+   no method that returns it, but the garbage collector knows it. A new reference; NULL, perhaps with an error, if there is
+   none. */
+static PyObject *
+context_of(PyObject *inner)
+{
+    PyObject *get_referents = imported("gc", "get_referents"), *context_class = imported("contextvars", "Context");
+    PyObject *found = NULL, *referents = NULL;
+    if (get_referents != NULL && context_class != NULL)
+        referents = PyObject_CallFunctionObjArgs(get_referents, inner, NULL);
+    for (Py_ssize_t i = 0; referents != NULL && found == NULL && i < PyList_Size(referents); i++) {
+        PyObject *each = PyList_GetItem(referents, i);
+        if ((PyObject *)Py_TYPE(each) == context_class)
+            found = Py_NewRef(each);
+    }
+    Py_XDECREF(referents);
+    Py_XDECREF(context_class);
+    Py_XDECREF(get_referents);
+    return found;
+}
+
+static PyObject *
+timer_get_context(Timer *self, PyObject *Py_UNUSED(ignored))
+{
+    if (self->base.context == NULL && self->inner != NULL)
+        self->base.context = context_of(self->inner);
+    if (self->base.context == NULL && PyErr_Occurred())
+        return NULL;
+    return Py_NewRef(self->base.context == NULL ? Py_None : self->base.context);
+}
+
+/* Copies the current context, in which it is made or fires, if it has none of its own yet. */
+static int
+see_to_a_context(ReadyQueue *queue, Timer *self)
+{
+    if (self->base.context == NULL)
+        self->base.context = PyObject_CallNoArgs(queue->tools.copy_context);
+    return self->base.context == NULL ? -1 : 0;
+}
+
 /* Takes the inner handle, a new reference, which may be NULL. */
 static PyObject *
 take_inner(Timer *self)
@@ -50,7 +90,8 @@ take_inner(Timer *self)
 static PyObject *
 timer_cancel(Timer *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *inner = take_inner(self);
+    /* It stays where it alone knows the context. */
+    PyObject *inner = self->base.context == NULL ? Py_XNewRef(self->inner) : take_inner(self);
     Py_DECREF(handle_cancel(&self->base, NULL));
     if (inner == NULL)
         return none();
@@ -69,7 +110,7 @@ timer_call(Timer *self, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keyw
     ReadyQueue *queue = line_of(self->loop);
     if (queue == NULL)
         return NULL;
-    int number = level_in(queue, self->base.context);
+    int number = see_to_a_context(queue, self) < 0 ? -1 : level_in(queue, self->base.context);
     int joined = number < 0 ? -1 : join(queue, (PyObject *)self, number);
     Py_DECREF((PyObject *)queue);
     return joined < 0 ? NULL : none();
@@ -106,6 +147,8 @@ static PyMethodDef timer_methods[] = {
     {"cancel", (PyCFunction)timer_cancel, METH_NOARGS, "cancel()\n--\n\nCancel the timer, before it fires or while it is queued."},
     {"when", (PyCFunction)timer_when, METH_NOARGS,
      "when()\n--\n\nReturn the time at which it fires, by the loop's clock."},
+    {"get_context", (PyCFunction)timer_get_context, METH_NOARGS,
+     "get_context()\n--\n\nReturn the context in which it is called."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -147,9 +190,14 @@ PyType_Spec timer_spec = {
 static Timer *
 make_timer(PyObject *loop, ReadyQueue *queue, PyObject *when, PyObject *callback, PyObject *args, PyObject *given)
 {
-    PyObject *context = given != NULL ? Py_NewRef(given) : PyObject_CallNoArgs(queue->tools.copy_context);
-    PyObject *timer = NULL;
-    if (queue->timer_class == (PyObject *)queue->tools.timer_type) {
+    int is_plain = queue->timer_class == (PyObject *)queue->tools.timer_type;
+    int needs_none = given == NULL && is_plain && queue->knows_context;
+    PyObject *context = Py_XNewRef(given), *timer = NULL;
+    if (given == NULL && !needs_none)
+        context = PyObject_CallNoArgs(queue->tools.copy_context);
+    if (context == NULL && !needs_none) {
+        Py_XDECREF(args);
+    } else if (is_plain) {
         Handle *plain = new_handle(queue->tools.timer_type, Py_NewRef(callback), args, context);
         timer = (PyObject *)plain;
         if (plain != NULL) {
@@ -174,14 +222,16 @@ make_timer(PyObject *loop, ReadyQueue *queue, PyObject *when, PyObject *callback
 
 /* Starts it in the underlying loop. Takes over the reference; NULL after an error. */
 static PyObject *
-start(Timer *timer, PyObject *start_function, PyObject *time)
+start(ReadyQueue *queue, Timer *timer, PyObject *start_function, PyObject *time)
 {
     if (timer == NULL)
         return NULL;
-    PyObject *inner = NULL;
+    PyObject *inner = NULL, *outer = queue->starting;
     if (is_given(start_function)) {
         PyObject *function = Py_NewRef(start_function);
+        queue->starting = (PyObject *)timer;
         inner = PyObject_CallFunctionObjArgs(function, time, (PyObject *)timer, NULL);
+        queue->starting = outer;
         Py_DECREF(function);
     } else {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
@@ -195,18 +245,11 @@ start(Timer *timer, PyObject *start_function, PyObject *time)
     return (PyObject *)timer;
 }
 
-/* uvloop rounds a delay to milliseconds, and gives a callback without any to call_soon. */
-#define UVLOOP_NOW 0.001
-
-/* If it was given to call_soon, and not to a timer, then it is queued at once, for the same turn. */
+/* uvloop rounds a delay to milliseconds, and gives a callback without any to call_soon. If it was given to call_soon, and
+   not to a timer, then it is queued at once, for the same turn. */
 static int
 join_at_once(PyObject *loop, ReadyQueue *queue, Timer *timer)
 {
-    PyObject *when = timer->inner == NULL ? NULL : attribute(timer->inner, when_name);
-    if (timer->inner == NULL || when != NULL || timer->base.is_queued) {
-        Py_XDECREF(when);
-        return 0;
-    }
     PyObject *inner = take_inner(timer), *cancelled = PyObject_CallMethodObjArgs(inner, cancel_name, NULL);
     Py_DECREF(inner);
     Py_XDECREF(cancelled);
@@ -216,6 +259,29 @@ join_at_once(PyObject *loop, ReadyQueue *queue, Timer *timer)
     return line_up(queue, (PyObject *)timer, number);
 }
 
+/* Looks at what another loop than asyncio's has made of a timer, and remembers what its handles are like. */
+static int
+look_at_inner(PyObject *loop, ReadyQueue *queue, Timer *timer)
+{
+    if (timer->inner == NULL || (PyObject *)Py_TYPE(timer->inner) == queue->inner_type)
+        return 0;
+    if (see_to_a_context(queue, timer) < 0)
+        return -1;
+    PyObject *when = attribute(timer->inner, when_name), *context;
+    if (when == NULL)
+        return timer->base.is_queued ? 0 : join_at_once(loop, queue, timer);
+    Py_DECREF(when);
+    context = context_of(timer->inner);
+    if (context == NULL && PyErr_Occurred())
+        return -1;
+    queue->knows_context = context != NULL;
+    Py_XDECREF(context);
+    PyObject *before = queue->inner_type;
+    queue->inner_type = Py_NewRef((PyObject *)Py_TYPE(timer->inner));
+    Py_XDECREF(before);
+    return 0;
+}
+
 /* Of call_at and call_later: `absolute` says which. */
 static PyObject *
 call_timer(PyObject *loop, PyObject *const *args, Py_ssize_t count, PyObject *keywords, int absolute)
@@ -223,14 +289,14 @@ call_timer(PyObject *loop, PyObject *const *args, Py_ssize_t count, PyObject *ke
     const char *method = absolute ? "call_at" : "call_later";
     const char *const expected[] = {absolute ? "when" : "delay", "callback", "context"};
     PyObject *values[] = {count > 0 ? args[0] : NULL, count > 1 ? args[1] : NULL, NULL}, *result = NULL;
-    if (read_keywords(method, keywords, args + count, expected, values, 3) < 0)
+    if ((keywords != NULL || count < 2) && read_keywords(method, keywords, args + count, expected, values, 3) < 0)
         return NULL;
     ReadyQueue *queue = line_of(loop);
     if (queue == NULL)
         return NULL;
     PyObject *time = values[0], *callback = values[1];
     PyObject *below = absolute ? queue->start_at : queue->start_later;
-    if (PyObject_TypeCheck(callback, queue->tools.timer_type)) {
+    if (callback == queue->starting) {
         /* call_later of the underlying loop calls call_at, or the other way round. */
         result = is_given(below) ? PyObject_CallFunctionObjArgs(below, time, callback, NULL) : NULL;
         if (!is_given(below))
@@ -246,10 +312,9 @@ call_timer(PyObject *loop, PyObject *const *args, Py_ssize_t count, PyObject *ke
         if (PyErr_Occurred()) /* the time is no number, or rest is NULL */
             Py_XDECREF(rest);
         else
-            result = start(make_timer(loop, queue, when, callback, rest, values[2]),
+            result = start(queue, make_timer(loop, queue, when, callback, rest, values[2]),
                            when == NULL ? queue->start_later : queue->start_at, when == NULL ? time : when);
-        if (result != NULL && !queue->starts_at && (absolute || PyFloat_AsDouble(time) < UVLOOP_NOW) &&
-            join_at_once(loop, queue, (Timer *)result) < 0)
+        if (result != NULL && !queue->starts_at && look_at_inner(loop, queue, (Timer *)result) < 0)
             Py_CLEAR(result);
         Py_XDECREF(when);
     }
