@@ -141,7 +141,7 @@ def test_causes_are_let_go(loop_factory: LoopFactory) -> None:
 
         async def again(left: int) -> None:
             task: Any = asyncio.current_task()
-            slots.append(weakref.ref(task.get_coro().slot))
+            slots.append(weakref.ref(task.get_coro()))
             if left:
                 kept[:] = [asyncio.create_task(again(left - 1))]
             else:

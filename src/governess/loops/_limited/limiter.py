@@ -67,6 +67,7 @@ class SlotLimiter:
         current: the slot of the task that takes a step now; a task created now has it as its cause.
         queue: the tasks that wait for a slot.
         admitted: how many tasks have started.
+        next_is_exempt: whether the loop creates a task now that is exempt.
     """
 
     def __init__(self, number: int, is_awaited: Callable[[Any, Any], bool] = operator.is_) -> None:
@@ -80,6 +81,7 @@ class SlotLimiter:
         self.current: Slot | None = None
         self.queue: Line[Slot] = Line()
         self.admitted = 0
+        self.next_is_exempt = False
         self._free = number
         self._by_name: dict[Hashable, Slot] = {}
 

@@ -55,5 +55,5 @@ def _all_wait(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _slot_of(task: asyncio.Task[Any]) -> Slot | None:
-    slot = getattr(task.get_coro(), "slot", None)
+    slot = task.get_coro()
     return slot if isinstance(slot, Slot) else None
