@@ -68,16 +68,22 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
         return self._shared_loop().submit(coroutine)
 
     def _shared_loop(self) -> ThreadedLoop:
+        loop = self._process_scope.shared
+        if not isinstance(loop, ThreadedLoop) or loop.is_closed():
+            loop = self._start_shared_loop()
+        if sys.platform != "win32" and isinstance(loop, WatchedLoop):
+            attach_watcher(loop)
+        return loop
+
+    def _start_shared_loop(self) -> ThreadedLoop:
         with self._lock:
             loop = self._process_scope.shared
-            if not isinstance(loop, ThreadedLoop) or loop.is_closed():
+            if not isinstance(loop, ThreadedLoop) or loop.is_closed():  # no other thread has started one meanwhile
                 loop = self._new_threaded_loop()
                 loop.start()
                 close_at_exit(self)
                 self._process_scope.share(loop)
-        if sys.platform != "win32" and isinstance(loop, WatchedLoop):
-            attach_watcher(loop)
-        return loop
+            return loop
 
     def _new_threaded_loop(self) -> ThreadedLoop:
         if type(self).new_event_loop is not SharedEventLoopPolicy.new_event_loop:  # a subclass makes the loops

@@ -71,6 +71,8 @@ class LoopFuture(concurrent.futures.Future[T]):
         self._coroutine = coroutine
         self._when_ended = when_ended
         self._task: asyncio.Task[T] | None = None
+        self._is_cancelled = self._is_run = False
+        self._results: tuple[T] | None = None  # of a coroutine that `run` has started
         self._has_ended = Latch()
 
     def start(self) -> None:
@@ -86,15 +88,22 @@ class LoopFuture(concurrent.futures.Future[T]):
             raise
 
     def run(self) -> T:
-        """Start the coroutine and return its result. An interrupt cancels it, and waits a few seconds for its end."""
+        """Start the coroutine and return its result. An interrupt cancels it, and waits a few seconds for its end.
+
+        Nobody else waits for this future, so a result does not go through the locks of `concurrent.futures`.
+        """
+        self._is_run = True
+        interval = signal_poll_interval()  # before the start, after which the loop's thread wants to have the GIL
         try:
             self.start()
-            while not self._has_ended.wait(signal_poll_interval()):
-                pass
+            while not self._has_ended.wait(interval):
+                interval = signal_poll_interval()
         except BaseException:
             self.cancel()
             self.wait_for_end(JOIN_TIMEOUT)
             raise
+        if self._results is not None:
+            return self._results[0]
         try:
             return super().result()
         except concurrent.futures.CancelledError:
@@ -116,6 +125,7 @@ class LoopFuture(concurrent.futures.Future[T]):
         was_cancelled = self.cancelled()
         if not super().cancel():
             return False
+        self._is_cancelled = True
         if not was_cancelled:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._cancel_task)
@@ -138,7 +148,7 @@ class LoopFuture(concurrent.futures.Future[T]):
     def _begin(self) -> None:
         if self._has_ended.is_set or self._task is not None:
             return
-        if self.cancelled():
+        if self._is_cancelled:
             self.fail_closed()
             return
         try:
@@ -156,9 +166,13 @@ class LoopFuture(concurrent.futures.Future[T]):
     def _take_outcome(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             super().cancel()
+            self._is_cancelled = True
             self._end_with_error(asyncio.CancelledError())
-        elif not self.cancelled() and (error := task.exception()) is not None:
+        elif not self._is_cancelled and (error := task.exception()) is not None:
             self._end_with_error(error)
+        elif self._is_run and not self._is_cancelled:
+            self._results = (task.result(),)
+            self._end()
         else:
             if self.set_running_or_notify_cancel():
                 self.set_result(task.result())

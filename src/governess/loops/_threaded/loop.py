@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from governess.loops._change import LoopChange
@@ -72,8 +73,9 @@ class ThreadedLoop(_Base):
         """
         if not asyncio.iscoroutine(coroutine):
             raise TypeError(f"a coroutine is required, not {coroutine!r}")
-        future = LoopFuture(self, coroutine, self._loop_thread.remove_pending)
-        self._loop_thread.add_pending(future)
+        thread = self._loop_thread
+        future = LoopFuture(self, coroutine, thread.remove_pending)
+        thread.pending.add(future)
         return future
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> LoopFuture[T]:
@@ -95,7 +97,7 @@ class ThreadedLoop(_Base):
         Raises:
             RuntimeError: this is the loop's own thread, which would wait for itself; or the loop is closed.
         """
-        if self.in_loop_thread:
+        if get_ident() in self._loop_thread.here:
             if asyncio.iscoroutine(coroutine):
                 coroutine.close()
             raise deadlock_error(self)
@@ -154,15 +156,16 @@ class ThreadedLoop(_Base):
     ) -> asyncio.Handle:
         """Call the callback in the loop's thread."""
         handle = super().call_soon_threadsafe(callback, *args, context=context)
-        if not self._loop_thread.is_here:
-            self._loop_thread.note_work()
+        thread = self._loop_thread
+        if not thread.is_decided and get_ident() not in thread.here:
+            thread.note_work()
         return handle
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Call the callback in the loop's thread."""
-        if self._loop_thread.is_here:
+        if get_ident() in self._loop_thread.here:  # not by `is_here`: each step of each task comes here
             return super().call_soon(callback, *args, context=context)
         return self.call_soon_threadsafe(callback, *args, context=context)
 
@@ -182,7 +185,7 @@ class ThreadedLoop(_Base):
         self, coroutine: Coroutine[Any, Any, T], **options: Any
     ) -> asyncio.Task[T]:
         """Run the coroutine as a task in the loop's thread; a task created in another thread never starts eagerly."""
-        if self._loop_thread.is_here:
+        if get_ident() in self._loop_thread.here:
             return super().create_task(coroutine, **options)
         options.pop("eager_start", None)
         make: Callable[[], Any] = functools.partial(super().create_task, coroutine, **options)
@@ -216,7 +219,7 @@ class ThreadedLoop(_Base):
         )
 
     def _do(self, function: Callable[[], T]) -> T:
-        if self._loop_thread.is_here:
+        if get_ident() in self._loop_thread.here:
             return function()
         result = self._loop_thread.call_in_thread(function)
         self._loop_thread.note_work()

@@ -36,6 +36,11 @@ class LoopThread:
     The mode is fixed by whichever comes first: a caller runs the loop, or submitted work has waited `START_DELAY`
     seconds. Between two runs by callers the loop does not run, as with ordinary loops: `asyncio.gather` and
     `asyncio.Runner.close` use futures of the loop outside of it, and rely on that.
+
+    Attributes:
+        here: the idents of the loop's own thread, and of one that acts for it.
+        is_decided: whether the mode is fixed.
+        pending: the futures of submitted coroutines, which fail when the loop is closed.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -44,14 +49,14 @@ class LoopThread:
         self._process = os.getpid()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._stand_in: int | None = None
+        self.here: tuple[int, ...] = ()
         self._job: Callable[[], object] | None = None  # a run by a caller
         self._job_is_done = threading.Event()
         self._is_busy = False  # whether the thread is using the loop: for the job, or else continuously
-        self._is_decided = self._runs_continuously = self._is_over = False
+        self.is_decided = self._runs_continuously = self._is_over = False
         self._work_since: float | None = None
         self._calls = CallQueue()
-        self._pending: set[LoopFuture[Any]] = set()
+        self.pending: set[LoopFuture[Any]] = set()
         self._reported: list[BaseException] = []
         self._stop_waiters: set[threading.Event] = set()
         self._has_stopped = False
@@ -61,8 +66,7 @@ class LoopThread:
     @property
     def is_here(self) -> bool:
         """Whether the current thread is the loop's own thread, or acts for it."""
-        here = threading.get_ident()
-        return here == self._stand_in or (self._thread is not None and self._thread.ident == here)
+        return threading.get_ident() in self.here
 
     @property
     def runs_continuously(self) -> bool:
@@ -71,7 +75,7 @@ class LoopThread:
 
     def note_work(self) -> None:
         """Note that work was submitted to the loop; if the mode is not fixed yet, the thread starts and waits."""
-        if self._is_decided or self._work_since is not None or self._is_elsewhere():
+        if self.is_decided or self._work_since is not None or self._is_elsewhere():
             return
         with self._change:
             self._work_since = time.monotonic()
@@ -82,14 +86,14 @@ class LoopThread:
         """Run the loop continuously from now on."""
         with self._change:
             self._check()
-            self._is_decided = self._runs_continuously = True
+            self.is_decided = self._runs_continuously = True
             self._wake()
 
     def set_on_demand(self) -> bool:
         """Fix the mode in which callers run the loop; return False if it runs continuously already."""
         with self._change:
             self._check()
-            self._is_decided = True
+            self.is_decided = True
             return not self._runs_continuously
 
     def run(self, function: Callable[[], T]) -> T:
@@ -134,13 +138,9 @@ class LoopThread:
             outcome.cancel()
             raise
 
-    def add_pending(self, future: LoopFuture[Any]) -> None:
-        """Register the future of a submitted coroutine, so that it fails when the loop is closed."""
-        self._pending.add(future)
-
     def remove_pending(self, future: LoopFuture[Any], error: BaseException | None) -> None:
         """Unregister the future of a submitted coroutine, which has ended, perhaps with an error."""
-        self._pending.discard(future)
+        self.pending.discard(future)
         if isinstance(error, _ENDS_A_LOOP):
             self._reported.append(error)
 
@@ -194,15 +194,16 @@ class LoopThread:
                 self._stop_continuous(timeout)
             if self._is_busy:
                 raise RuntimeError("Cannot close a running event loop")
-            self._stand_in = threading.get_ident()  # the thread is idle, or was never needed
+            own = self.here
+            self.here = (*own, threading.get_ident())  # the thread is idle, or was never needed
             try:
                 close()
             finally:
-                self._stand_in = None
+                self.here = own
             self._is_over = True
             self._release_stop_waiters()
             self._change.notify_all()
-            pending, self._pending = self._pending, set()
+            pending, self.pending = self.pending, set()
         for future in pending:
             future.fail_closed()
         if self._thread is not None and not self.is_here:
@@ -262,6 +263,8 @@ class LoopThread:
     # The methods below run in the thread. It references the loop only while it uses it: an idle loop can be collected.
 
     def _main(self) -> None:
+        with self._change:
+            self.here = (threading.get_ident(),)
         while (work := self._next()) is not None:
             work()
             del work
@@ -286,11 +289,11 @@ class LoopThread:
             return None
 
     def _time_to_decide(self) -> float | None:
-        if self._is_decided or self._work_since is None:
+        if self.is_decided or self._work_since is None:
             return None
         left = self._work_since + START_DELAY - time.monotonic()
         if left <= 0:
-            self._is_decided = self._runs_continuously = True
+            self.is_decided = self._runs_continuously = True
         return max(left, 0)
 
     def _run_continuously(self) -> None:
