@@ -336,6 +336,34 @@ def test_timers_and_descriptors_are_looked_after(loop: AbstractEventLoop) -> Non
         run_round(loop)
 
 
+def test_context_of_a_timer(loop: AbstractEventLoop) -> None:
+    """A timer runs in the context in which it was made, and tells it before, and after it was cancelled."""
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    seen: list[int] = []
+    handles: list[asyncio.TimerHandle] = []
+
+    def note(number: int) -> None:
+        assert variable.get() == number
+        seen.append(number)
+
+    for number in range(1, 5):
+        context = contextvars.copy_context()
+        context.run(variable.set, number)
+        handles.append(context.run(loop.call_later, number / 100, note, number))
+        handles.append(context.run(loop.call_at, loop.time() + number / 100, note, number))
+    asked = handles[5]
+    assert asked.get_context().get(variable) == 3
+    assert asked.get_context() is asked.get_context()
+    handles[0].cancel()
+    handles[0].cancel()
+    assert handles[0].cancelled()
+    assert handles[0].get_context().get(variable) == 1
+    loop.call_later(0.1, loop.stop)
+    loop.run_forever()
+    assert sorted(seen) == [1, 2, 2, 3, 3, 4, 4]
+    assert [it.get_context().get(variable) for it in handles] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
 def test_handle(loop: AbstractEventLoop) -> None:
     """The handle is asyncio's in all that is public."""
     called: list[int] = []
