@@ -10,6 +10,8 @@ from benchmarks.spread import Spread, compare, spread
 __all__ = ["as_markdown", "as_text", "in_cells", "number", "ratio", "ratios_of", "tables"]
 
 Table = list[list[str]]
+NO_BREAK = "\N{NO-BREAK SPACE}"
+COLUMNS_OF_WHOLE_RANGES = 6
 
 
 def tables(question: Question, found: Found) -> Iterator[tuple[str, Table]]:
@@ -34,13 +36,21 @@ def ratios_of(contestant: str, question: Question, found: Found) -> Table:
 
 
 def in_cells(table: Table) -> Table:
-    """Return a table of `tables` with each ratio below its median, so that it is half as wide."""
+    """Return a table of `tables` with each ratio below its median, so that it is half as wide.
+
+    A range is not broken over two lines, unless there are too many columns for that.
+    """
     (_, *headings), *rows = table
     narrow = [["", *headings[::2]]]
+    shown = _whole if len(narrow[0]) <= COLUMNS_OF_WHOLE_RANGES else str
     for name, *cells in rows:
         pairs = zip(cells[::2], cells[1::2], strict=True)
-        narrow.append([name, *(median if of in ("", "1") else f"{median}<br>× {of}" for median, of in pairs)])
+        narrow.append([name, *(median if of in ("", "1") else f"{median}<br>× {shown(of)}" for median, of in pairs)])
     return narrow
+
+
+def _whole(ratio: str) -> str:
+    return ratio.replace(" – ", f"{NO_BREAK}–{NO_BREAK}")
 
 
 def _cells(question: Question, found: Found, case: str, contestant: str) -> Iterator[str]:
@@ -79,6 +89,7 @@ def as_text(table: Sequence[Sequence[str]]) -> str:
 
 def as_markdown(table: Sequence[Sequence[str]]) -> str:
     """Return a table for the documentation."""
+    table = [[cell.replace("|", "\\|") for cell in row] for row in table]
     widths = _widths(table)
     rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
     return "\n".join(f"| {_line(row, widths, ' | ')} |" for row in (table[0], rule, *table[1:]))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
@@ -22,6 +23,12 @@ NAMES = {
     "DEFAULT": str(DEFAULT),
     "Signals.SIGTERM": "signal.SIGTERM",
 }
+# The module in front of a type: a private one of governess, or one of the standard library.
+MODULE = re.compile(
+    r"\b(?:governess(?:\.\w+)*\._\w+(?:\.[a-z]\w*)*|collections\.abc|asyncio\.events|pathlib|typing)\.(?=[A-Z])"
+)
+# What type checkers call so, to spare callers a check; and what it stands for.
+TYPES = {"MaybeNone": "None", "OutputT": "bytes | str | None"}
 PATTERN = re.compile(rf"=({'|'.join(map(re.escape, NAMES))})\b")
 
 
@@ -57,11 +64,15 @@ def _forget_overloads() -> None:
     ModuleAnalyzer.analyze = analyze_without_overloads  # type: ignore[method-assign]
 
 
-def show_none(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
-    """Write None for what type checkers call so, to spare callers a check."""
-    for text in list(doctree.findall(nodes.Text)):
-        if "MaybeNone" in text:
-            text.parent.replace(text, nodes.Text(text.replace("MaybeNone", "None")))
+def show_short_types(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
+    """Write types as a caller would: `State`, and not the private module in which it is defined."""
+    for content in doctree.findall(addnodes.desc):
+        for text in list(content.findall(nodes.Text)):
+            short = MODULE.sub("", text)
+            for name, meaning in TYPES.items():
+                short = re.sub(rf"\b{name}\b", meaning, short)
+            if short != text:
+                text.parent.replace(text, nodes.Text(short))
 
 
 def hide_private_bases(_app: Sphinx, _name: str, _object: object, _options: object, bases: list[type]) -> None:
@@ -84,5 +95,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     _forget_overloads()
     app.connect("autodoc-process-signature", process)
     app.connect("autodoc-process-bases", hide_private_bases)
-    app.connect("doctree-resolved", show_none)
+    app.connect("doctree-resolved", show_short_types)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,12 @@
 """Tables of more than two columns become a list of rows on a phone: each cell tells the heading of its column.
 
-The headings are attributes (`data-label`), which `_static/governess.css` shows where the page is narrow.
+The headings are attributes (`data-label`), which `_static/governess.css` shows where the page is narrow. Long names in
+tables and in headings may be broken after a dot or an underscore, rather than anywhere.
 """
 
 from __future__ import annotations
+
+import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -11,8 +14,12 @@ from sphinx.writers.html5 import HTML5Translator
 
 # Cells of at most two letters, such as a tick, stand beside each other.
 SHORT = 2
-# A name of at most at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
+# A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
 NAME, WORD = 21, 14
+
+
+# Where a long name may be broken: `test_events.` and `PolicyTests.`, `get_` and `event_`.
+BREAKABLE = re.compile(r"(?<=[A-Za-z0-9][._])(?=[A-Za-z])")
 
 
 def _kinds(text: str) -> list[str]:
@@ -36,6 +43,12 @@ class Translator(HTML5Translator):
             node["classes"].append("stacked")
         super().visit_table(node)
 
+    def visit_Text(self, node: nodes.Text) -> None:
+        before = len(self.body)
+        super().visit_Text(node)
+        if isinstance(node.parent, nodes.literal) and _is_narrow(node.parent):
+            self.body[before:] = [BREAKABLE.sub("<wbr>", part) for part in self.body[before:]]
+
     def visit_row(self, node: nodes.row) -> None:
         self._column = 0
         super().visit_row(node)
@@ -49,6 +62,14 @@ class Translator(HTML5Translator):
             quoted = self.attval(label)
             self.body[before] = self.body[before].replace("<td", f'<td data-label="{quoted}"', 1)
         self._column += 1
+
+
+def _is_narrow(node: nodes.Node) -> bool:
+    """Return whether it stands in a table or in a heading."""
+    while (node := node.parent) is not None:
+        if isinstance(node, nodes.entry | nodes.title):
+            return True
+    return False
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -70,7 +70,7 @@ def _link(match: re.Match[str]) -> str:
 
 
 def _escaped(words: str) -> str:
-    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("--", "\\-\\-")
 
 
 def _machine() -> str:

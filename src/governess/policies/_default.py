@@ -253,7 +253,7 @@ else:
     class MacOSEventLoopPolicy(DefaultEventLoopPolicy):
         """The default policy with a kqueue watcher.
 
-        It is tested with a simulated kqueue only, because its authors have no Mac.
+        It was tested with a simulated kqueue, and never run on macOS.
         """
 
         def __init__(
