@@ -40,9 +40,9 @@ def test_row(results: tuple[Result, ...], broken: bool, word: str, difference: s
 
 
 def test_row_of_what_cannot_be_installed() -> None:
-    """A version that is not to be had says why."""
+    """A version that cannot be installed says why."""
     cells = page.row([outcome(FAILS, FAILS, FAILS, version="")])
-    assert cells[1:] == [ENTRIES[0].version, "not to be had", "not to be had", "on 3.15: `ImportError: no 'name'`"]
+    assert cells[1:] == [ENTRIES[0].version, "not installable", "not installable", "on 3.15: `ImportError: no 'name'`"]
 
 
 def test_untried_rows_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

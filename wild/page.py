@@ -64,7 +64,7 @@ def is_broken(outcome: Outcome) -> bool:
 def _word(outcome: Outcome, result: Result) -> str:
     if result.worked:
         return "works"
-    return "fails" if outcome.version else "not to be had"
+    return "fails" if outcome.version else "not installable"
 
 
 def _difference(outcome: Outcome) -> str:

@@ -16,11 +16,11 @@ __all__ = ["page_of", "told"]
 HEAD = """\
 # Problems solved
 
-`make pains ARGS=--write` has made this page: it plays the same scenario with every library, each in its own process.
-The same scenarios are tests, which run on every version of Python. The table shows
+`make pains ARGS=--write` made this page: it runs the same scenario with each library, each in a process of its own.
+Tests run the same scenarios on every version of Python. The results are those of
 {machine}.
 
-✓ the problem is gone · ✗ it is there · – the library does not do such a thing, or it could not be tried
+✓ the problem does not occur · ✗ it occurs · – the library has no such feature, or the scenario could not be tried
 
 """
 
@@ -32,14 +32,14 @@ def page_of(stories: Sequence[Story], cells: Mapping[tuple[Story, str], Cell]) -
         [f"[{story.number}](#{_anchor(story)})", story.pain, *(cells[story, column].sign for column in columns)]
         for story in stories
     ]
-    table = _table(["", "The pain", *columns], rows)
+    table = _table(["", "Problem", *columns], rows)
     sections = [_section(story, [(column, cells[story, column]) for column in columns]) for story in stories]
     return HEAD.format(machine=_machine()) + table + "\n" + "\n".join(sections)
 
 
 def told(story: Story) -> str:
     """Return what the page says of a story before what was seen."""
-    return f"## {story.number}. {story.pain}\n\nTold in {_linked(story.told_in)}. {story.relief}"
+    return f"## {story.number}. {story.pain}\n\nReported in {_linked(story.told_in)}. {story.relief}"
 
 
 def _section(story: Story, seen: Iterable[tuple[str, Cell]]) -> str:

@@ -73,7 +73,7 @@ async def after_the_reap_of_a_leader() -> None:
             let_exit()
             await leader.wait()
             if is_free := not is_there(leader.pid):
-                check_a_stranger(leader, "its own")
+                check_a_stranger(leader, "the library")
     if is_free and ended_within(leader.pid, 0.2):
         raise Hurts("the end of the block hits another group that got the number")
 
@@ -106,14 +106,14 @@ async def after_each_reap(
         process = await start(stdin)
         let_exit()
         await until_reaped(process)
-        check_a_stranger(process, "its own")
+        check_a_stranger(process, "the library")
     with holding() as (stdin, let_exit):
         process = await start(stdin)
         let_exit()
         with contextlib.suppress(ChildProcessError):  # a thread of the library was faster
             os.waitpid(process.pid, 0)
-        check_a_stranger(process, "somebody else's")
-    return "the stranger with the number lives on"
+        check_a_stranger(process, "other code")
+    return "the other process with this pid keeps running"
 
 
 async def until_free(process: Any) -> None:
@@ -122,7 +122,7 @@ async def until_free(process: Any) -> None:
         await asyncio.sleep(0)
 
 
-def check_a_stranger(process: Any, whose: str) -> None:
+def check_a_stranger(process: Any, who: str) -> None:
     """Have a stranger get the number, and see whether he outlives the signals."""
     while subprocess.run(["sh", "-c", STRANGER, str(process.pid)]).returncode != 0:
         assert not is_there(process.pid)
@@ -130,7 +130,7 @@ def check_a_stranger(process: Any, whose: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             send()
     if ended_within(process.pid, 0.2):
-        raise Hurts(f"kill() hits another process that got the number after {whose} reap")
+        raise Hurts(f"kill() hits another process that got the pid after {who} reaped the child")
 
 
 def signal_tree(process: Any) -> None:

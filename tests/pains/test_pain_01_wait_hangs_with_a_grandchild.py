@@ -97,5 +97,5 @@ def judge(status: int) -> str:
 
 
 def test_pain_01_wait_hangs_with_a_grandchild(relief: Callable[..., str]) -> None:
-    """`wait()` returns at the exit, whoever else holds the pipes; how long these are read on is a bound of its own."""
+    """`wait()` returns at the exit, even if another process holds the pipes; the reading has a limit of its own."""
     relief(on_governess)

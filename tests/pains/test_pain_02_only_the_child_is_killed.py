@@ -114,10 +114,10 @@ async def on_anyio() -> str:
 
 def judge(path: Path) -> str:
     if not ended_within(int(path.read_text()), 0.5):
-        raise Hurts("what the child has started lives on")
-    return "everyone is gone"
+        raise Hurts("what the child has started keeps running")
+    return "all processes have ended"
 
 
 def test_pain_02_only_the_child_is_killed(relief: Callable[..., str]) -> None:
-    """A timeout and a cancellation end everyone in the group: TERM, a grace, KILL."""
+    """A timeout and a cancellation end every process of the group: TERM, a grace period, KILL."""
     relief(on_governess)

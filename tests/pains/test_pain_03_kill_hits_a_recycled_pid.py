@@ -36,7 +36,7 @@ def on_anyio() -> str:
 
 
 def test_pain_03_kill_hits_a_recycled_pid(relief: Callable[..., str]) -> None:
-    """After the reap no signal goes to the child's number, or its group's: here another process really has both."""
+    """After the reap, no signal is sent to the pid of the child or of its group. Here another process has both."""
     if not has_namespaces():
         pytest.skip("this machine gives us no pid namespace, in which numbers can be had again")
     relief(on_governess)

@@ -72,10 +72,10 @@ def late() -> Hurts:
 
 def judge(status: int | None) -> str:
     if status != 7:
-        raise Hurts(f"says {status} of an exit with 7")
+        raise Hurts(f"says {status} for an exit with 7")
     return "the true status"
 
 
 def test_pain_04_exit_status_stolen(relief: Callable[..., str]) -> None:
-    """The kernel is asked for the true status; where it cannot tell, `exit.lost` says so. Nobody waits for ever."""
+    """governess asks the kernel for the true status; if it cannot tell, `exit.lost` is true. No wait lasts for ever."""
     relief(on_governess)

@@ -87,5 +87,5 @@ def judge(worst: float) -> str:
 
 @needs_native
 def test_pain_05_spawning_stops_the_loop(relief: Callable[..., str]) -> None:
-    """The loop goes on while a child starts, however long its exec takes: no thread that starts it holds the GIL."""
+    """The loop keeps running while a child starts, however long its exec takes: no thread holds the GIL for it."""
     relief(on_governess)

@@ -137,5 +137,5 @@ def judge(before: set[str]) -> str:
 
 
 def test_pain_06_cancel_in_mid_spawn(relief: Callable[..., str]) -> None:
-    """A start that is cancelled ends at once; its child is killed and reaped, its pipes are closed."""
+    """A cancelled start ends at once: governess kills and reaps the child, and closes its pipes."""
     relief(on_governess)

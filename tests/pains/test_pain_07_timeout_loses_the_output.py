@@ -53,9 +53,9 @@ async def on_anyio() -> str:
 def judge(output: Any) -> str:
     if output != b"so far\n":
         raise Hurts("the output is lost")
-    return "it is on the exception"
+    return "the exception has it"
 
 
 def test_pain_07_timeout_loses_the_output(relief: Callable[..., str]) -> None:
-    """What was read before a timeout is on the exception."""
+    """The exception has the output that was read before the timeout."""
     relief(on_governess)

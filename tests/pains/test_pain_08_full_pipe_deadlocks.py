@@ -87,5 +87,5 @@ def late() -> Hurts:
 
 
 def test_pain_08_full_pipe_deadlocks(relief: Callable[..., str]) -> None:
-    """Readers can be closed, which ends a child that goes on writing; leaving a block is bounded, whoever writes."""
+    """A reader can be closed; then a child that writes more ends. The end of a block takes a limited time."""
     relief(on_governess)

@@ -72,5 +72,5 @@ def judge(abandoned: Callable[[], object]) -> str:
 
 
 def test_pain_09_event_loop_is_closed_in_del(relief: Callable[..., str]) -> None:
-    """A process that is dropped when its loop is closed already touches no loop: its finalizers are silent."""
+    """A process object that is deleted after its loop was closed does not use the loop, so no finalizer complains."""
     relief(on_governess)

@@ -74,5 +74,5 @@ def judge(status: int) -> str:
 
 
 def test_pain_10_watcher_names_are_gone(relief: Callable[..., str]) -> None:
-    """`install()` brings the names back, on every version, and they lead to watchers that work."""
+    """`install()` adds the old names on every version, with watchers that work."""
     relief(on_governess)

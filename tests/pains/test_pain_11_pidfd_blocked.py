@@ -95,10 +95,10 @@ def at_both_times(play: Callable[[str], str]) -> str:
         try:
             play(when)
         except Hurts as pain:
-            pains.append(f"the sandbox shut {when}: {pain}")
+            pains.append(f"the sandbox closed {when}: {pain}")
     if pains:
         raise Hurts("; ".join(pains))
-    return f"children are watched, with the sandbox shut {' or '.join(TIMES)}"
+    return f"children are watched, with the sandbox closed {' or '.join(TIMES)}"
 
 
 async def see(child: Child, when: str) -> str:
@@ -125,5 +125,5 @@ def shut_at(time: str, when: str) -> None:
 
 @pytest.mark.skipif(not HAS_SANDBOX, reason="the system calls of this machine are not known")
 def test_pain_11_pidfd_blocked(relief: Callable[..., str]) -> None:
-    """Each child for which no pidfd can be had is watched by a thread."""
+    """A thread watches each child for which no pidfd can be opened."""
     relief(on_governess)

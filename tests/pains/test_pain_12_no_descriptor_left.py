@@ -143,5 +143,5 @@ def descriptors() -> set[int]:
 
 
 def test_pain_12_no_descriptor_left(relief: Callable[..., str]) -> None:
-    """A child for which no descriptor is left is watched by a thread; one that cannot be started leaves nothing."""
+    """If no descriptor is free, a thread watches the child; a failed start leaves nothing behind."""
     relief(on_governess)

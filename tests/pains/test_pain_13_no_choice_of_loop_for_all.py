@@ -62,5 +62,5 @@ def library() -> asyncio.AbstractEventLoop:
 
 
 def test_pain_13_no_choice_of_loop_for_all(relief: Callable[..., str]) -> None:
-    """A policy, installed for a block or for good, decides for all code that asks asyncio for a loop; nothing warns."""
+    """A policy, for a block or permanently, chooses the loop of all code that asks asyncio for one. Nothing warns."""
     relief(on_governess)

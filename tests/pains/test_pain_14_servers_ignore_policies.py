@@ -61,5 +61,5 @@ def no_policies(name: str) -> DoesNotApply:
 
 
 def test_pain_14_servers_ignore_policies(relief: Callable[..., str]) -> None:
-    """A server that takes a factory by name runs in a loop of the current policy: `--loop governess:new_event_loop`."""
+    """With the factory `--loop governess:new_event_loop`, a server runs in a loop of the current policy."""
     relief(on_governess)

@@ -57,17 +57,17 @@ def judge(loop: asyncio.AbstractEventLoop, get_event_loop: Callable[[], asyncio.
     try:
         found = get_event_loop()
     except RuntimeError as error:
-        raise Hurts(f"after another's run(): {error}") from None
+        raise Hurts(f"after run() of another loop: {error}") from None
     if found is not loop:
-        raise Hurts("after another's run(), the current loop is another one")
-    return "it is still the current loop after another's run()"
+        raise Hurts("after run() of another loop, the current loop is another one")
+    return "it is still the current loop after run() of another loop"
 
 
 def no_such_loop(library: Any) -> DoesNotApply:
     assert not hasattr(library, "get_event_loop")
-    return DoesNotApply("hands out no loop that does not run")
+    return DoesNotApply("has no loop that does not run")
 
 
 def test_pain_15_current_but_not_running_loop(relief: Callable[..., str]) -> None:
-    """The current loop belongs to a scope, such as a context; what others run elsewhere does not take it away."""
+    """The current loop belongs to a scope, such as a context; loops that run elsewhere do not change it."""
     relief(on_governess)

@@ -1,4 +1,4 @@
-"""Pain 16: pytest-asyncio's `event_loop_policy` fixture goes.
+"""Pain 16: pytest-asyncio removes its `event_loop_policy` fixture.
 
 Told in pytest-dev/pytest-asyncio#1419, pytest-dev/pytest-asyncio#1517.
 """
@@ -113,6 +113,6 @@ def passes(tests: str, *options: str) -> None:
 
 @pytest.mark.skipif(SIMULATED, reason="pytest-asyncio asks for the policies that 3.16 has not")
 def test_pain_16_event_loop_policy_fixture_goes(relief: Callable[..., str]) -> None:
-    """A plugin runs asynchronous tests in loops of each chosen policy, by the hook that pytest-asyncio keeps."""
+    """A plugin runs asynchronous tests in a loop of each chosen policy, by a hook that pytest-asyncio still has."""
     pytest.importorskip("pytest_asyncio")
     relief(on_governess)

@@ -114,5 +114,5 @@ def judge(missing: str) -> str:
 
 @pytest.mark.windows
 def test_pain_18_windows_reader_or_subprocess(relief: Callable[..., str]) -> None:
-    """Threads serve the children of a selector loop that has no pipes, as on Windows; its readers work beside them."""
+    """In a selector loop without pipes, as on Windows, threads serve the children; readers work in the same loop."""
     relief(on_governess)

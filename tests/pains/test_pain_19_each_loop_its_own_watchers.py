@@ -77,11 +77,11 @@ def judge(run: Callable[[], int]) -> str:
     try:
         status = run()
     except NotImplementedError:
-        raise Hurts("NotImplementedError: the loop's author has to write children") from None
+        raise Hurts("NotImplementedError: the author of the loop has to write the code for children") from None
     assert status == 7
     return "children run in a loop that has none of its own"
 
 
 def test_pain_19_each_loop_its_own_watchers(relief: Callable[..., str]) -> None:
-    """Children and their watchers need a loop's public methods only, so that a loop's author writes none."""
+    """Children and watchers need only the public methods of a loop, so its author writes no code for them."""
     relief(on_governess)

@@ -1,4 +1,4 @@
-"""Pain 22: SIGCHLD monopolised.
+"""Pain 22: The loop takes SIGCHLD over.
 
 Told in MagicStack/uvloop#409, MagicStack/uvloop#582, gevent/gevent#857.
 """
@@ -85,5 +85,5 @@ async def are_made(calls: list[int], sleep: Sleep) -> bool:
 
 
 def test_pain_22_sigchld_monopolised(relief: Callable[..., str]) -> None:
-    """SIGCHLD is left to the program, whose own handler goes on being called, on uvloop too."""
+    """governess does not handle SIGCHLD: the program's own handler is still called, also on uvloop."""
     relief(on_governess)

@@ -74,5 +74,5 @@ def see(run: Callable[[str], int]) -> str:
 
 
 def test_pain_23_outside_the_main_thread(relief: Callable[..., str]) -> None:
-    """The loop of any thread starts children and waits for them; the main thread needs none."""
+    """A loop in any thread can start children and wait for them; the main thread needs no loop."""
     relief(on_governess)

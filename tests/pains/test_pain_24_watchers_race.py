@@ -119,5 +119,5 @@ async def see() -> str:
 
 
 def test_pain_24_watchers_race(relief: Callable[..., str]) -> None:
-    """The same watchers miss no exit, in whichever thread the signal comes."""
+    """The same watchers miss no exit, whichever thread gets the signal."""
     relief(on_governess)

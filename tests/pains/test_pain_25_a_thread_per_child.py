@@ -108,5 +108,5 @@ async def threads_left(before: int, sleep: Callable[[float], Awaitable[Any]]) ->
 
 
 def test_pain_25_a_thread_per_child(relief: Callable[..., str]) -> None:
-    """Living children take no thread each: the few that start children serve all of them."""
+    """Running children have no thread each: a few threads start all of them."""
     relief(on_governess)

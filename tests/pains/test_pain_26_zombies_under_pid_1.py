@@ -74,7 +74,7 @@ def judge(number: bytes, own: subprocess.Popen[bytes]) -> str:
         raise Hurts("the orphan stays a zombie")
     if own.wait() != 7:
         raise Hurts("it takes the exits of others")
-    return "it is reaped, and nobody else's child"
+    return "it is reaped, and no other child"
 
 
 def is_reaped(pid: int) -> bool:
@@ -88,5 +88,5 @@ def is_reaped(pid: int) -> bool:
 
 
 def test_pain_26_zombies_under_pid_1(relief: Callable[..., str]) -> None:
-    """Inside `reap_orphans`, PID 1 reaps its dead orphans, and leaves alone what has an owner."""
+    """Inside `reap_orphans`, PID 1 reaps orphans that have exited, and no process that has an owner."""
     relief(on_governess)

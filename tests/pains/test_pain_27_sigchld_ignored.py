@@ -93,10 +93,10 @@ def late() -> Hurts:
 
 def judge(status: int | None) -> str:
     if status != 7:
-        raise Hurts(f"says {status} of an exit with 7")
+        raise Hurts(f"says {status} for an exit with 7")
     return "the true status"
 
 
 def test_pain_27_sigchld_ignored(relief: Callable[..., str]) -> None:
-    """`wait()` returns with the true status, which the kernel still tells, and the log warns."""
+    """`wait()` returns the true status, which the kernel still has, and governess logs a warning."""
     relief(on_governess)

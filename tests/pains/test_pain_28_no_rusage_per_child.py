@@ -81,5 +81,5 @@ def judge(of_busy: float, of_idle: float) -> str:
 
 
 def test_pain_28_no_rusage_per_child(relief: Callable[..., str]) -> None:
-    """An exit knows the resources that its own child has used, whatever else runs at the same time."""
+    """Each exit has the resources that its own child has used, even if others run at the same time."""
     relief(on_governess)

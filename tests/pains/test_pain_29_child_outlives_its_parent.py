@@ -106,8 +106,8 @@ def judge(script: str, *arguments: str) -> str:
         except subprocess.TimeoutExpired as error:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(error.stdout or b""), signal.SIGKILL)
-            raise Hurts("the child lives on") from None
-    return "the child dies with it"
+            raise Hurts("the child keeps running") from None
+    return "the child ends with it"
 
 
 @pytest.mark.skipif(not can_die_with_parent(), reason="die_with_parent needs the native spawner or pidfds")

@@ -1,4 +1,4 @@
-"""Pain 30: A child cannot be let go.
+"""Pain 30: A child cannot be detached.
 
 Told in cpython#67728, cpython#140997.
 """
@@ -65,7 +65,7 @@ def on_anyio() -> str:
     return judge(anyio.run(main))
 
 
-REAPED = "it lives on, and is reaped at its end"
+REAPED = "it keeps running, and is reaped when it ends"
 
 
 def judge(pid: int) -> str:
@@ -73,9 +73,9 @@ def judge(pid: int) -> str:
     gc.collect()
     try:
         if ended_within(pid, 0.2):
-            raise Hurts("it is killed when its process object goes")
+            raise Hurts("it is killed when its process object is deleted")
         os.kill(pid, signal.SIGKILL)
-        return REAPED if is_reaped_within(pid, 1) else "it lives on, and is a zombie after its end"
+        return REAPED if is_reaped_within(pid, 1) else "it keeps running, and is a zombie after its end"
     finally:
         if pid in own_children():
             end([pid])
@@ -91,5 +91,5 @@ def is_reaped_within(pid: int, seconds: float) -> bool:
 
 
 def test_pain_30_child_cannot_be_let_go(relief: Callable[..., str]) -> None:
-    """`detach()` lets it go: it outlives its loop, and is reaped at its end."""
+    """After `detach()` the child outlives its loop, and is reaped when it ends."""
     relief(on_governess)

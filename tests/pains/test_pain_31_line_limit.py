@@ -72,5 +72,5 @@ def judge(lines: list[Any]) -> str:
 
 
 def test_pain_31_line_limit(relief: Callable[..., str]) -> None:
-    """Lines have any length, and are text where an encoding is given."""
+    """Lines may have any length, and are text if an encoding is given."""
     relief(on_governess)

@@ -59,10 +59,10 @@ async def on_anyio() -> str:
 
 def judge(status: int | None) -> str:
     if status != 7:
-        raise Hurts(f"{status} after the exit, until the loop has had a turn")
+        raise Hurts(f"{status} after the exit, until the loop has run again")
     return "known at once"
 
 
 def test_pain_32_returncode_stale(relief: Callable[..., str]) -> None:
-    """`poll()` tells of the exit, and reaps, without a turn of the loop."""
+    """`poll()` returns the exit and reaps the child, without an iteration of the loop."""
     relief(on_governess)

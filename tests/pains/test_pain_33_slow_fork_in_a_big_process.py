@@ -102,5 +102,5 @@ def one_gigabyte() -> Iterator[None]:
     os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE < 2 * GIGABYTE, reason="needs a free gigabyte, and some more"
 )
 def test_pain_33_slow_fork_in_a_big_process(relief: Callable[..., str]) -> None:
-    """A start takes as long in a big process as in a small one, on every loop and with every option: nothing forks."""
+    """A start takes as long in a large process as in a small one, on every loop, with every option: nothing forks."""
     relief(on_governess)

@@ -1,4 +1,4 @@
-"""Pain 34: GUI and custom loops stranded.
+"""Pain 34: GUI toolkits and custom loops without policies.
 
 Told in CabbageDevelopment/qasync#130, beeware/toga#3531.
 """
@@ -86,5 +86,5 @@ def on_anyio() -> str:
 
 
 def test_pain_34_gui_and_custom_loops(relief: Callable[..., str]) -> None:
-    """A policy takes any factory, and decides by the scope: the toolkit's loop in its thread, others elsewhere."""
+    """A policy takes any factory, and its scope decides: the toolkit's loop in its thread, another one elsewhere."""
     relief(on_governess)

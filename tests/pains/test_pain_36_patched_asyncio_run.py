@@ -75,5 +75,5 @@ def judge(choice: Choice | None, run: Callable[[Server], object]) -> str:
 
 
 def test_pain_36_patched_asyncio_run(relief: Callable[..., str]) -> None:
-    """`governess.run` is a runner of its own, which takes a factory whatever was done to `asyncio.run`."""
+    """`governess.run` takes a loop factory, even if `asyncio.run` was patched."""
     relief(on_governess)

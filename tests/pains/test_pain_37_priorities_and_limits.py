@@ -120,9 +120,9 @@ def judge(ranked: Work, counted: Work) -> str:
         raise Hurts(f"the urgent task is number {ranked.order.index('urgent') + 1}")
     if counted.most != LIMIT or len(counted.order) != TASKS:
         raise Hurts(f"{counted.most} tasks at once")
-    return f"the urgent task comes first of {TASKS + 1}; {LIMIT} of {TASKS} tasks at once, whoever made them"
+    return f"the urgent task comes first of {TASKS + 1}; {LIMIT} of {TASKS} tasks at once, whatever code made them"
 
 
 def test_pain_37_priorities_and_limits(relief: Callable[..., str]) -> None:
-    """Two policies: what is urgent runs first, and so many tasks at a time, without a change to the code that runs."""
+    """One policy runs urgent tasks first, another one limits the tasks in progress; their code does not change."""
     relief(on_governess)

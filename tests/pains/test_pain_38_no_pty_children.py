@@ -72,5 +72,5 @@ def judge(output: bytes) -> str:
 
 @pytest.mark.skipif(describe()[0] != "native", reason="a controlling terminal needs the native spawner")
 def test_pain_38_no_pty_children(relief: Callable[..., str]) -> None:
-    """With `pty=True` a program has a controlling terminal of its own, of any size, at which it can ask."""
+    """With `pty=True` a program has a controlling terminal of its own, of any size, and can ask questions there."""
     relief(on_governess)
