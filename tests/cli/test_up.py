@@ -171,7 +171,7 @@ def test_up_already(up: Up) -> None:
     up.expect("one.1 runs")
     done = up.run("up")
     assert done.returncode == 2
-    assert f"Procfile is up already, by process {process.pid}: `governess ps` shows it" in done.stderr
+    assert f"Procfile is already up, by process {process.pid}: `governess ps` shows it" in done.stderr
     assert up.states() == {"one.1": "ready"}
 
 
@@ -211,7 +211,7 @@ def test_commands(up: Up) -> None:
     assert up.wait() == 0
     done = up.run("ps")
     assert done.returncode == 2
-    assert "it is not up: `governess up` starts it" in done.stderr
+    assert "`governess up` does not run here: start it" in done.stderr
 
 
 def test_follow_the_logs(up: Up) -> None:

@@ -125,7 +125,7 @@ def test_json_lines(tmp_path: Path) -> None:
         (
             '[jobs.a]\nrun="x"\nafter=["b"]\n[jobs.b]\nrun="x"\nafter=["a"]\n',
             (
-                "jobs.toml:3: jobs wait for each other in a circle, so that none could start: "
+                "jobs.toml:3: jobs wait for each other in a circle, so none can start: "
                 "a (line 3) → b (line 6) → a"
             ),
         ),

@@ -134,8 +134,8 @@ def test_a_journal_that_is_there_already(governess: Governess) -> None:
     refused = governess(*RUN, "true", ":::", "a")
     assert refused.returncode == 255
     assert refused.stderr == (
-        "governess run: journal holds a journal already: go on with it by --resume (or --resume-failed), or begin "
-        "another one in another folder\n"
+        "governess run: journal already has a journal: continue it with --resume or --resume-failed, or name another "
+        "folder\n"
     )
     missing = governess("run", "--resume", "true", ":::", "a")
     assert missing.returncode == 255
@@ -383,7 +383,7 @@ def test_an_error_for_a_program(tmp_path: Path) -> None:
 
     folder = tmp_path / "journal"
     asyncio.run(run_with(folder, Job(("true",), "a")))
-    with pytest.raises(JournalError, match="holds a journal already"):
+    with pytest.raises(JournalError, match="already has a journal"):
         asyncio.run(run_with(folder, Job(("true",), "a")))
 
 

@@ -30,7 +30,7 @@ def taken(schedule: Schedule, now: float = 0.0) -> list[Entry]:
     [
         ([job("a"), job("a")], "two jobs are called 'a'"),
         ([job("fetch"), job("b", "fech")], "b waits for 'fech', and no job is called so .did you mean 'fetch'."),
-        ([job("a", "c"), job("b", "a"), job("c", "b"), job("d")], "in a circle, so that none could start: .* → .* → "),
+        ([job("a", "c"), job("b", "a"), job("c", "b"), job("d")], "in a circle, so none can start: .* → .* → "),
         ([job("a", "a")], "a → a"),
     ],
 )

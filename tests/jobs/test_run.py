@@ -244,7 +244,7 @@ def test_a_second_run_of_one_object() -> None:
     async def main() -> None:
         run = run_jobs([Job(("true",))])
         await run
-        with pytest.raises(RuntimeError, match="good for one run"):
+        with pytest.raises(RuntimeError, match="used only once"):
             await run
 
     asyncio.run(main())

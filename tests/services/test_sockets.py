@@ -184,7 +184,7 @@ def test_health_of_a_closed_port(run: Any, check: Any) -> None:
 
 def test_what_cannot_be_asked() -> None:
     """Health is something that can be asked again and again."""
-    with pytest.raises(ValueError, match="log 'x' cannot be asked again and again: health is tcp, http or exec"):
+    with pytest.raises(ValueError, match="log 'x' cannot be repeated: health is tcp, http or exec"):
         Health(LogLine("x"))  # type: ignore[arg-type]
 
 

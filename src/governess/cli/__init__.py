@@ -49,7 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 LOOP_HELP = "The event loop: auto, asyncio, uvloop, or MODULE:FACTORY. See `governess info`."
-WATCHER_HELP = "How exits are noticed: auto, pidfd, threaded, multiloop, safe, fast, kqueue. See `governess info`."
+WATCHER_HELP = "How to notice exits: auto, pidfd, threaded, multiloop, safe, fast, kqueue. See `governess info`."
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -74,7 +74,7 @@ class _Commands(click.Group):
     help="Show the version and exit.",
 )
 def app() -> None:
-    """Run child processes well: many commands at once, none lost, none left behind."""
+    """Run many commands at once, keep services alive, and run old asyncio programs."""
 
 
 def invoke(args: list[str]) -> int:

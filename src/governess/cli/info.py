@@ -15,9 +15,9 @@ from governess import __version__
 __all__ = ["command"]
 
 
-@click.command("info", short_help="Tell what governess finds here and what it chooses.")
+@click.command("info", short_help="Show what works here, and what governess chooses.")
 def command() -> None:
-    """Tell the platform, the event loops found, and the watcher and spawner chosen and why."""
+    """Show the event loops, watchers and spawners that work here, which of them governess chooses, and why."""
     for heading, text in _facts():
         click.echo(f"{heading:<10}  {text}")
 

@@ -11,7 +11,7 @@ from governess.jobs._job import Job
 __all__ = ["JobSource", "Plan", "PlanError"]
 
 
-CIRCLE = "jobs wait for each other in a circle, so that none could start"
+CIRCLE = "jobs wait for each other in a circle, so none can start"
 
 
 class PlanError(ValueError):

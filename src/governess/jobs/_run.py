@@ -128,7 +128,7 @@ class JobRun:
 
     async def __aenter__(self) -> JobRun:
         if self._task is not None:
-            raise RuntimeError("each run_jobs() is good for one run")
+            raise RuntimeError("a run_jobs() can be used only once")
         runner = await make_runner(
             self._plan, self._settings, self._observer, engine=self._engine, journal=self._journal
         )

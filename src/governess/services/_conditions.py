@@ -147,7 +147,7 @@ class Health:
 
     def __post_init__(self) -> None:
         if not isinstance(self.check, Question):
-            raise ValueError(f"{self.check} cannot be asked again and again: health is tcp, http or exec")
+            raise ValueError(f"{self.check} cannot be repeated: health is tcp, http or exec")
         if not self.every > 0 or not self.timeout > 0:
             raise ValueError(f"every and timeout are more than 0 seconds, not {self.every!r} and {self.timeout!r}")
         if type(self.fails) is not int or self.fails < 1:

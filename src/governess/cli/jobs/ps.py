@@ -24,9 +24,9 @@ INTERVAL = 0.5
 @click.command("ps", short_help="Show what the jobs of a journal are doing.")
 @click.option("--journal", required=True, metavar="DIR", help="The journal.")
 @click.option("--failed", is_flag=True, help="Only jobs that have failed.")
-@click.option("--all", "every", is_flag=True, help="All jobs; else those that run, failed or were not finished.")
+@click.option("--all", "every", is_flag=True, help="All jobs. Default: those that run, have failed or are unfinished.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@click.option("--follow", is_flag=True, help="Go on to tell what starts and ends, until the run has ended.")
+@click.option("--follow", is_flag=True, help="Also show what starts and ends, until the run has ended.")
 def command(journal: str, failed: bool, every: bool, as_json: bool, follow: bool) -> int:
     """Show what the jobs of a journal are doing, also while a run goes on."""
     with opened(journal) as reader:

@@ -19,13 +19,13 @@ SLOWEST = 10
 MOST_FAILED = 50
 
 
-@click.command("report", short_help="Report how the runs of a journal went.")
+@click.command("report", short_help="Show what happened in the runs of a journal.")
 @click.argument("folder", metavar="DIR")
 @click.option("--html", metavar="FILE", help="Write a page with a timeline, all jobs and the ends of their outputs.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--trace", metavar="FILE", help="Write a trace, which Perfetto and chrome://tracing show.")
 def command(folder: str, html: str | None, as_json: bool, trace: str | None) -> int:
-    """Report how the runs of a journal went: what failed, what took long, and how many ran at once."""
+    """Show what happened in the runs of a journal: which jobs failed or took long, and how many ran at once."""
     with opened(folder) as reader:
         found = read_report(reader)
         ends = _last_lines(reader.output)

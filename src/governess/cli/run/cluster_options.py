@@ -19,19 +19,19 @@ _OPTIONS = (
         "--on",
         "cluster",
         metavar="CLUSTER",
-        help="Run the commands on a Dask cluster: tcp://HOST:PORT of its scheduler, or local-cluster:N for a try.",
+        help="Run the commands on a Dask cluster: tcp://HOST:PORT of its scheduler, or local-cluster:N to try it.",
     ),
     click.option(
         "--shared",
         metavar="DIR",
-        help="A folder that this machine and the workers share: commands write into it, and nothing is sent.",
+        help="A folder that this machine and the workers share: outputs are written into it, and not sent.",
     ),
     click.option(
         "--patience",
         type=Parsed(parse_seconds, "time"),
         metavar="T",
         default=60.0,
-        help="How long to wait for a scheduler that is gone. Default: 60.",
+        help="How long to wait if the scheduler is lost. Default: 60.",
     ),
 )
 

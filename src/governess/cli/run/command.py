@@ -38,13 +38,13 @@ HELP = """Run many commands at once.
 
 A command of several words runs without a shell. One word with blanks, such as
 'gzip {} | wc -c', is a line for the shell, and so are the lines of a FILE;
-arguments come into it quoted. The outputs of commands are not mixed: one is
-written while its command runs, and each of the others when it has ended.
+arguments in it are quoted. The outputs of commands are not mixed: that of one
+command is written while it runs, that of each other one when it has ended.
 
 \b
 In CMD, with A = dir/name.txt:
   {}    dir/name.txt         {1} {2}   the argument of the 1st, 2nd :::
-  {.}   dir/name             {1/.}     these go together
+  {.}   dir/name             {1/.}     these can be combined
   {/}   name.txt             {#}       the number of the command
   {//}  dir                  {%}       the number of its slot
   {/.}  name                 {name}    the column with this name (--header)
@@ -66,7 +66,7 @@ Examples:
   governess run -j 200% --halt soon commands.txt
 
 Exit status: 0 if all commands succeeded, else the number of failed commands
-(101 for more than 100); 255 for a wrong call or a failure of governess;
+(101 for more than 100); 255 for a usage error or a failure of governess;
 130 after Ctrl-C. With --halt now,fail=1 it is that of the failed command.
 """
 

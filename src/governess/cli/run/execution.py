@@ -115,9 +115,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=Parsed(RetryOn.parse, "failures"),
         metavar="LIST",
         default=RetryOn(),
-        help="What is tried again: exit statuses, signal, timeout, memory, lost, failure. Default: all.",
+        help="Which failures are tried again: exit statuses, signal, timeout, memory, lost, failure. Default: all.",
     ),
-    click.option("--delay", type=Parsed(parse_seconds, "time"), metavar="T", help="Let T go by between two starts."),
+    click.option("--delay", type=Parsed(parse_seconds, "time"), metavar="T", help="Wait T between two starts."),
     click.option(
         "--load",
         type=Parsed(_load, "load"),
@@ -163,8 +163,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 
 _OPTIONS += (
     click.option("--journal", metavar="DIR", help="Record the run in DIR, so that --resume can go on with it."),
-    click.option("--resume", is_flag=True, help="Run what the journal has not seen the end of."),
-    click.option("--resume-failed", is_flag=True, help="Run that, and what has failed."),
+    click.option("--resume", is_flag=True, help="Run the commands that have not ended."),
+    click.option("--resume-failed", is_flag=True, help="Run these, and those that failed."),
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])

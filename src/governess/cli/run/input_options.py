@@ -62,7 +62,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="FILE",
         help="Read arguments from FILE; - is standard input.",
     ),
-    click.option("-0", "--null", is_flag=True, help="Arguments in files end with NUL, as of find -print0."),
+    click.option("-0", "--null", is_flag=True, help="Arguments in files end with NUL (find -print0)."),
     click.option(
         "-d",
         "--delimiter",
@@ -91,7 +91,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--xapply",
         "links",
         is_flag=True,
-        help="Take one argument of each ::: at a time; shorter ones begin anew.",
+        help="Take one argument of each ::: at a time; shorter lists are repeated.",
     ),
     click.option("-n", "--max-args", type=Parsed(_count, "number"), metavar="N", help="N arguments for each command."),
     click.option(
@@ -116,7 +116,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default="{}",
         help="STRING stands for the argument, instead of {}.",
     ),
-    click.option("-q", "--quote", "as_it_stands", is_flag=True, help="A command of one word is no shell line."),
+    click.option(
+        "-q", "--quote", "as_it_stands", is_flag=True, help="A command of one word is not a line for the shell."
+    ),
     click.option("--shell", metavar="SHELL", help="The shell for lines. Default: sh; bash for exported functions."),
     click.option("--shuf", "shuffles", is_flag=True, help="Run the commands in random order."),
     click.option(
@@ -133,15 +135,15 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="SIZE",
         help="The size of these blocks. Default: 1M.",
     ),
-    click.option("--recend", metavar="TEXT", help=r"With what a record ends for --pipe. Default: \n."),
-    click.option("--recstart", metavar="TEXT", help="With what a record starts for --pipe."),
+    click.option("--recend", metavar="TEXT", help=r"The text that ends a record for --pipe. Default: \n."),
+    click.option("--recstart", metavar="TEXT", help="The text that begins a record for --pipe."),
     click.option(
         "--remove-rec-sep",
         "--removerecsep",
         "--rrs",
         "removes_separators",
         is_flag=True,
-        help="Take these out of the blocks.",
+        help="Remove these texts from the blocks.",
     ),
     click.option("-x", "--exit", "--plus", "--will-cite", "--gnu", "--no-notice", "ignored", is_flag=True, hidden=True),
 )

@@ -31,11 +31,14 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Write lines as they come; lines of several commands mix.",
     ),
     click.option(
-        "-u", "--ungroup", "ungroups", is_flag=True, help="Have the commands write themselves; anything may mix."
+        "-u", "--ungroup", "ungroups", is_flag=True, help="Let the commands write directly; anything may mix."
     ),
     click.option("--tag", "tags", is_flag=True, help="Begin each line with the arguments."),
     click.option(
-        "--tagstring", "--tag-string", metavar="TEXT", help="Begin each line with TEXT, which may hold {} and the like."
+        "--tagstring",
+        "--tag-string",
+        metavar="TEXT",
+        help="Begin each line with TEXT, which may contain {} and the like.",
     ),
     click.option("-v", "--verbose", "heads", count=True, help="Write each command before its output."),
     click.option("-t", "traces", is_flag=True, help="Write each command to standard error when it starts."),
@@ -45,7 +48,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         type=Parsed(parse_size, "size"),
         metavar="SIZE",
         default=SPOOL,
-        help="How much output may wait; past it commands wait. Default: 1G.",
+        help="How much output may be held back; above it, commands wait. Default: 1G.",
     ),
     click.option(
         "--bar", "--eta", "--progress", "bar", is_flag=True, help="Show the bar also if standard output is a pipe."

@@ -57,7 +57,7 @@ def ask(file: str | None, **request: Any) -> Iterator[dict[str, Any]]:
         try:
             connection.connect(str(runtime.socket))
         except (FileNotFoundError, ConnectionRefusedError):
-            raise ClientError("it is not up: `governess up` starts it, in this folder or with -f FILE") from None
+            raise ClientError("`governess up` does not run here: start it, or name its file with -f FILE") from None
         except OSError as error:
             raise ClientError(f"{runtime.socket}: {error.strerror or error}") from None
         connection.settimeout(None)
@@ -74,7 +74,7 @@ def ask_once(file: str | None, **request: Any) -> dict[str, Any]:
     """Send a request and return its answer; errors as `ask`."""
     for answer in ask(file, **request):
         return answer
-    raise ClientError("it has ended before it has answered")
+    raise ClientError("`governess up` ended before it answered")
 
 
 def wait_until_down(file: str | None) -> None:

@@ -19,9 +19,11 @@ from governess.cli.up.table import status_table
 
 __all__ = ["COMMANDS"]
 
-_FILE = click.option("-f", "--file", metavar="FILE", help="The file that is up. Default: as of `governess up`.")
+_FILE = click.option(
+    "-f", "--file", metavar="FILE", help="The file of `governess up`. Default: governess.toml, else Procfile."
+)
 _NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
-_JOURNAL = "With --journal DIR it is for the jobs of a journal: see it with --journal DIR --help."
+_JOURNAL = "For the jobs of a journal, use --journal DIR; --journal DIR --help shows its options."
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
@@ -47,12 +49,12 @@ def _show_states(answer: dict[str, Any], as_json: bool = False) -> None:
     click.echo(json.dumps(services, indent=2) if as_json else status_table(services))
 
 
-@click.command("ps", short_help="Show how services, or the jobs of a journal, are.", epilog=_JOURNAL)
+@click.command("ps", short_help="Show the states of services, or of the jobs of a journal.", epilog=_JOURNAL)
 @_FILE
 @_JSON
 @_NAMES
 def ps(file: str | None, as_json: bool, names: tuple[str, ...]) -> None:
-    """Show the states of the services that are up."""
+    """Show the states of services."""
     with _errors(serves_journals=True):
         answer = ask_once(file, do="ps", names=names)
     _show_states(answer, as_json)
@@ -62,7 +64,7 @@ def ps(file: str | None, as_json: bool, names: tuple[str, ...]) -> None:
 @_FILE
 @_NAMES
 def start(file: str | None, names: tuple[str, ...]) -> None:
-    """Start services that were stopped or have ended, and at once those that wait for their next start."""
+    """Start services that were stopped or have ended; those that wait for a restart start at once."""
     _show_states(_once(file, do="start", names=names))
 
 
@@ -70,7 +72,7 @@ def start(file: str | None, names: tuple[str, ...]) -> None:
 @_FILE
 @_NAMES
 def stop(file: str | None, names: tuple[str, ...]) -> None:
-    """Stop services in the reverse order, and wait until they are gone."""
+    """Stop services in the reverse order, and wait until they have ended."""
     _show_states(_once(file, do="stop", names=names))
 
 
@@ -128,9 +130,9 @@ def down(file: str | None) -> None:
     wait_until_down(file)
 
 
-@click.command("logs", short_help="Show what services, or jobs of a journal, write.", epilog=_JOURNAL)
+@click.command("logs", short_help="Show the output of services, or of the jobs of a journal.", epilog=_JOURNAL)
 @_FILE
-@click.option("-F", "--follow", is_flag=True, help="Go on with what they write from now on.")
+@click.option("-F", "--follow", is_flag=True, help="Also show what they write from now on.")
 @click.option(
     "-n", "--lines", type=click.IntRange(0), metavar="N", help="The last lines of each copy. Default: all kept."
 )

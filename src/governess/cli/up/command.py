@@ -18,27 +18,27 @@ __all__ = ["command"]
 
 HELP = """Keep the services of a file alive: governess.toml, or a Procfile.
 
-They start in order, each when what it comes after is ready, are started again
-when they die, and stop in the reverse order. NAMEs or patterns of names choose
-some of them, with those that they come after.
+Services start in order: each waits until those that it names as `after` are
+ready. They are restarted when they die, and stop in the reverse order. NAMEs or
+patterns of names choose some of them; those that they wait for start, too.
 
 \b
 A Procfile has a line for each service, as for foreman and honcho:
   web: ./server --port $PORT
   worker: ./worker
-When one of them ends, all end, with its status. In a governess.toml each
-service says when it is ready, restarted and given up.
+When one of them ends, all end, with its exit status. A governess.toml says for
+each service when it is ready, when it is restarted, and when it is given up.
 """
 
 EPILOG = """\b
-While it runs, other commands act on it, with the names of services (web), of
+While it runs, other commands control it; they take names of services (web), of
 copies (web.2) or patterns (w*):
   governess ps | start | stop | restart | logs | signal [NAME]...
   governess scale web=4 | governess reload | governess top | governess down
 
 Exit status: 0 after TERM or `down`; 130 after Ctrl-C; else that of the service
-whose end has ended all, 128 and the number of the signal if one has killed it;
-2 for a wrong file or call, or when the file is up already.
+whose end has ended all (128 plus the number of the signal that killed it);
+2 for an error in the file or the options, or if it already runs for this file.
 """
 
 
@@ -94,7 +94,7 @@ def _run(source: Source, services: list[Service], metrics: str | None, loop: str
         raise click.UsageError(str(error)) from None
     except AlreadyUp as error:
         raise click.ClickException(
-            f"{source.path} is up already, by process {error.pid}: `governess ps` shows it, `governess down` ends it"
+            f"{source.path} is already up, by process {error.pid}: `governess ps` shows it, `governess down` ends it"
         ) from None
     except RuntimeFolderError as error:
         raise click.ClickException(str(error)) from None

@@ -83,7 +83,7 @@ def _ready(value: Any) -> dict[str, Any]:
     if value == "fd":
         return {"ready": Fd()}
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r} tells nothing that can be waited for")
+        raise ValueError(f"{value!r} is no check of readiness, such as {{tcp = 8000}}")
     table = dict(value)
     options: dict[str, Any] = {}
     if "timeout" in table:

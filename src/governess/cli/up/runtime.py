@@ -35,7 +35,7 @@ class AlreadyUp(Exception):
 
     def __init__(self, pid: int) -> None:
         """Say which process has it."""
-        super().__init__(f"it is up already, by process {pid}")
+        super().__init__(f"it is already up, by process {pid}")
         self.pid = pid
 
 

@@ -65,8 +65,8 @@ class Journal:
             exists = (self.folder / DATABASE).exists()
             if exists and not self._resume:
                 raise JournalError(
-                    f"{self.folder} holds a journal already: go on with it by --resume (or --resume-failed), or begin "
-                    "another one in another folder"
+                    f"{self.folder} already has a journal: continue it with --resume or --resume-failed, or name "
+                    "another folder"
                 )
             if not exists and any(self.folder.iterdir()) and not (self.folder / "lock").exists():
                 raise JournalError(f"{self.folder} holds other files: a journal needs a folder of its own")
