@@ -36,7 +36,7 @@ class Completed(Generic[OutputT]):
         args: the program and its arguments.
         exit: how it ended; equal to the returncode.
         stdout: what it wrote, bytes or text as `encoding` says; None where it was not captured.
-        stderr: likewise.
+        stderr: the same for standard error.
         duration: how many seconds it ran.
     """
 

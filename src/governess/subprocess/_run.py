@@ -76,44 +76,45 @@ async def run(
     on_line: LineListener | Mapping[str | re.Pattern[str], LineListener] | None = None,
     **options: Any,
 ) -> Completed[Any]:
-    """Run a program to its end, and then end what is left of the process group that it leads.
+    """Run a program to its end, and then end the other processes of the group that it leads.
 
     Args:
-        *argv: the program and its arguments; a list of them will do, too.
-        input: what it reads from its standard input.
-        capture: whether to keep what it writes; else that goes where the parent's goes, also what comes from a terminal
-            of its own (``pty=True``).
-        encoding: makes text of what it writes, and bytes of the input; None leaves bytes.
-        errors: what is done with what cannot be decoded or encoded, as in `bytes.decode` and `str.encode`.
-        check: whether it is an error if it does not exit with 0.
-        timeout: how many seconds it may take, its start included.
-        grace: seconds between TERM and KILL when it is ended.
-        kill_timeout: seconds after KILL in which it is waited for.
-        drain: seconds after the exit in which its output is read on, if another process still holds the pipes.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
-            DEVNULL; with `foreground` it is None.
-        stdout: likewise; None for what `capture` says.
-        stderr: likewise; STDOUT for the same place.
-        session: whether it leads a session, too, which has no controlling terminal.
-        foreground: whether it gets the controlling terminal of this process until it has ended, as in `start`. What an
-            editor or a pager draws is for the terminal, and not for ``capture=True``.
-        tee: a file, opened for bytes, that gets a copy of what it writes as it comes.
-        on_line: called with each `Line` as it comes, or a mapping from patterns to what is called with lines that
-            match. An exception that it raises ends the program, and is raised here. Its text is decoded as `encoding`
-            and `errors` say; without an encoding as UTF-8, with U+FFFD for what cannot be decoded.
+        *argv: the program and its arguments, or one list of them.
+        input: the text or the bytes that the program reads from its standard input.
+        capture: whether to keep the output. Otherwise the program writes to the outputs of this process, also with a
+            terminal of its own (``pty=True``).
+        encoding: the encoding of input and output, which are text then; with None they are bytes.
+        errors: how to handle errors of encoding and decoding, as in `str.encode` and `bytes.decode`.
+        check: whether to raise an error if the program does not exit with 0.
+        timeout: the seconds that the program may take, including its start.
+        grace: the seconds between TERM and KILL, if the program has to be ended.
+        kill_timeout: the seconds to wait for the end of the program after KILL.
+        drain: the seconds to read its output after the exit, if another process still holds the pipes open.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of a file, or None for the standard input of this
+            process. The default is DEVNULL; with `foreground` it is None.
+        stdout: the same for standard output; with None, `capture` decides.
+        stderr: the same for standard error; STDOUT sends it to the same place as standard output.
+        session: whether the program also leads a session, which has no controlling terminal.
+        foreground: whether the program gets the controlling terminal of this process until it has ended, as in `start`.
+            For an editor or a pager, use ``capture=False`` too, because they write to the terminal.
+        tee: a file, opened for bytes, to which the output is copied as it arrives.
+        on_line: a function that is called with each `Line` as it arrives, or a mapping from patterns to functions,
+            which get the lines that match. If a function raises an exception, the program is ended, and `run`
+            raises the exception. Lines are decoded with `encoding` and `errors`; without an encoding as UTF-8, with
+            U+FFFD for bytes that cannot be decoded.
         **options: as in `create_subprocess_exec`.
 
     Raises:
-        ProcessError: with `check`, it has failed.
-        ProcessTimeout: it has not ended in its time.
-        TerminalRequired: it uses the terminal, and has it not; it was ended.
-        OSError: as `subprocess.Popen` raises it; so its other errors.
+        ProcessError: the program has failed, and `check` is true.
+        ProcessTimeout: the program has not ended in time.
+        TerminalRequired: the program uses the terminal without `foreground`, and was ended.
+        OSError: the program cannot be started; all errors of `subprocess.Popen` are possible.
         ValueError: an option would make the streams anything but bytes; `input` and `stdin` are given; there is no
             pipe for `tee` or `on_line`; `foreground` is given with `session` or `pty`.
-        TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function; there is
-            no such option, and what is written in its place.
-        LookupError: there is no such encoding.
-        UnicodeError: what it wrote is not in that encoding, or the input cannot be encoded.
+        TypeError: the input is neither bytes nor text with an `encoding`; `on_line` is a coroutine function; an option
+            does not exist, and the text says what to write instead.
+        LookupError: the encoding does not exist.
+        UnicodeError: the output cannot be decoded, or the input cannot be encoded.
     """
     if options.get("capture_output") is True:  # a habit of `subprocess.run`, and what is done anyway
         del options["capture_output"]

@@ -48,41 +48,44 @@ def start(
     limit: int = LIMIT,
     **options: Unpack[ChildOptions],
 ) -> Start:
-    """Start a program for the length of a block, in ``async with``, whose value is the `Process`.
+    """Start a program for the length of an ``async with`` block, whose value is the `Process`.
 
-    The child leads a process group of its own. When the block is left, by its end, an error or a cancellation, the
-    whole group gets TERM, and KILL after a grace; what is left in the pipes is read, and the child is reaped, all of it
-    bounded. A second cancellation cuts the grace short. `Process.detach` lets the child go.
+    The program leads a process group of its own. At the end of the block, whether normal, by an error or by a
+    cancellation, the whole group gets TERM, and KILL after a grace period. Then the rest of the output is read, and the
+    program is reaped; each of these steps has a time limit. A second cancellation ends the grace period. After
+    `Process.detach` the program keeps running.
 
     Args:
-        *argv: the program and its arguments; a list of them will do, too.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's. The default is
-            DEVNULL; with `foreground` it is None.
-        stdout: likewise.
-        stderr: likewise, or STDOUT for the same place.
-        session: whether it leads a session, too, which has no controlling terminal.
-        foreground: whether its group gets the controlling terminal of this process until it has ended, as a shell gives
-            it to a job: for an editor, a pager, or what asks for a password. Ctrl-C then reaches the program, and not
-            this process; Ctrl-Z stops both. Without it, the kernel stops a program that reads from the terminal, and a
-            warning says so. Nothing is different where this process has no terminal.
-        grace: seconds between TERM and KILL.
-        kill_timeout: seconds after KILL in which the child is waited for.
-        drain: seconds for what is left in the pipes, if a process outside of the group holds them.
-        tee: a file, opened for bytes, that gets a copy of what comes from its pipes. The caller has to read the pipes
-            all the same: the child waits when the readers' buffers are full.
-        on_line: called with each `Line` from its pipes while it runs; or a mapping from patterns (`re.search`) to what
-            is called with each line that matches. Its text is UTF-8, with U+FFFD for what cannot be decoded. The
-            caller has to read the pipes all the same, as with `tee`; `run` reads them by itself. An exception that it
-            raises is raised by the call that reads.
-        limit: how many bytes a reader buffers before the child has to wait.
+        *argv: the program and its arguments, or one list of them.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of a file, or None for the standard input of this
+            process. The default is DEVNULL; with `foreground` it is None.
+        stdout: the same for standard output.
+        stderr: the same for standard error; STDOUT sends it to the same place as standard output.
+        session: whether the program also leads a session, which has no controlling terminal.
+        foreground: whether the group gets the controlling terminal of this process until the program has ended, as a
+            shell gives it to a job. An editor, a pager, and a program that asks for a password need it. Ctrl-C then
+            goes to the program, and not to this process; Ctrl-Z stops both. Without `foreground`, the kernel stops a
+            program that reads from the terminal, and a warning is logged. If this process has no terminal, the option
+            has no effect.
+        grace: the seconds between TERM and KILL.
+        kill_timeout: the seconds to wait for the end of the program after KILL.
+        drain: the seconds to read the rest of the output, if a process outside of the group holds the pipes open.
+        tee: a file, opened for bytes, to which the output is copied. The caller still has to read the pipes: the
+            program blocks when the buffers of the readers are full.
+        on_line: a function that is called with each `Line` of the output, or a mapping from patterns (`re.search`) to
+            functions, which get the lines that match. Lines are decoded as UTF-8, with U+FFFD for bytes that cannot be
+            decoded. The caller still has to read the pipes, as with `tee`; `run` reads them itself. If a function
+            raises an exception, the call that reads raises it.
+        limit: how many bytes a reader buffers before the program has to wait.
         **options: as in `create_subprocess_exec`.
 
     Raises:
-        OSError: on entering the block, as `subprocess.Popen` raises it; so its other errors.
+        OSError: at the beginning of the block, if the program cannot be started; all errors of `subprocess.Popen` are
+            possible.
         ValueError: an option would make the streams anything but bytes; there is no pipe for `tee` or `on_line`;
             `foreground` is given with `session` or `pty`.
-        TypeError: `process_group` or `start_new_session` is given, both of which are the business of `session`; there
-            is no such option, and what is written in its place.
+        TypeError: `process_group` or `start_new_session` is given, instead of `session`; an option does not exist, and
+            the text says what to write instead.
     """
     options = checked_options(options, OF_RUN) if options else options  # type: ignore[assignment]
     if (tee or on_line) is not None and PIPE not in (stdout, stderr):
