@@ -10,7 +10,8 @@ from benchmarks.spread import Spread, compare, spread
 __all__ = ["as_markdown", "as_text", "in_cells", "number", "ratio", "ratios_of", "tables"]
 
 Table = list[list[str]]
-NO_BREAK = "\N{NO-BREAK SPACE}"
+# A line may be broken after a dash, even before a no-break space, unless they are joined.
+UNBROKEN_DASH = "\N{NO-BREAK SPACE}–\N{WORD JOINER}\N{NO-BREAK SPACE}"
 COLUMNS_OF_WHOLE_RANGES = 6
 
 
@@ -50,7 +51,7 @@ def in_cells(table: Table) -> Table:
 
 
 def _whole(ratio: str) -> str:
-    return ratio.replace(" – ", f"{NO_BREAK}–{NO_BREAK}")
+    return ratio.replace(" – ", UNBROKEN_DASH)
 
 
 def _cells(question: Question, found: Found, case: str, contestant: str) -> Iterator[str]:
