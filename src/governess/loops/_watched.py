@@ -32,6 +32,7 @@ __all__ = [
     "watched",
 ]
 
+_OF_SIGCHLD = "governess.watchers._sigchld"
 LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
 
@@ -57,7 +58,7 @@ class WatchedLoop(_Base):
 
     def run_forever(self) -> None:
         """Run until `stop` is called. The first run in the main thread attaches the policy's watcher to the loop."""
-        if not self._has_run or SigchldChildWatcher.was_made:
+        if not self._has_run or _OF_SIGCHLD in sys.modules:
             attach_watcher(self)
         super().run_forever()
 
@@ -159,7 +160,7 @@ def _class_of_sigchld_watchers() -> type[Any] | None:
 
     Its module is not imported before that, as `watchers._choice` says.
     """
-    module = sys.modules.get("governess.watchers._sigchld")
+    module = sys.modules.get(_OF_SIGCHLD)
     found: Any = getattr(module, "SigchldChildWatcher", None)
     return found if found is not None and found.was_made else None
 
