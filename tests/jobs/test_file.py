@@ -124,10 +124,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ('[jobs.a]\nrun = "x"\nafter = ["b"]\n', "jobs.toml:3: a waits for 'b', and no job is called so"),
         (
             '[jobs.a]\nrun="x"\nafter=["b"]\n[jobs.b]\nrun="x"\nafter=["a"]\n',
-            (
-                "jobs.toml:3: jobs wait for each other in a circle, so none can start: "
-                "a (line 3) → b (line 6) → a"
-            ),
+            ("jobs.toml:3: jobs wait for each other in a circle, so none can start: a (line 3) → b (line 6) → a"),
         ),
         ('[jobs.a]\nrun = "x"\neach = "y"\n', "jobs.toml:3: jobs.a: each is a list of arguments, not a string ('y')"),
         ('[jobs.a]\nrun = "x"\nenv = ["y"]\n', "jobs.toml:3: jobs.a: variables are a table"),
