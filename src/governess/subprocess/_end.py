@@ -17,7 +17,7 @@ from governess.subprocess._together import run_both
 if TYPE_CHECKING:
     from governess.subprocess._process import Process
 
-__all__ = ["EndBounds", "end_process", "is_over", "output_ended", "terminate"]
+__all__ = ["EndBounds", "end_process", "output_ended", "terminate"]
 
 logger = logging.getLogger("governess")
 
@@ -32,13 +32,6 @@ class EndBounds(NamedTuple):
     kill_timeout: float = 5.0
     drain: float = 1.0
     request: int | None = None
-
-
-def is_over(process: Process) -> bool:
-    """Return whether nothing is left to be done: the child has exited, its pipes are closed, and its output is read."""
-    if not (process._connection.finished and process._streams.is_finished):
-        return False
-    return process._group is None or process._group.is_closed or not process._is_anybody_left()
 
 
 async def end_process(process: Process, bounds: EndBounds) -> None:

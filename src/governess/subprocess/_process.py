@@ -14,7 +14,7 @@ from governess.children._exit import Exit, MaybeNone
 from governess.children._group import Group
 from governess.children._reaper import reap_later
 from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
-from governess.subprocess._end import EndBounds, end_process, is_over
+from governess.subprocess._end import EndBounds, end_process
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
 from governess.subprocess._lines import Line, LineIterator, MergedLines
@@ -298,7 +298,7 @@ class Process(asyncio.subprocess.Process):
         return await self._end(EndBounds(grace, kill_timeout, drain))
 
     async def _end(self, bounds: EndBounds) -> Exit | None:
-        if is_over(self):
+        if self._is_over():
             if self._group is not None:
                 self._group.close()
             return self._child.exit
@@ -321,6 +321,12 @@ class Process(asyncio.subprocess.Process):
     def _return_terminal(self) -> None:
         if self._foreground is not None:
             self._foreground.remove(self)
+
+    def _is_over(self) -> bool:
+        """Return whether nothing is left to be done: the child has exited, and its output is closed and read."""
+        if not (self._connection.finished and self._streams.is_finished):
+            return False
+        return self._group is None or self._group.is_closed or not self._is_anybody_left()
 
     def _is_anybody_left(self) -> bool:
         if self._group is None:

@@ -20,7 +20,7 @@ from governess.children._reaper import reap_later
 from governess.children._spawn import spawner
 from governess.children._spawn.command import Command
 from governess.transports._loop_children import children_of
-from governess.transports._pipe_poller import forget_pipes
+from governess.transports._pipe_reader import forget_pipes
 from governess.transports._stops import StopWatch
 from governess.transports._transport import ChildTransport, tell_exit
 from governess.watchers._base import ChildWatcher

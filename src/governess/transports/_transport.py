@@ -19,7 +19,8 @@ from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._spawn.command import Spawned
 from governess.transports._ends_child import EndsChild
-from governess.transports._pipe_end import PipeEnd, PipeReader
+from governess.transports._pipe_end import PipeEnd
+from governess.transports._pipe_reader import PipeReader
 from governess.transports._stdin import StdinTransport, TerminalWriter
 
 if TYPE_CHECKING:
