@@ -5,7 +5,7 @@ WINDOWS_PYTHON ?= python-windows
 # The newest one that is there: what hurts with the other libraries changes with the versions.
 PAINS_PYTHON ?= $(shell for python in python3.15 python3.14 $(PYTHON); do command -v $$python && break; done)
 # Tests wait more than they compute. The examples of a page, and the tests of a class, stay together.
-WORKERS ?= -n 3 --dist loadscope
+WORKERS ?= -n 4 --dist loadscope
 ARGS ?=
 
 VENV := .venv

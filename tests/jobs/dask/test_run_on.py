@@ -127,6 +127,7 @@ def test_no_scheduler(run: Run) -> None:
     assert "there is no scheduler at tcp://127.0.0.1:9" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_cluster_for_a_try(run: Run) -> None:
     """`--on local-cluster:2` starts two workers, and ends them."""
     done = run("-k", "--on", "local-cluster:2", "echo", ":::", "a", "b", "c")
