@@ -225,7 +225,7 @@ channel_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(submit_doc,
              "submit(key, argv, program, path, env, cwd, stdio, close_fds, pass_fds, restore_signals,\n"
              "       new_session, process_group, groups, gid, uid, umask, pipesize, nice, death_signal,\n"
-             "       terminal, limits, guardian=None, guard_key=0, guard_scope=0)\n--\n\n"
+             "       terminal, limits, guardian=None, guardian_number=0, guard_key=0, guard_scope=0)\n--\n\n"
              "Have a child started; -1, 0 and None stand for what is not wanted.");
 
 static PyObject *

@@ -95,9 +95,11 @@ tell_guardian(Request *request, int is_to_guard)
     struct iovec part = {words, sizeof words};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     char rights[CMSG_SPACE(sizeof(int))] __attribute__((aligned(sizeof(size_t)))) = {0};
-    if (request->guardian < 0)
+    if (request->guardian == NULL)
         return;
     if (is_to_guard) {
+        if (getppid() != request->parent) /* our number means another one there: pid_namespaces(7) */
+            return;
         words[1] = request->guard_scope;
         words[2] = getpid();
         words[3] = 1;
@@ -113,7 +115,7 @@ tell_guardian(Request *request, int is_to_guard)
         *(int *)CMSG_DATA(header) = pidfd;
     }
     int flags = is_to_guard ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
-    int is_sent = syscall(SYS_sendmsg, request->guardian, &message, flags) == (long)sizeof words;
+    int is_sent = syscall(SYS_sendmsg, request->guardian->descriptor, &message, flags) == (long)sizeof words;
     if (is_to_guard) {
         request->is_guarded = is_sent;
         close(pidfd);

@@ -594,7 +594,6 @@ enter_pool(void)
     if (pool.is_forking) {
         for (Request *request = pool.running; request != NULL; request = request->next) {
             close_pipes(request);
-            close_descriptor(&request->guardian);
             if (request->is_born)
                 close_descriptor(&request->pidfd);
         }
@@ -602,6 +601,7 @@ enter_pool(void)
     pool.lock = (pthread_mutex_t)LOCK;
     pthread_cond_init(&pool.rest, NULL);
     forget_identity_lock();
+    forget_connections();
     pool.running = NULL;
     pool.channels = NULL;
     pool.is_forking = 0;

@@ -5,8 +5,6 @@
 
 #include "spawn.h"
 
-#include <fcntl.h>
-
 static void *
 reserve(Request *request, size_t size)
 {
@@ -23,7 +21,7 @@ reserve(Request *request, size_t size)
 void
 free_request(Request *request)
 {
-    close_descriptor(&request->guardian);
+    release_connection(request->guardian);
     while (request->memory != NULL) {
         Block *block = request->memory;
         request->memory = block->next;
@@ -302,20 +300,6 @@ copy_limits(Request *request, PyObject *limits)
     return 1;
 }
 
-/* A copy of the descriptor of the socket: a guardian that ends has ours closed, and its number may be given away. */
-static int
-copy_guardian(Request *request, PyObject *connection)
-{
-    if (connection == Py_None)
-        return 1;
-    int descriptor = PyObject_AsFileDescriptor(connection);
-    if (descriptor < 0)
-        PyErr_Clear(); /* it is closed by now */
-    else
-        request->guardian = fcntl(descriptor, F_DUPFD_CLOEXEC, 3); /* or -1 */
-    return 1;
-}
-
 /* Room for the passed descriptors, three standard ones, a terminal, the guardian's, and what five paths lead through. */
 static int
 make_room_to_keep(Request *request)
@@ -337,16 +321,17 @@ Request *
 new_request(PyObject *arguments)
 {
     PyObject *argv, *program, *path, *env, *cwd, *stdio, *pass_fds, *groups, *limits, *guardian = Py_None;
+    unsigned long long guardian_number = 0;
     Request *request = calloc(1, sizeof(Request));
     if (request == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    request->pidfd = request->guardian = -1;
+    request->pidfd = -1;
     for (int number = 0; number < 3; number++)
         request->pipes[number][0] = request->pipes[number][1] = -1;
     if (PyArg_ParseTuple(arguments,
-                         "KO!OOOOO!pO!ppiOLLiiiiiO!|OLi:submit",
+                         "KO!OOOOO!pO!ppiOLLiiiiiO!|OKLi:submit",
                          &request->key,
                          &PyTuple_Type, &argv,
                          &program, &path, &env, &cwd,
@@ -358,13 +343,14 @@ new_request(PyObject *arguments)
                          &request->umask, &request->pipesize,
                          &request->nice, &request->death_signal, &request->terminal,
                          &PyTuple_Type, &limits,
-                         &guardian, &request->guard_key, &request->guard_scope) &&
+                         &guardian, &guardian_number, &request->guard_key, &request->guard_scope) &&
         copy_argv(request, argv) && (request->program = copy_path(request, program)) != NULL &&
         copy_optional_path(request, path, &request->path) && copy_optional_path(request, cwd, &request->cwd) &&
         copy_environment(request, env) && copy_stdio(request, stdio) && copy_pass_fds(request, pass_fds) &&
         is_an_id(request->gid) && is_an_id(request->uid) && copy_groups(request, groups) &&
-        copy_limits(request, limits) && make_room_to_keep(request) && make_scratch(request) &&
-        copy_guardian(request, guardian)) {
+        copy_limits(request, limits) && make_room_to_keep(request) && make_scratch(request)) {
+        if (guardian != Py_None)
+            request->guardian = share_connection(guardian, guardian_number);
         request->interpreter = PyInterpreterState_Get();
         pthread_sigmask(SIG_BLOCK, NULL, &request->mask);
         request->last_descriptor = (int)sysconf(_SC_OPEN_MAX) - 1;

@@ -78,6 +78,14 @@ typedef struct {
     struct rlimit value;
 } Limit;
 
+/* A copy of the socket to the guardian, which the requests share that were made with it. */
+typedef struct Connection {
+    struct Connection *next;
+    int descriptor;
+    int references;
+    unsigned long long number;
+} Connection;
+
 typedef struct Request {
     struct Request *next;    /* in a list of running, waiting or finished requests */
     struct Channel *channel; /* NULL: nobody waits any more */
@@ -111,7 +119,7 @@ typedef struct Request {
     int nice;
     int death_signal;
     int terminal;
-    int guardian; /* a socket: who reads there ends the child when this process is gone; -1: nobody */
+    Connection *guardian; /* who reads there ends the child when this process is gone; NULL: nobody */
     long long guard_key;
     int guard_scope;
     int limit_count;
@@ -138,6 +146,11 @@ typedef struct Request {
 Request *new_request(PyObject *arguments);
 void free_request(Request *request);
 int as_int(PyObject *object, int *place);
+
+/* connection.c: the socket to the guardian */
+Connection *share_connection(PyObject *socket, unsigned long long number);
+void release_connection(Connection *connection);
+void forget_connections(void);
 
 /* child.c: in the child, up to exec */
 int be_the_child(void *request);

@@ -166,7 +166,8 @@ prepare_descriptors(Request *request)
         keep_named(request, request->files[number]);
     }
     keep(request, request->terminal);
-    keep(request, request->guardian);
+    if (request->guardian != NULL)
+        keep(request, request->guardian->descriptor);
     keep_named(request, request->cwd);
     if (!request->close_fds)
         keep_named(request, request->program);
@@ -406,6 +407,5 @@ end_child(Request *request)
     }
     while (waitpid(request->pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    if (request->is_guarded)
-        tell_guardian(request, 0);
+    tell_guardian(request, 0); /* it may have told, and been killed before it could note that */
 }

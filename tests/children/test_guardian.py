@@ -137,6 +137,34 @@ def test_end_of_the_parent(parent: Parent, roll: Roll, end: str) -> None:
     roll.wait_until_all_are_gone()
 
 
+MANY_STARTS = """
+import asyncio, os, resource
+from governess.subprocess import create_subprocess_exec
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+
+def sockets():
+    names = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.exists(name) and os.readlink(name).startswith(("socket:", "anon_inode:[pi")) for name in names)
+
+async def one():
+    process = await create_subprocess_exec("true", process_group=0, die_with_parent=True)
+    await process.wait()
+
+async def main():
+    before = sockets()
+    starts = [asyncio.create_task(one()) for _ in range(200)]
+    while not any(task.done() for task in starts):
+        await asyncio.sleep(0)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(min(sockets() - before, 100) if sockets() > before else 0)
+    await asyncio.gather(*starts)
+    print("all")
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+asyncio.run(main())
+"""
+
 UNAWARE = """
 import asyncio, os, signal, sys, threading, time
 from governess.children._guardian import client
@@ -387,6 +415,50 @@ class TestHere:
                 await asyncio.sleep(0.005)
 
         asyncio.run(main())
+
+    def test_told_of_everybody_meanwhile(self) -> None:
+        """A child that has told of itself is told of again, if the guardian was told of everybody but it since then."""
+
+        async def main() -> None:
+            async with start("sleep", "60", die_with_parent=True) as process:
+                guardian = my_guardian()
+                guard = _guardian.promise(_guardian.GROUP)
+                _guardian._client._tell_all()
+                guard.hold(process._child, is_told=True, has_death_signal=True)
+                until(lambda: guarded_by(guardian) == 2)
+                guard.release()
+                until(lambda: guarded_by(guardian) == 1)
+
+        asyncio.run(main())
+
+    @pytest.mark.skipif(describe()[0] != "native", reason="Popen has few starts on their way at a time")
+    def test_interrupt_before_the_promise_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A child that has told of itself, and whose start is interrupted then, is forgotten by the guardian."""
+
+        def interrupt(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        async def main() -> None:
+            async with start("sleep", "60", die_with_parent=True):
+                guardian = my_guardian()
+                with monkeypatch.context() as patch:
+                    patch.setattr("governess.children._spawn.native._keep", interrupt)
+                    with pytest.raises((ZeroDivisionError, asyncio.CancelledError)):
+                        await create_subprocess_exec("sleep", "60", die_with_parent=True, process_group=0)
+                until(lambda: guarded_by(guardian) == 1)
+
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)  # it raises in a callback of the loop
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
+
+    @pytest.mark.skipif(describe()[0] != "native", reason="each of Popen's children takes descriptors for its start")
+    def test_many_starts_with_few_descriptors(self) -> None:
+        """Starts that wait for their turn have no descriptor each for the guardian; a forked child has none of them."""
+        done = subprocess.run([sys.executable, "-c", MANY_STARTS], capture_output=True, text=True, timeout=60)
+        assert done.stdout == "all\n0\n", done.stderr
 
     def test_slow_guardian(self) -> None:
         """While the guardian does not read, starts do not wait for it; later it is told what it has missed."""

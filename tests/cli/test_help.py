@@ -87,3 +87,13 @@ def test_starting_is_quick() -> None:
         sys.exit("rich" in sys.modules)
     """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["ps"], ["run", "true"], ["up"], ["report"]], ids=" ".join)
+def test_fresh_interpreter(words: list[str], tmp_path: Path) -> None:
+    """Each kind of command imports what it needs, in an interpreter that has imported nothing else."""
+    argv = [sys.executable, "-m", "governess", *words]
+    done = subprocess.run(argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1, 2, 255)

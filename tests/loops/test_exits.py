@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,26 @@ def test_a_protocol_that_fails(run: Run) -> None:
     for each in events:
         assert each == ["made", ("exited", 0), "lost"]
     assert errors == [ZeroDivisionError] * 2
+
+
+def test_methods_of_an_instance(run: Run) -> None:
+    """Methods that a protocol has got as attributes of its own are called, with pipes and without."""
+
+    class Own(asyncio.SubprocessProtocol):
+        def __init__(self) -> None:
+            self.events: list[str] = []
+            lost = self.lost = asyncio.get_running_loop().create_future()
+            vars(self)["process_exited"] = lambda: self.events.append("exited")
+            vars(self)["connection_lost"] = lost.set_result
+
+    async def main(stdout: int) -> list[str]:
+        options = {"stdin": DEVNULL, "stdout": stdout, "stderr": DEVNULL}
+        _, protocol = await asyncio.get_running_loop().subprocess_exec(Own, "true", **options)
+        assert await protocol.lost is None
+        return protocol.events
+
+    for stdout in (PIPE, DEVNULL):
+        assert run(functools.partial(main, stdout)) == ["exited"]
 
 
 def test_the_context_of_who_asks(run: Run) -> None:

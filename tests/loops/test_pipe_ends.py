@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from governess.children._spawn import describe
+from governess.transports._pipe_reader import _PipePoller
 from settings import run_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -185,3 +186,30 @@ def test_words_for_people(loop_factory: Callable[[], asyncio.AbstractEventLoop])
             assert repr(stdout) == "<PipeReader closing <PipeEnd closed>>"
 
     run_in(loop_factory, main)
+
+
+def test_interrupt_of_the_first_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an interrupt while the first pipe of a loop was added, pipes are read."""
+    loop = asyncio.SelectorEventLoop()
+    reading, writing = os.pipe()
+    poller = _PipePoller(loop)
+    add_reader = loop.add_reader
+
+    def interrupt(*args: Any) -> None:
+        add_reader(*args)
+        raise KeyboardInterrupt
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "add_reader", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                poller.add(reading, loop.stop)
+        poller.add(reading, loop.stop)
+        os.write(writing, b"x")
+        loop.call_later(20, loop.close)  # which raises
+        loop.run_forever()
+        poller.discard(reading)
+    finally:
+        loop.close()
+        os.close(reading)
+        os.close(writing)

@@ -49,7 +49,7 @@ class Child:
 
     def __init__(self, pid: int, argv: Sequence[Any] = (), *, pidfd: int | None = None, adopted: bool = False) -> None:
         """Take over the child `pid`, and the descriptor that stands for it."""
-        run_after_fork(_forget_parents_children)
+        run_after_fork(forget_parents_children)
         self.pid = pid
         self.argv = tuple(argv)
         self.adopted = adopted
@@ -326,7 +326,8 @@ def adopt(pid: int) -> Child:
 _adoption = threading.RLock()  # a signal handler or a finalizer may adopt while this very thread does
 
 
-def _forget_parents_children() -> None:
+def forget_parents_children() -> None:
+    """Close the descriptors of the parent's children, in a forked child."""
     global _adoption
     _adoption = threading.RLock()
     for child in children():

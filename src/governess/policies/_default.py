@@ -113,7 +113,7 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
             raise TypeError(f"loop must be an instance of AbstractEventLoop or None, not '{type(loop).__name__}'")
         self._scope.set(loop)
         watcher = self._watcher
-        if watcher is None or getattr(type(watcher), "attach_loop", None) is _ATTACHES_NOTHING:
+        if watcher is None or getattr(watcher.attach_loop, "__func__", None) is _ATTACHES_NOTHING:
             return
         if threading.current_thread() is threading.main_thread():
             watcher.attach_loop(loop)

@@ -241,9 +241,13 @@ class _PipePoller:
         assert _make_epoll is not None
         epoll = _make_epoll()
         try:
+            # An interrupt may have kept `discard` from this; asyncio would take the epoll for an old one of its number.
+            loop.remove_reader(epoll.fileno())
             # In a context of its own: it serves others too.
             Context().run(loop.add_reader, epoll.fileno(), self._read_all)
         except BaseException:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_reader(epoll.fileno())
             epoll.close()
             raise
         self._epoll = epoll

@@ -249,7 +249,7 @@ class ChildTransport(EndsChild):
         if not self._connected:
             self.finished = True
             self._call(self._end)
-        elif getattr(type(self._protocol), "process_exited", None) is not _IGNORE_EXIT:
+        elif getattr(getattr(self._protocol, "process_exited", None), "__func__", None) is not _IGNORE_EXIT:
             self._call(self._protocol.process_exited)
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
@@ -302,7 +302,8 @@ class ChildTransport(EndsChild):
         self._connected -= 1
         if self._returncode is not None and not self._connected:
             self.finished = True
-            if self._pending is None and getattr(type(self._protocol), "connection_lost", None) is _IGNORE_LOSS:
+            lose = getattr(self._protocol, "connection_lost", None)
+            if self._pending is None and getattr(lose, "__func__", None) is _IGNORE_LOSS:
                 self._protocol = None
             else:
                 self._call(self._lose_connection)
@@ -343,8 +344,8 @@ def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport])
             hook(pid, returncode, transport)
     elif running_loop() is loop:
         if asyncio.current_task(loop) is None:
-            transport.process_exited(returncode)
-        else:  # not at once, and in a new context: a `poll` has found the exit
+            Context().run(transport.process_exited, returncode)  # a callback of a program may have polled
+        else:  # not at once: a task has polled
             loop.call_soon(transport.process_exited, returncode, context=Context())
     else:
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -15,7 +15,7 @@ import sys
 
 from governess.children import _pidfd as pidfds
 from governess.children._after_fork import run_after_fork
-from governess.children._child import Child
+from governess.children._child import Child, forget_parents_children
 from governess.children._guardian.client import Client, Record
 from governess.children._guardian.main import GROUP, PROCESS, SESSION
 
@@ -63,6 +63,7 @@ def promise(scope: int) -> Guard:
     Args:
         scope: what is ended: the PROCESS, the GROUP or the SESSION that it leads.
     """
+    run_after_fork(forget_parents_children)  # first: it makes the locks anew that the other one takes
     run_after_fork(_start_anew)
     _client.prepare()
     return Guard(_client, next(_keys), scope)
@@ -75,16 +76,18 @@ class Guard:
         key: names it in messages to the guardian.
         scope: what is ended: the PROCESS, the GROUP or the SESSION that the child leads.
         connection: the socket to the guardian that is there when the child is started; None if none can be had.
+        tellings: how often a guardian had been told of everybody by then: what the child has told before the next time
+            is forgotten with that.
     """
 
-    __slots__ = ("_child", "_client", "connection", "key", "scope")
+    __slots__ = ("_child", "_client", "connection", "key", "scope", "tellings")
 
     def __init__(self, client: Client, key: int, scope: int) -> None:
         self._client = client
         self._child: Child | None = None
         self.key = key
         self.scope = scope
-        self.connection = client.connection
+        self.connection, self.tellings = client.state()
 
     @property
     def is_settled(self) -> bool:
@@ -94,7 +97,7 @@ class Guard:
     async def settled(self) -> None:
         """Wait until a guardian process reads what it is told, or it is known that there can be none."""
         await self._client.settled()
-        self.connection = self._client.connection
+        self.connection, self.tellings = self._client.state()
 
     def hold(self, child: Child, *, is_told: bool, has_death_signal: bool) -> None:
         """Have the child, which was started, ended when this process is gone.
@@ -109,14 +112,18 @@ class Guard:
         self._child = child  # first: interrupted at whichever point after this, `release` gives the descriptor back
         pidfd = child.keep_pidfd(id(self))
         if pidfd is not None:
-            record = Record(self.key, self.scope, child.pid, has_death_signal, pidfd)
-            self._client.guard(record, self.connection if is_told else None)
+            record = Record(self, child.pid, has_death_signal, pidfd)
+            self._client.guard(record, self.tellings if is_told else None)
 
     def release(self, *_: object) -> None:
         """Let the child, or what it leads, outlive this process. Finalizers may call this."""
+        self._client.forget(self.key)
+        self.release_pidfd()
+
+    def release_pidfd(self) -> None:
+        """Close the descriptor of the child, if nobody else needs it."""
         child, self._child = self._child, None
         if child is not None:
-            self._client.forget(self.key)
             child.release_pidfd(id(self))
 
 

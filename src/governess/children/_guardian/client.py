@@ -17,10 +17,13 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from governess.children._guardian.main import FORGET, FORGET_ALL, WORDS
 from governess.children._per_loop import set_unless_done
+
+if TYPE_CHECKING:
+    from governess.children._guardian import Guard
 
 __all__ = ["Client", "Record"]
 
@@ -45,16 +48,16 @@ class Record:
     """What the guardian is told of a child.
 
     Attributes:
-        key: what names it in later messages.
+        guard: the promise that it is of.
         words: the key, what is ended, the pid, and whether the kernel sends the child itself a TERM: see `main`.
         pidfd: a descriptor of ours, which stays open until the record is forgotten.
     """
 
-    __slots__ = ("key", "pidfd", "words")
+    __slots__ = ("guard", "pidfd", "words")
 
-    def __init__(self, key: int, order: int, pid: int, has_death_signal: bool, pidfd: int) -> None:
-        self.key = key
-        self.words = _pack_words(key, order, pid, has_death_signal)
+    def __init__(self, guard: Guard, pid: int, has_death_signal: bool, pidfd: int) -> None:
+        self.guard = guard
+        self.words = _pack_words(guard.key, guard.scope, pid, has_death_signal)
         self.pidfd = pidfd
 
 
@@ -78,6 +81,7 @@ class Client:
         self._records: dict[int, Record] = {}
         self._connection: socket.socket | None = None  # there is one while the thread runs
         self._is_behind = False
+        self._tellings = 0
         self._has_warned = False
         self._is_settled = False  # whether a process has the other end, or none can be had
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -117,18 +121,23 @@ class Client:
         """Whether there is a guardian, or one is being started."""
         return self._connection is not None
 
-    @property
-    def connection(self) -> socket.socket | None:
-        """Our end of the socket, if there is a guardian, or one is being started."""
-        return self._connection
-
-    def guard(self, record: Record, told_by: socket.socket | None = None) -> None:
-        """Tell the guardian of a child, unless the child has told it by this connection."""
+    def state(self) -> tuple[socket.socket | None, int]:
+        """Return our end of the socket, None without a guardian, and how often one was told of everybody."""
         with self._lock:
-            self._records[record.key] = record
+            return self._connection, self._tellings
+
+    def guard(self, record: Record, told_at: int | None = None) -> None:
+        """Tell the guardian of a child, unless the child has told it since it was told of everybody.
+
+        Args:
+            record: the child.
+            told_at: how often a guardian had been told of everybody when the child told of itself; None if it did not.
+        """
+        with self._lock:
+            self._records[record.guard.key] = record
             if self._connection is None:  # the one that was prepared has waited for too long
                 self._start()
-            elif self._connection is not told_by:
+            elif self._tellings != told_at:
                 self._send(record.words, _pack_descriptor(record.pidfd))
 
     def forget(self, key: int) -> None:
@@ -142,7 +151,8 @@ class Client:
         self._lock = threading.RLock()
         if self._connection is not None:
             self._connection.close()
-        self._records.clear()
+        while self._records:
+            self._records.popitem()[1].guard.release_pidfd()
 
     def _start(self) -> None:
         """Start the thread that starts the guardian."""
@@ -165,7 +175,7 @@ class Client:
         # A child that tells of itself waits for room so long, and then leaves it to us.
         ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _LONGEST_WAIT)
         self._connection = ends[0]
-        self._is_behind = False
+        self._is_behind = self._is_settled = False
         self._tell_all()
         return ends
 
@@ -178,7 +188,7 @@ class Client:
             try:
                 with ends[1] as theirs:
                     process = _start_process(theirs)
-            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            except Exception as error:  # an audit hook may raise anything
                 self._give_up(ends, error)
                 return
             self._settle()
@@ -212,8 +222,9 @@ class Client:
         """Be without a guardian until the next child comes."""
         with self._lock:
             self._disconnect(ends)
-            # One that cannot run here is not tried again: it may be broken before the first child is told of.
-            is_first = (bool(self._records) or self.is_broken) and not self._has_warned
+            # One that cannot run here is not tried again: it may be broken before the first child waits for it.
+            is_wanted = bool(self._records or self._waiters) or self.is_broken
+            is_first = is_wanted and not self._has_warned
             self._has_warned |= is_first
         self._settle()
         if is_first:
@@ -223,6 +234,7 @@ class Client:
             )
 
     def _tell_all(self) -> None:
+        self._tellings += 1
         self._send(_pack_words(0, FORGET_ALL, 0, False))
         records = list(self._records.values())
         for start in range(0, len(records), _AT_ONCE):
@@ -261,7 +273,8 @@ class Client:
                         self._tell_all()
 
 
-_LONGEST_WAIT = struct.pack("ll", 0, 500_000)  # struct timeval
+# struct timeval; SO_SNDTIMEO_NEW of asm-generic/socket.h, of 32-bit systems, has 64 bits for each.
+_LONGEST_WAIT = struct.pack("qq" if getattr(socket, "SO_SNDTIMEO", 0) == 67 else "ll", 0, 500_000)
 _NEVER_WAITS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 
 # The guardian has not yet read what it was told, or too many descriptors are on their way (unix(7)).

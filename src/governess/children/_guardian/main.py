@@ -154,6 +154,7 @@ def _take_all(connection: _socket.socket, trees: dict[int, Tree]) -> bool:
             elif order == FORGET:
                 _forget([key], trees)
             elif pidfds:
+                _forget([key], trees)  # it may be told of by the child and by its parent
                 trees[key] = Tree(order, pid, bool(has_death_signal), pidfds.pop(0))
 
 

@@ -104,7 +104,7 @@ class _SpawnQueue:
     def submit(self, key: int, command: Command, outcome: Outcome, guard: Guard | None) -> None:
         """Start the child; the outcome becomes the result of the future."""
         self._waiting[key] = outcome, command, guard
-        guarding = () if guard is None else (guard.connection, guard.key, guard.scope)
+        guarding = () if guard is None else (guard.connection, guard.tellings, guard.key, guard.scope)
         self._channel.submit(key, *arguments_of(command, guard is not None, **command.options), *guarding)
 
     def leave(self, key: int) -> None:
@@ -135,9 +135,14 @@ class _SpawnQueue:
                 outcome.set_exception(_failure(command, error, step))
                 outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
                 return
-            spawned = _spawned(command, started, pid, pidfd, ends)
-            if guard is not None:
-                _keep(guard, spawned, is_told=bool(is_told))
+            try:
+                spawned = _spawned(command, started, pid, pidfd, ends)
+                if guard is not None:
+                    _keep(guard, spawned, is_told=bool(is_told))
+            except BaseException:  # KeyboardInterrupt
+                if guard is not None:
+                    guard.release()
+                raise
             outcome.set_result([spawned])
             if _registry.observers:
                 _registry.tell_of_spawn(spawned.child)
@@ -233,7 +238,6 @@ def _keep(guard: Guard, spawned: Spawned, *, is_told: bool) -> None:
     try:
         end_with_parent(spawned, guard, is_told=is_told, has_death_signal=True)
     except BaseException:
-        guard.release()
         spawned.discard()
         raise
 

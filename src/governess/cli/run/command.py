@@ -239,7 +239,7 @@ def command(
 
 
 # So many new objects between two collections of garbage. What a command leaves behind is freed without them; by default
-# (700, in `gc.set_threshold`), there would be one for every other command.
+# (`gc.get_threshold`: 700 before Python 3.13, then 2,000) there would be one for every few commands.
 _OBJECTS = 20_000
 
 

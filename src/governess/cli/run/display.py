@@ -173,7 +173,8 @@ def _name(attempt: Attempt) -> str:
 
 def _holds_anything(file: Path) -> bool:
     try:
-        return file.stat().st_size > 0
+        with file.open("rb") as opened:  # which has NFS ask the server for the size
+            return os.fstat(opened.fileno()).st_size > 0
     except FileNotFoundError:  # a command that could not be started has none
         return False
     except OSError:  # who reads it will tell

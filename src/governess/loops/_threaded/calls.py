@@ -148,7 +148,7 @@ class LoopFuture(concurrent.futures.Future[T]):
     def _begin(self) -> None:
         if self._has_ended.is_set or self._task is not None:
             return
-        if self._is_cancelled:
+        if self.cancelled():
             self.fail_closed()
             return
         try:
