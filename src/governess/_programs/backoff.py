@@ -12,11 +12,13 @@ __all__ = ["Backoff"]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The pauses between the tries of a program: twice as long each time, up to a limit, each ± 20 %.
+    """The pauses between the tries of a program. Each pause is twice as long as the one before, up to a limit.
+
+    A random change of up to ± 20 % is applied to each pause.
 
     Attributes:
-        base: seconds before the second try.
-        cap: the longest pause in seconds, before the 20 % are added or taken away.
+        base: the first pause in seconds.
+        cap: the longest pause in seconds, before the random change.
     """
 
     base: float = 0.0
@@ -30,10 +32,10 @@ class Backoff:
 
     @classmethod
     def parse(cls, text: str) -> Backoff:
-        """Return the back-off that is written as `1s..60s`, or as `5s` for pauses that stay the same.
+        """Parse a back-off such as `1s..60s`, or `5s` for a constant pause.
 
         Raises:
-            ValueError: it is written otherwise; the text says how.
+            ValueError: `text` has another form; the text of the error shows the valid forms.
         """
         first, dots, last = text.partition("..")
         try:
@@ -43,7 +45,12 @@ class Backoff:
             raise ValueError(f"{text!r} is no back-off such as 1s..60s or 5s: {error}") from None
 
     def pause(self, tries: int, rng: random.Random | None = None) -> float:
-        """Return how many seconds to wait after `tries` tries, the last of which has failed."""
+        """Return the pause in seconds after the failure of try number `tries` (from 1).
+
+        Args:
+            tries: the number of tries so far.
+            rng: the source of the random change; None for the module `random`.
+        """
         exponent = min(tries - 1, 1000)
         pause = min(self.cap, self.base * 2.0**exponent) if self.base else 0.0
         return pause * (1 + self.JITTER * (2 * (rng or random).random() - 1))

@@ -16,22 +16,25 @@ __all__ = ["Attempt", "ClusterEngine", "Engine", "Files", "Inherited", "Output",
 
 
 class Sink(Protocol):
-    """Takes what a job writes while it runs."""
+    """Receives the output of a job while the job runs."""
 
     def feed(self, fd: int, data: bytes) -> None:
-        """Take bytes of standard output (1) or standard error (2); no bytes mean that this stream has ended."""
+        """Receive bytes of standard output (1) or standard error (2); empty bytes mean the end of that stream."""
         ...
 
 
 class Files(NamedTuple):
-    """Files that a job writes to itself."""
+    """Two files, which the job has open as its standard output and standard error."""
 
     stdout: Path
     stderr: Path
 
 
 class Inherited(NamedTuple):
-    """The outputs of this process; with `foreground` also its terminal, one job after the other."""
+    """The outputs of this process, which the job inherits.
+
+    With `foreground`, the job also gets the terminal of this process; one job has it at a time.
+    """
 
     foreground: bool = False
 
@@ -45,91 +48,103 @@ class RunningJob(Protocol):
 
     @property
     def pid(self) -> int:
-        """The number of its process; 0 if it has none on this machine."""
+        """The number of the job's process; 0 if the job has no process on this machine."""
         ...
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended, as far as is known."""
+        """Whether the job still runs, as far as the engine knows."""
         ...
 
     @property
     def ended(self) -> float:
-        """When it has ended, by the clock of the loop; 0 before."""
+        """When the job ended, in seconds of the loop's clock; 0 before its end."""
         ...
 
     @property
     def stop(self) -> int:
-        """The signal by which the terminal has stopped it, since it used that without having it; 0 otherwise."""
+        """The signal that stopped the job because it used the terminal without having it; 0 if none did."""
         ...
 
     async def wait(self) -> int | None:
-        """Wait until it has ended and its output is read; return how, as an `Exit`; None if it could not be ended."""
+        """Wait until the job has ended and its output is read.
+
+        Returns:
+            The `Exit` of the job; None if the job could not be ended.
+        """
         ...
 
     def end(self, grace: float) -> bool:
-        """End it with all that it has started: TERM, a grace, KILL; the second call does not wait for the grace.
+        """End the job and all processes that it has started: TERM, then KILL after the grace.
+
+        A second call sends the KILL at once.
+
+        Args:
+            grace: seconds between TERM and KILL.
 
         Returns:
-            Whether it has not ended before by itself.
+            False if the job had already ended by itself.
         """
         ...
 
     def signal(self, number: int) -> None:
-        """Send a signal to it and all that it has started."""
+        """Send a signal to the job and to all processes that it has started."""
         ...
 
     def pause_output(self) -> None:
-        """Read no more of its output, so that it waits when its pipes are full."""
+        """Stop reading the output of the job; the job blocks when its pipes are full."""
         ...
 
     def resume_output(self) -> None:
-        """Read its output again."""
+        """Read the output of the job again."""
         ...
 
 
 class Engine(Protocol):
-    """Runs jobs; `local` runs them on this machine."""
+    """Runs jobs; `LocalEngine` runs them on this machine."""
 
     async def start(self, attempt: Attempt) -> RunningJob:
         """Start a job.
 
         Raises:
-            OSError: it cannot be started.
-            ValueError: its words cannot be passed to a process.
+            OSError: the job cannot be started.
+            ValueError: the arguments of the job cannot be passed to a process.
         """
         ...
 
 
 @runtime_checkable
 class ClusterEngine(Engine, Protocol):
-    """An engine that runs jobs on other machines: it is opened before the first job and closed after the last one.
+    """An engine that runs jobs on other machines. It is opened before the first job and closed after the last one.
 
-    A try that it starts has its `Attempt.host`, and `Attempt.lost` if the worker that runs it is lost.
+    The engine sets `Attempt.host` of each try that it starts, and `Attempt.lost` if the worker of that try is lost.
     """
 
     @property
     def slots(self) -> int:
-        """How many jobs are started at once if nothing is said, with those that wait for a place over there."""
+        """The default number of slots: the jobs that run on the workers and those that wait there."""
         ...
 
     async def open(self, on_failure: Callable[[Exception], None]) -> Mapping[str, float]:
-        """Be ready for jobs; return the sizes of the pools where nothing else is said: `cpus`, `memory`, tokens.
+        """Get ready for jobs.
 
         Args:
-            on_failure: called, once, if it cannot run jobs any more.
+            on_failure: called once if the engine can run no more jobs.
+
+        Returns:
+            The default sizes of the pools, by name: `cpus`, `memory` in bytes, and tokens.
 
         Raises:
-            EngineError: it cannot be used.
+            EngineError: the engine cannot be used.
         """
         ...
 
     def stop(self) -> None:
-        """Start nothing more: a `start` that has not begun raises `OSError` with EAGAIN."""
+        """Start no more jobs: a `start` that has not begun raises `OSError` with EAGAIN."""
         ...
 
     async def close(self) -> None:
-        """Run no more jobs; those that run are ended."""
+        """Close the engine; jobs that still run are ended."""
         ...
 
 
@@ -138,26 +153,26 @@ class Attempt:
 
     Attributes:
         number: the place of the job in the plan, from 1.
-        job: what is run.
-        options: how it is run.
-        slot: the number of its slot, from 1.
-        try_number: which of its tries this is, from 1.
-        command: what is run in this slot.
+        job: the job.
+        options: the options of the job, or those of the run.
+        slot: the number of the slot, from 1.
+        try_number: the number of this try among the tries of the job, from 1.
+        command: the command as it runs in this slot.
         env: variables that are added to the environment.
-        output: where its output goes.
-        grant: what it has taken from the pools; None if it needs nothing.
-        survives: whether it goes on if this process dies.
-        on_stop: called if the terminal stops it, since it uses that without having it.
-        running: the started job; None before.
-        started: when it was started, by the clock of the loop.
-        started_at: likewise, in seconds since the epoch.
-        timed_out: whether it was ended because its time was over.
-        over_memory: whether it was ended because it used more memory than it had declared.
-        is_cancelled: whether it was ended because the run ends.
-        is_adopted: whether an earlier run has started it.
-        host: where it runs; "" for this machine.
-        lost: why it is not known how it has ended, since the worker that ran it is lost; "" if that is not so.
-        usage: what it has used, as attributes of a `JobResult`, if that was found out elsewhere; None otherwise.
+        output: where the output of the job goes.
+        grant: what the job has taken from the pools; None if the job needs nothing.
+        survives: whether the job goes on if this process dies.
+        on_stop: called if the kernel stops the job because it uses the terminal without having it.
+        running: the started job; None before the start.
+        started: when the try was started, in seconds of the loop's clock.
+        started_at: when the try was started, in seconds since the epoch.
+        timed_out: whether the job was ended because its timeout was over.
+        over_memory: whether the job was ended because it used more memory than it had declared.
+        is_cancelled: whether the job was ended because the run ends.
+        is_adopted: whether an earlier run started the job.
+        host: the host on which the job runs; "" for this machine.
+        lost: why the worker of the job was lost, so that its exit status is unknown; "" if no worker was lost.
+        usage: the resources that the job used, as attributes of a `JobResult`, if the engine measured them; else None.
     """
 
     __slots__ = (
@@ -212,5 +227,5 @@ class Attempt:
         self.usage: Mapping[str, Any] | None = None
 
     def end(self, grace: float) -> bool:
-        """End it, if it has been started: `RunningJob.end`."""
+        """End the job as `RunningJob.end` does, if the job was started."""
         return self.running is not None and self.running.end(grace)

@@ -6,8 +6,8 @@ __all__ = ["EngineError", "JournalError"]
 
 
 class JournalError(Exception):
-    """A journal cannot be used; the text is one line that says why, and what to do."""
+    """A journal cannot be used; the text is one line with the reason and the remedy."""
 
 
 class EngineError(Exception):
-    """What runs the jobs cannot be used, or not any more; the text says why, and what to do."""
+    """An engine cannot be used, or can no longer be used; the text has the reason and the remedy."""

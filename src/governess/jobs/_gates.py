@@ -16,35 +16,39 @@ _SETTLE = 0.02
 
 
 class Gate(Protocol):
-    """Holds starts back; it never ends a job."""
+    """Delays the starts of jobs; a gate never ends a job."""
 
     def pause(self, now: float, running: int) -> float:
-        """Return 0 if a job may be started now, else after how many seconds to ask again.
+        """Return 0 if a job may be started now, else the number of seconds until the next call.
 
         Args:
-            now: the time of the loop.
-            running: how many jobs run.
+            now: the time in seconds of the loop's clock.
+            running: the number of running jobs.
         """
         ...
 
     def started(self, now: float) -> None:
-        """Note that a job is being started."""
+        """Record that a job is being started.
+
+        Args:
+            now: the time in seconds of the loop's clock.
+        """
         ...
 
 
 class Delay:
-    """Lets a number of seconds go by between two starts."""
+    """Waits for a number of seconds between two starts."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next = 0.0
 
     def pause(self, now: float, running: int) -> float:
-        """Return how many seconds are left."""
+        """Return the number of seconds until the next start."""
         return max(self._next - now, 0.0)
 
     def started(self, now: float) -> None:
-        """Begin to count."""
+        """Begin a new delay."""
         self._next = now + self._seconds
 
 
@@ -68,10 +72,10 @@ class _Look:
 
 
 class Load(_Look):
-    """Holds starts back while more processes than `limit` are running or waiting for a processor.
+    """Delays starts while `limit` or more processes are running or waiting for a processor.
 
-    The processes that run in this moment are counted, and not an average of the last minute, so that a start is seen
-    at once. Where the system does not tell their number, the average of a minute is taken.
+    The gate counts the processes at this moment, not the average of the last minute, so a new process counts at once.
+    Where the system does not report their number, the gate uses the average of the last minute.
     """
 
     def __init__(self, limit: float, count: Callable[[], float] | None = None) -> None:
@@ -85,7 +89,7 @@ class Load(_Look):
 
 
 class FreeMemory(_Look):
-    """Holds starts back while less than `limit` bytes of memory are available."""
+    """Delays starts while less than `limit` bytes of memory are available."""
 
     def __init__(self, limit: int, available: Callable[[], int | None] | None = None) -> None:
         available = available or free_memory

@@ -25,12 +25,12 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """After how many ends of a kind a run is ended.
+    """The rule that ends a run early, after a number of failures or successes.
 
     Attributes:
-        when: `soon` starts no more jobs; `now` also ends those that run; `never` goes on.
-        why: what is counted: `fail`, `success` or `done`, which is both.
-        limit: how many of these end the run; with `is_percentage`, which part of all jobs.
+        when: `soon` starts no more jobs; `now` also ends the running jobs; `never` runs all jobs.
+        why: the jobs that are counted: `fail` for failed ones, `success` for succeeded ones, `done` for both.
+        limit: the number of counted jobs that ends the run; with `is_percentage`, the percentage of all jobs.
         is_percentage: whether the limit is a percentage.
     """
 
@@ -41,10 +41,10 @@ class Halt:
 
     @classmethod
     def parse(cls, text: str) -> Halt:
-        """Return what is written as in GNU parallel: `never`, `now,fail=1`, `soon,fail=30%`, `now,success=1`.
+        """Parse the notation of GNU parallel: `never`, `now,fail=1`, `soon,fail=30%`, `now,success=1`.
 
         Raises:
-            ValueError: it is written otherwise; the text says how.
+            ValueError: `text` has another form; the text of the error lists the valid forms.
         """
         text = _SHORT.get(text, text)
         if text == "never":
@@ -63,12 +63,12 @@ class Halt:
         return cls(when, why, int(number), bool(percent))  # type: ignore[arg-type]
 
     def is_reached(self, succeeded: int, failed: int, total: int | None) -> bool:
-        """Return whether the run is to end after so many jobs have ended.
+        """Return whether the run must end.
 
         Args:
-            succeeded: how many have succeeded.
-            failed: how many have failed.
-            total: how many jobs there are; None if that is not known.
+            succeeded: the number of jobs that have succeeded.
+            failed: the number of jobs that have failed.
+            total: the number of all jobs; None if unknown.
         """
         if self.when == "never":
             return False
@@ -79,14 +79,14 @@ class Halt:
     def exit_status(self, failed: int, started: int, total: int | None, culprit: int | None) -> int:
         """Return the exit status that GNU parallel gives: the number of failed jobs, 101 for more than 100.
 
-        After a limit of one failure or end it is the status of that job; with a percentage it is the percentage of
-        jobs that failed; after enough successes it is 0.
+        If a limit of one job was reached, the status is that of the job. If the limit is a percentage, the status is
+        the percentage of failed jobs. If a limit of successes was reached, the status is 0.
 
         Args:
-            failed: how many jobs have failed.
-            started: how many jobs were started.
-            total: how many jobs there are; None if that is not known.
-            culprit: the exit status of the job that has ended the run; None if the limit was not reached.
+            failed: the number of jobs that have failed.
+            started: the number of jobs that were started.
+            total: the number of all jobs; None if unknown.
+            culprit: the exit status of the job that ended the run; None if the limit was not reached.
         """
         if culprit is not None and self.why == "success":
             return 0

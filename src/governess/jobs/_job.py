@@ -13,24 +13,26 @@ from governess.jobs._retry import RetryOn
 __all__ = ["Command", "Job", "JobOptions"]
 
 Command = tuple[str, ...] | str
-"""An argv, which is executed without a shell; or a line, which a shell runs."""
+"""A command: an argv, which is executed without a shell, or a string, which a shell runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """How a job is run.
+    """The options of a job.
 
     Attributes:
-        tries: how often it is run at most.
-        backoff: how long it waits between two tries.
-        retry_on: after which failures it is run again.
+        tries: the largest number of tries.
+        backoff: the pauses between the tries.
+        retry_on: the failures after which the job is run again.
         timeout: seconds that a try may take; None for no limit.
-        timeout_factor: how many times the median duration of the jobs that succeeded a try may take; None for no limit.
-        grace: seconds between TERM and KILL when it is ended.
-        cpus: how many processors it takes from the pool.
-        memory: bytes that its processes may use together; more ends it. They are taken from the pool.
-        tokens: how many tokens of each name it takes from their pools.
-        nice: what is added to the niceness.
+        timeout_factor: a second limit for a try, as a multiple of the median duration of the succeeded jobs; None for
+            no such limit.
+        grace: seconds between TERM and KILL when the job is ended.
+        cpus: the number of processors that the job takes from the pool.
+        memory: bytes that the processes of the job may use together. The job takes them from the pool, and is ended if
+            it uses more.
+        tokens: the number of tokens that the job takes from each pool of tokens, by name.
+        nice: a number that is added to the niceness.
     """
 
     tries: int = 1
@@ -64,18 +66,18 @@ class JobOptions:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One command that is to be run.
+    """One command to run.
 
     Attributes:
-        command: an argv, or a line for the shell; or a function that makes it from the number of the slot (from 1)
-            in which it runs. The number is 0 where the command is only shown or compared.
-        name: a name that no other job of the plan has; "" for none.
-        cwd: its working directory; None for that of this process.
+        command: an argv, or a string for the shell; or a function that takes the number of the slot (from 1) and
+            returns the command. The number is 0 where the command is only shown or compared.
+        name: a name that is unique in the plan; "" for none.
+        cwd: the working directory; None for that of this process.
         env: variables that are added to the environment of this process.
-        stdin: what it reads: bytes, or the path of a file; None for nothing.
-        after: the names of the jobs that have to succeed before it starts.
-        outputs: files that it makes, relative to `cwd`; they are removed if it does not succeed.
-        options: how it is run; None for the options of the run.
+        stdin: the standard input: bytes, or the path of a file; None for an empty input.
+        after: the names of the jobs that must succeed before this job starts.
+        outputs: files that the job makes, relative to `cwd`. They are removed if the job does not succeed.
+        options: the options of the job; None for those of the run.
     """
 
     command: Command | Callable[[int], Command]

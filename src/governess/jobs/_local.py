@@ -38,7 +38,7 @@ AFTER_KILL = 5.0
 
 
 class LocalEngine:
-    """Runs jobs as children of this process, each of which leads a process group."""
+    """Runs each job on this machine, as a child process that leads a process group."""
 
     def __init__(self) -> None:
         self._environment: dict[str, str] | None = None

@@ -15,10 +15,11 @@ CIRCLE = "jobs wait for each other in a circle, so none can start"
 
 
 class PlanError(ValueError):
-    """The jobs cannot be run as they stand: two have one name, a name is unknown, or they wait for each other.
+    """A plan is invalid: two jobs have the same name, a name is unknown, or jobs wait for each other.
 
     Attributes:
-        circle: the names of the jobs that wait for each other, the first one again at the end; empty for another error.
+        circle: the names of the jobs that wait for each other, with the first name again at the end; empty for the
+            other errors.
     """
 
     circle: tuple[str, ...] = ()
@@ -26,11 +27,11 @@ class PlanError(ValueError):
 
 @runtime_checkable
 class JobSource(Protocol):
-    """Jobs that come while others run already, as from a pipe."""
+    """A source of jobs that arrive while other jobs run, such as a pipe."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether `take` has an answer."""
+        """Whether `take` can return at once."""
         ...
 
     def take(self) -> Job | None:
@@ -38,23 +39,23 @@ class JobSource(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Wait until `take` has an answer."""
+        """Wait until `take` can return at once."""
         ...
 
 
 class Plan:
-    """Jobs in the order of their numbers, from 1.
+    """The jobs of a run, numbered from 1.
 
-    A sequence of jobs may hold jobs that wait for others. Jobs of another iterable are taken one by one when a slot is
-    free, so that many of them need no memory, and so are those of a `JobSource`; they cannot wait for each other.
+    Jobs of a sequence may wait for other jobs. From any other iterable, and from a `JobSource`, the run takes the next
+    job when a slot is free; such a plan needs little memory, but its jobs cannot wait for each other.
 
     Args:
         jobs: the jobs.
-        total: how many jobs an iterable gives; None if that is not known. A sequence has its length.
+        total: the number of jobs of an iterable; None if unknown. For a sequence, its length is used.
 
     Raises:
-        PlanError: two jobs have one name; a job waits for one that does not exist; jobs wait for each other in a
-            circle, which the text names.
+        PlanError: two jobs have the same name, a job waits for an unknown job, or jobs wait for each other in a circle,
+            which the text names.
     """
 
     def __init__(self, jobs: Iterable[Job] | JobSource, *, total: int | None = None) -> None:
@@ -72,18 +73,18 @@ class Plan:
         return iter(self._jobs)
 
     def listed(self) -> Sequence[Job]:
-        """Return the jobs if they are a sequence; none if they are made one by one."""
+        """Return the jobs if they are a sequence; an empty sequence if they are taken one by one."""
         return self._jobs if isinstance(self._jobs, Sequence) else ()
 
     def dependencies(self) -> dict[int, set[int]]:
-        """Return, for each job by its number, the numbers of the jobs that have to succeed before it."""
+        """Return, by the number of each job, the numbers of the jobs that must succeed before it starts."""
         jobs = self._jobs
         assert isinstance(jobs, Sequence)
         numbers = {job.name: number for number, job in enumerate(jobs, 1) if job.name}
         return {number: {numbers[name] for name in job.after} for number, job in enumerate(jobs, 1)}
 
     async def gathered(self) -> Plan:
-        """Return a plan whose jobs are a sequence, when all of them have come."""
+        """Wait until all jobs have arrived, and return a plan with the sequence of them."""
         if isinstance(self._jobs, Sequence) and self.source is None:
             return self
         jobs = list(self._jobs)
@@ -97,9 +98,9 @@ class Plan:
         return Plan(jobs)
 
     def select(self, names: Iterable[str]) -> Plan:
-        """Return a plan with the jobs of these names and all that they wait for.
+        """Return a plan with the jobs of these names and all jobs that these wait for.
 
-        A name also selects the jobs that `each` of a job file has made of it: ``resize`` selects ``resize[a.png]``.
+        A name also selects the jobs that `each` of a job file has made from it: ``resize`` selects ``resize[a.png]``.
 
         Raises:
             PlanError: no job has such a name.

@@ -14,11 +14,14 @@ __all__ = ["Grant", "PoolError", "Pools", "parse_pool", "parse_token"]
 
 
 class PoolError(ValueError):
-    """A job needs more than there is, so that it could never run."""
+    """A job needs more than the size of a pool, so the job could never run."""
 
 
 class Grant:
-    """What a running job has taken from the pools; `tokens` are the numbers of its tokens by name."""
+    """The processors, memory and tokens that a running job has taken from the pools.
+
+    `memory` is in bytes; `tokens` has the numbers of the job's tokens, by name.
+    """
 
     __slots__ = ("cpus", "memory", "tokens")
 
@@ -28,7 +31,7 @@ class Grant:
         self.tokens = tokens
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that tell a job the numbers of its tokens: ``GOVERNESS_TOKEN_GPU=0,2``."""
+        """Return the environment variables with the numbers of the job's tokens: ``GOVERNESS_TOKEN_GPU=0,2``."""
         return {f"GOVERNESS_TOKEN_{_variable(name)}": ",".join(map(str, ids)) for name, ids in self.tokens.items()}
 
 

@@ -19,29 +19,29 @@ __all__ = ["JobResult", "Summary"]
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How one job ended.
+    """The result of one job.
 
     Attributes:
-        number: its place in the plan, from 1.
-        command: what was run.
-        code: the exit status, the negative number of the signal, or 126 and 127 for a command that could not start.
-        wall: seconds that its last try took.
+        number: the number of the job in the plan, from 1.
+        command: the command.
+        code: the exit status; the negative number of the signal; or 126 or 127 for a command that could not start.
+        wall: the duration of the last try in seconds.
         cpu: seconds of processor time, user and system; None if the system does not report it.
         peak: the peak of the memory in use, in bytes; None if the system does not report it.
-        peak_is_bound: whether the peak may be lower: on Linux a child starts with the peak of what started it.
-        timed_out: whether it was ended because its time was over.
-        lacked_terminal: whether it was ended because it used the terminal, and did not have it.
+        peak_is_bound: whether `peak` is only an upper bound: on Linux a child begins with the peak of its parent.
+        timed_out: whether the job was ended because its timeout was over.
+        lacked_terminal: whether the job was ended because it used the terminal without having it.
         remark: a word to show beside the code, such as `lost` or `core`.
-        name: its name; "" for none.
-        state: what became of it.
-        tries: how often it was started.
-        started: when its last try was started, in seconds since the epoch; 0 if it was not.
-        slot: the number of the slot that ran it, from 1; 0 for none.
-        reason: why it has failed or was skipped, in a few words; "" where the code says it.
-        stdout: the file with its standard output, in a journal; None elsewhere.
-        stderr: likewise.
-        host: where it ran, as its engine calls it; "" for this machine.
-        from_journal: whether an earlier run of the journal has it, and this one did not run it.
+        name: the name of the job; "" for none.
+        state: the final state of the job.
+        tries: the number of tries that were started.
+        started: when the last try was started, in seconds since the epoch; 0 if none was started.
+        slot: the number of the slot that ran the job, from 1; 0 for none.
+        reason: why the job failed or was skipped, in a few words; "" where the code is the reason.
+        stdout: the file with the standard output, if the run has a journal; else None.
+        stderr: the file with the standard error, if the run has a journal; else None.
+        host: the name that the engine gives to the host of the job; "" for this machine.
+        from_journal: whether the result comes from an earlier run of the journal; this run did not run the job.
     """
 
     number: int
@@ -67,14 +67,14 @@ class JobResult:
 
     @property
     def failed(self) -> bool:
-        """Whether it counts as failed."""
+        """Whether the job counts as failed."""
         if self.state is State.SKIPPED:
             return False
         return self.code != 0 or self.timed_out or self.lacked_terminal or self.state is State.MEMORY
 
     @property
     def status(self) -> str:
-        """The exit status or the signal's name, in a few characters."""
+        """The exit status, or the name of the signal, as a short text."""
         if self.state is State.SKIPPED:
             return "skipped"
         if self.timed_out:
@@ -92,7 +92,7 @@ class JobResult:
 
     @property
     def exit_status(self) -> int:
-        """What a shell would tell, 128 and the number for a signal; at most 255."""
+        """The exit status as a shell reports it: 128 plus the number of a signal, and at most 255."""
         return 128 - self.code if self.code < 0 else min(self.code, 255)
 
 
@@ -141,21 +141,21 @@ def signal_name(number: int) -> str:
 
 @dataclass(slots=True)
 class Summary:
-    """What came of a run so far.
+    """The counts and times of a run so far.
 
     Attributes:
-        total: how many jobs the plan has; None if that is not known.
-        succeeded: how many have succeeded, in this run or an earlier one of the journal.
-        failed: how many have failed.
-        skipped: how many were skipped, since a job before them has not succeeded.
-        cancelled: how many of the failed ones were ended by the run itself: by `end`, or by the rule of `halt`.
-        started: how many were started by this run.
-        from_journal: how many an earlier run of the journal has finished.
-        retries: how many tries were followed by another one.
-        wall: seconds that the run took.
-        cpu: seconds of processor time of all jobs; None if the system reports none.
-        exit_status: what a command exits with after such a run, as GNU parallel does.
-        by_state: how many jobs came to each state.
+        total: the number of jobs in the plan; None if unknown.
+        succeeded: the number of jobs that have succeeded, in this run or in an earlier run of the journal.
+        failed: the number of jobs that have failed.
+        skipped: the number of jobs that were skipped because a job that they wait for did not succeed.
+        cancelled: the number of failed jobs that the run itself ended, through `end` or the rule of `halt`.
+        started: the number of jobs that this run started.
+        from_journal: the number of jobs that an earlier run of the journal finished.
+        retries: the number of tries after which the job was tried again.
+        wall: the duration of the run in seconds.
+        cpu: seconds of processor time of all jobs; None if the system does not report it.
+        exit_status: the exit status of a command after this run, as in GNU parallel.
+        by_state: the number of jobs in each final state.
     """
 
     total: int | None = None
@@ -173,12 +173,12 @@ class Summary:
 
     @property
     def finished(self) -> int:
-        """How many jobs have ended or were skipped."""
+        """The number of jobs that have ended or were skipped."""
         return self.succeeded + self.failed + self.skipped
 
     @property
     def not_started(self) -> int:
-        """How many jobs have neither ended nor been skipped; 0 if the total is not known."""
+        """The number of jobs that have neither ended nor been skipped; 0 if the total is unknown."""
         return 0 if self.total is None else max(self.total - self.finished, 0)
 
     def add(self, result: JobResult) -> None:

@@ -14,8 +14,9 @@ class RetryOn:
     """The failures after which a job is run again.
 
     Attributes:
-        codes: exit statuses; None for all of them. 126 and 127, which mean that it could not be started, never count.
-        reasons: some of `signal`, `timeout`, `memory`, `lost`.
+        codes: exit statuses; None for all except 126 and 127. These two mean that the command could not be started,
+            and such a job is never run again.
+        reasons: any of `signal`, `timeout`, `memory`, `lost`.
     """
 
     codes: frozenset[int] | None = None
@@ -25,10 +26,10 @@ class RetryOn:
 
     @classmethod
     def parse(cls, text: str) -> RetryOn:
-        """Return what is written as `75,signal,timeout,memory`; `failure` stands for every exit status but 0.
+        """Parse a list such as `75,signal,timeout,memory`; `failure` stands for every exit status except 0.
 
         Raises:
-            ValueError: a word is neither an exit status nor a reason.
+            ValueError: a word is neither an exit status nor a reason, or a status is 126 or 127.
         """
         codes: set[int] = set()
         reasons: set[str] = set()
@@ -49,12 +50,12 @@ class RetryOn:
         return cls(None if every_code else frozenset(codes), frozenset(reasons))
 
     def includes(self, state: State, code: int, *, lost: bool = False) -> bool:
-        """Return whether a job that ended so is run again.
+        """Return whether a job with this end is run again.
 
         Args:
-            state: what became of it.
-            code: its exit status, or the negative number of a signal.
-            lost: whether its exit status could not be known.
+            state: the state after the try.
+            code: the exit status, or the negative number of a signal.
+            lost: whether the exit status is unknown.
         """
         if state is State.TIMEOUT:
             return "timeout" in self.reasons

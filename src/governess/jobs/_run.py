@@ -36,25 +36,28 @@ def run_jobs(
 ) -> JobRun:
     """Run jobs, several at once.
 
-    The run is used in ``async with``, whose end ends what still runs; in it, ``async for`` gives each result as it
-    comes. ``await run_jobs(…)`` runs all and returns the summary.
+    ``await run_jobs(…)`` runs all jobs and returns the `Summary`. Or use the run in ``async with``: inside the block,
+    ``async for`` gives each `JobResult` as soon as the job has ended. The end of the block ends the running jobs.
 
     Args:
         plan: the jobs.
-        slots: how many run at once; None for the number of processors, or for as many as the engine takes.
-        options: how a job without options of its own is run.
-        halt: when the run ends before all jobs are done; None for never.
-        pools: what the jobs share: ``cpus``, ``memory`` in bytes, and how many tokens there are of each other name.
-            The processors and the memory of this machine are the defaults of the first two.
-        gates: what holds starts back.
-        engine: what runs the jobs; None for this machine.
-        output: returns where the output of a try goes; None for the outputs of this process.
-        journal: where the run is recorded, so that another one can go on with it; the jobs write into files of its
-            folder then. None for nowhere.
+        slots: the number of jobs that run at once; None for the number of processors, or for the slots of the engine.
+        options: the options of jobs that have none of their own.
+        halt: the rule that ends the run early; None to run all jobs.
+        pools: the sizes of the pools that the jobs share: ``cpus``, ``memory`` in bytes, and any other name for a
+            number of tokens. The defaults of ``cpus`` and ``memory`` are those of this machine.
+        gates: the conditions that can delay the start of a job.
+        engine: the engine that runs the jobs; None for this machine.
+        output: a function that returns where the output of a try goes; None for the outputs of this process.
+        journal: the journal that records the run, so that a later run can resume it. The jobs then write into files of
+            its folder. None for no record.
+
+    Returns:
+        The run.
 
     Raises:
-        PlanError: the jobs cannot be run as they stand.
-        PoolError: a job needs more than there is.
+        PlanError: the plan is invalid.
+        PoolError: a job needs more than the size of a pool.
         ValueError: `slots` is below 1.
     """
     if slots is not None and slots < 1:
@@ -80,10 +83,10 @@ def make_pools(sizes: Mapping[str, float]) -> Pools:
 
 
 class JobRun:
-    """What `run_jobs` returns.
+    """A run of jobs, which `run_jobs` returns.
 
     Attributes:
-        summary: what came of it so far.
+        summary: the counts and times so far.
     """
 
     def __init__(
@@ -110,7 +113,10 @@ class JobRun:
             self._runner.stop()
 
     def end(self) -> None:
-        """Start no more jobs, and end those that run: TERM, a grace, KILL; the second call kills them at once."""
+        """Start no more jobs, and end the running ones: TERM, then KILL after the grace.
+
+        A second call kills the running jobs at once.
+        """
         if self._runner is not None:
             self._runner.end()
 

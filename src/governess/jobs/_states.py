@@ -40,7 +40,7 @@ class State(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether the job itself has failed."""
+        """Whether the state is a failure of the job itself."""
         return self in _FAILURES
 
 

@@ -26,20 +26,20 @@ _GATHER, _GATHER_IN_ORDER = 0.02, 0.002
 
 
 class Journal:
-    """A folder in which a run records what happens, so that another run can go on with it.
+    """A folder that records a run, so that a later run can resume it.
 
-    A journal is for one run at a time, which locks it. It is readable for its owner alone.
+    One run at a time uses a journal, and locks it. Only the owner of the files can read them.
 
     Args:
         folder: the folder, which is made if it does not exist.
-        resume: whether to go on with what is in it: jobs that have ended are not run again. Otherwise there must not be
-            a journal yet.
-        retry_failed: whether jobs that have failed are run again, too.
+        resume: whether to resume the run in the folder: jobs that have ended are not run again. With False, the folder
+            must not contain a journal.
+        retry_failed: whether a resumed run also runs the failed jobs again.
 
     Attributes:
         folder: the folder.
-        outputs: the folder in it with what the jobs have written.
-        warning: what a person should know about how it is written; "" for nothing.
+        outputs: the folder inside `folder` with the outputs of the jobs.
+        warning: a warning for the user about the way in which the journal is written; "" for none.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool = False, retry_failed: bool = False) -> None:

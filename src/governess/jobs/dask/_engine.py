@@ -35,11 +35,11 @@ class DaskEngine:
     """Runs jobs on the workers of a Dask cluster.
 
     Args:
-        client: a client of the cluster, whose address and security a connection of the engine's own uses; or the
-            address of the scheduler.
-        shared: a folder that this machine and the workers have in common, into which jobs write; None to have what
-            they write sent.
-        patience: for how many seconds a scheduler that is gone is waited for.
+        client: a client of the cluster, or the address of the scheduler. The engine makes its own connection, with the
+            address and the security of the client.
+        shared: a folder that this machine and the workers share, into which the jobs write their output; None to send
+            the output over the network.
+        patience: for how many seconds the engine waits for a scheduler that does not answer, or for the first worker.
     """
 
     def __init__(self, client: Any, *, shared: str | os.PathLike[str] | None = None, patience: float = 60.0) -> None:

@@ -19,10 +19,10 @@ _SILENT = logging.CRITICAL + 1
 
 
 class LocalClusterEngine:
-    """Runs jobs on workers that it starts on this machine, each of which runs one job at a time.
+    """Starts workers on this machine and runs jobs on them; each worker runs one job at a time.
 
     Args:
-        workers: how many workers there are.
+        workers: the number of workers.
         shared: as for `DaskEngine`.
     """
 
