@@ -17,11 +17,11 @@ __all__ = ["Exec", "Fd", "Health", "Http", "LogLine", "Notify", "Question", "Rea
 
 @dataclass(frozen=True, slots=True)
 class Tcp:
-    """A connection to a port succeeds.
+    """The condition that a TCP connection to a port succeeds.
 
     Attributes:
-        port: the port.
-        host: the host.
+        port: the number of the port.
+        host: the host name or address.
     """
 
     port: int
@@ -37,10 +37,10 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """A GET request is answered by a status from 200 to 399.
+    """The condition that a GET request is answered with a status from 200 to 399.
 
     Attributes:
-        url: an http URL; or only its path, which is asked of the port of the copy at 127.0.0.1.
+        url: an http URL. A path alone means that path on 127.0.0.1, at the port of the copy.
     """
 
     url: str
@@ -59,10 +59,10 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f-\U0010ffff]")
 
 @dataclass(frozen=True, slots=True)
 class Exec:
-    """A command, in the working directory and the environment of the service, exits with 0.
+    """The condition that a command exits with 0; it runs in the working directory and environment of the service.
 
     Attributes:
-        command: an argv, or a line for the shell.
+        command: an argv, or a string for the shell.
     """
 
     command: tuple[str, ...] | str
@@ -79,10 +79,10 @@ class Exec:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """The service writes a line in which a pattern (`re.search`) is found.
+    """The condition that the service writes a line that matches a pattern.
 
     Attributes:
-        pattern: a regular expression.
+        pattern: a regular expression, for `re.search`.
     """
 
     pattern: str
@@ -99,7 +99,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """The service sends ``READY=1`` to the socket NOTIFY_SOCKET, as sd_notify(3) does."""
+    """The condition that the service sends ``READY=1`` to the socket NOTIFY_SOCKET, as sd_notify(3) does."""
 
     def __str__(self) -> str:
         return "notify"
@@ -107,7 +107,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Fd:
-    """The service writes a line end to a descriptor, as s6 has it.
+    """The condition that the service writes a newline to a descriptor, as in s6.
 
     Attributes:
         number: the number of the descriptor, from 3 to 99.
@@ -124,20 +124,20 @@ class Fd:
 
 
 Question = Tcp | Http | Exec
-"""A condition that can be asked at any time."""
+"""A condition that can be checked at any time."""
 Ready = Question | LogLine | Notify | Fd
-"""A condition that shows that a service can do its work."""
+"""A condition that shows that a service is ready to do its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is asked of a service while it is ready.
+    """A check that is repeated while a service is ready.
 
     Attributes:
-        check: what is asked.
-        every: seconds between two questions.
-        fails: after how many refusals in a row the service is ended, which counts as a failure.
-        timeout: seconds after which no answer is a refusal.
+        check: the condition.
+        every: seconds between two checks.
+        fails: the number of failed checks in a row after which the service is ended; this end counts as a failure.
+        timeout: seconds after which a check without an answer has failed.
     """
 
     check: Question

@@ -16,15 +16,15 @@ __all__ = ["EventLog", "ServiceEvent"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceEvent:
-    """Something that has happened to a copy of a service.
+    """An event in the life of a copy of a service.
 
     Attributes:
         name: the name of the copy, such as `web.1`; "" for an event that concerns no copy.
-        state: its state from now on.
-        text: what has happened, and why, in words that follow the name: `waits for db: tcp 5432`.
-        pid: the number of its process; None while it has none.
-        code: its exit status, or minus the number of a signal, if it has just ended.
-        time: when, in seconds since the epoch.
+        state: the state of the copy after the event.
+        text: the event and its reason, as words that follow the name: `waits for db: tcp 5432`.
+        pid: the number of the process of the copy; None if the copy has no process.
+        code: the exit status, or the negative number of a signal, if the process has just ended; else None.
+        time: the time of the event, in seconds since the epoch.
     """
 
     name: str

@@ -17,12 +17,12 @@ _LIVE = frozenset(
 
 
 class Change(NamedTuple):
-    """What a reload does with a service.
+    """A change that a reload makes to a service.
 
     Attributes:
-        name: its name.
-        text: what is done, and for which keys: `restart: command, env`.
-        is_restart: whether its processes are replaced.
+        name: the name of the service.
+        text: the action and the options that differ: `restarts: command, env`.
+        is_restart: whether the processes of the service are replaced.
     """
 
     name: str

@@ -17,7 +17,7 @@ _STABLE = 10.0
 
 
 class Restart(StrEnum):
-    """When a service that has ended is started again."""
+    """Whether a service that has ended by itself is started again: always, after a failure, or never."""
 
     ALWAYS = "always"
     ON_FAILURE = "on-failure"

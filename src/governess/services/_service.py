@@ -16,15 +16,15 @@ from governess.services._restarts import Restart
 __all__ = ["Command", "Log", "Service", "ServiceError", "check_name"]
 
 Command = tuple[str, ...] | str
-"""An argv, which is executed without a shell; or a line, which a shell runs."""
+"""A command: an argv, which is executed without a shell, or a string, which a shell runs."""
 
 
 class ServiceError(ValueError):
-    """A service cannot be run as it is described; the text says why.
+    """A service cannot be run as described, or a command names an unknown service; the text has the reason.
 
     Attributes:
-        service: the name of the service; "" if it has none.
-        key: the option that is wrong; "" if that is not known.
+        service: the name of the service; "" if unknown.
+        key: the wrong option; "" if unknown.
     """
 
     def __init__(self, text: str, service: str = "", key: str = "") -> None:
@@ -36,12 +36,13 @@ class ServiceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The files that get the output of a service.
+    """The log files of a service.
 
     Attributes:
-        file: their path; `{}` in it stands for the name of the copy. The older ones have `.1`, `.2` … appended.
-        size: how many bytes a file has at most; then the next one is begun.
-        keep: how many older files are kept.
+        file: the path of the current file; `{}` stands for the name of the copy. Older files have `.1`, `.2` …
+            appended.
+        size: the largest size of a file in bytes; the next line then begins a new file.
+        keep: the number of older files that are kept.
     """
 
     file: str
@@ -62,26 +63,30 @@ class Service:
     """A program that is kept alive.
 
     Attributes:
-        name: a name that no other service has: letters, digits, `_` and `-`.
-        command: an argv, or a line for the shell.
-        cwd: its working directory; None for that of this process.
+        name: a unique name of letters, digits, `_` and `-`.
+        command: an argv, or a string for the shell.
+        cwd: the working directory; None for that of this process.
         env: variables that are added to the environment of this process.
-        after: names of services that have to be ready before it starts, and of jobs that have to be done.
-        ready: what shows that it can do its work; None if it can as soon as it runs.
-        ready_timeout: seconds in which it has to be ready; else it is ended, which counts as a failure. None for ever.
-        health: what is asked of it while it is ready; None for nothing.
-        stop: the signal that asks it to end.
-        grace: seconds between that signal and KILL.
-        copies: how many of it run.
-        port: PORT in the environment of the first copy; each other copy has the next number. None for no PORT.
-        restart: when it is started again after its end.
-        limit: after how many deaths in a row it is given up; None for never.
-        essential: whether all services end when it has ended for good; its exit status is then that of all.
-        listen: addresses (`127.0.0.1:8000`, `[::1]:80`, `/run/web.sock`) on which it gets listening sockets, as systemd
-            passes them: from descriptor 3 on, with LISTEN_FDS and LISTEN_PID. They stay open during a restart.
-        watch: patterns of files, relative to `cwd`; it is restarted when one changes.
-        log: the files that get its output; None for none.
-        job: whether it runs once, to its end; what comes after it waits until it is done.
+        after: the names of services that must be ready, and of jobs that must be done, before this service starts.
+        ready: the condition that shows that the service is ready; None if it is ready as soon as it runs.
+        ready_timeout: seconds in which the service must be ready; None for no limit. A service that is late is ended,
+            which counts as a failure.
+        health: the check that is repeated while the service is ready; None for no check.
+        stop: the signal that asks the service to end.
+        grace: seconds between the `stop` signal and KILL.
+        copies: the number of copies that run.
+        port: the variable PORT in the environment of the first copy; each further copy has the next number. None for
+            no PORT.
+        restart: whether the service is started again after its end.
+        limit: the number of deaths in a row after which the service is not started again; None for no limit.
+        essential: whether `Supervisor.wait` returns when this service has ended for good; the result is then the exit
+            status of the service.
+        listen: addresses such as `127.0.0.1:8000`, `[::1]:80` or `/run/web.sock`. The service gets listening sockets
+            for them as from systemd: from descriptor 3 on, with LISTEN_FDS and LISTEN_PID. The sockets stay open
+            during a restart.
+        watch: patterns of files, relative to `cwd`; the service is restarted when such a file changes.
+        log: the log files of the service; None for none.
+        job: whether the service runs once, to its end. Services that start after it wait until it is done.
     """
 
     name: str
@@ -148,18 +153,18 @@ class Service:
 
     @property
     def first_port(self) -> int | None:
-        """The port of the first copy, by `port` or the first address of `listen` that has one; None without."""
+        """The port of the first copy, from `port` or from the first address of `listen` with a port; else None."""
         if self.port is not None:
             return self.port
         ports = (address.rpartition(":")[2] for address in self.listen if "/" not in address)
         return next((int(port) for port in ports if port.isdecimal()), None)
 
     def port_of(self, number: int) -> int | None:
-        """Return the port of a copy, by its number from 1."""
+        """Return the port of a copy; `number` is the number of the copy, from 1."""
         return self.first_port if self.port is None else self.port + number - 1
 
     def path(self, name: str) -> str:
-        """Return a path that is relative to its working directory as one that is not."""
+        """Join a path to the working directory of the service."""
         return os.path.join(self.cwd or os.getcwd(), name)
 
 

@@ -40,12 +40,12 @@ class State(StrEnum):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has a process."""
+        """Whether a copy in this state has a process."""
         return self in ALIVE
 
     @property
     def is_resting(self) -> bool:
-        """Whether nothing happens to it without a command."""
+        """Whether a copy stays in this state until there is a command."""
         return self in RESTING
 
 

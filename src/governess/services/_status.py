@@ -16,20 +16,20 @@ __all__ = ["CopyStatus", "status_of_copy"]
 
 @dataclass(frozen=True, slots=True)
 class CopyStatus:
-    """How a copy of a service is.
+    """The status of a copy of a service.
 
     Attributes:
-        name: its name, such as `web.1`.
+        name: the name of the copy, such as `web.1`.
         service: the name of the service.
-        state: its state.
-        text: what has happened last, or what it waits for.
-        pid: the number of its process; None without one.
-        code: how the last process ended: an exit status, or minus the number of a signal; None if none has ended.
-        starts: how often it was started.
-        failures: how often it has died since it was stable.
-        seconds: for how long it has run; None without a process.
-        cpu: seconds of CPU time of its processes; None where that is not known.
-        memory: resident bytes of its processes; None where that is not known.
+        state: the state of the copy.
+        text: the last event, or the reason why the copy waits.
+        pid: the number of the process; None without a process.
+        code: the exit status of the last process, or the negative number of a signal; None if no process has ended.
+        starts: the number of starts.
+        failures: the number of deaths since the copy was last stable.
+        seconds: seconds since the start of the process; None without a process.
+        cpu: seconds of CPU time of the processes; None if unknown.
+        memory: resident bytes of the processes; None if unknown.
     """
 
     name: str
@@ -45,7 +45,7 @@ class CopyStatus:
     memory: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as what JSON knows."""
+        """Return the status as a dict that `json.dumps` accepts."""
         return asdict(self)
 
 

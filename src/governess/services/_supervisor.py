@@ -38,13 +38,14 @@ _FLUSH = 2.0
 
 
 class Supervisor:
-    """Keeps services alive for the length of a block, in ``async with``, whose value it is itself.
+    """Keeps services alive inside a block: ``async with Supervisor(services) as supervisor:``.
 
-    They start in order when the block is entered, and stop in the reverse order when it is left, by its end, an error
-    or a cancellation. They are started again as each says, after pauses of 0.1 s that double up to 60 s.
+    The services start in order when the block is entered. They stop in the reverse order when the block ends, also
+    after an error or a cancellation. A service that has ended is started again as its `restart` says; the pauses
+    between the starts begin with 0.1 s and double up to 60 s.
 
-    Commands take names: of a service, of a copy (`web.2`), or patterns of either (`web*`); none are all. Each command
-    interrupts what a service does.
+    Methods such as `start` and `stop` take names of services, names of copies (`web.2`), or patterns of them (`web*`).
+    Without a name, they act on all copies. A command interrupts an earlier one, and also the pause before a start.
     """
 
     def __init__(
@@ -57,21 +58,21 @@ class Supervisor:
         on_event: Callable[[ServiceEvent], object] | None = None,
         on_process: Callable[[], object] | None = None,
     ) -> None:
-        """Take services.
+        """Check the services; the block starts them.
 
         Args:
-            services: what is kept alive.
-            on_output: is called with the name of a copy and whole lines (bytes) that it has written, in a thread of its
-                own; None writes them where this process does.
-            capture: whether their output comes through this process; None if `on_output` is given, or a service has a
-                `log` or is ready by a line of its log. Else they write where this process does.
-            mark: begins the value of GOVERNESS_SERVICE in their environments, which names the copy.
-            on_event: is called, in the loop, with each event as it happens, also while the services are stopped.
-            on_process: is called, in the loop, when a copy has got a process, and when it has none any more.
+            services: the services.
+            on_output: called in a separate thread with the name of a copy and whole lines (bytes) of its output; None
+                writes the lines to the standard output of this process.
+            capture: whether this process reads the output of the services. With False, the services inherit the outputs
+                of this process. None means True if `on_output` is given, or if a service has a `log` or uses `LogLine`.
+            mark: a prefix of the variable GOVERNESS_SERVICE in the environment of a copy; the name of the copy follows.
+            on_event: called in the loop with each event, also while the services are stopped.
+            on_process: called in the loop when a copy gets a process, and when the process is gone.
 
         Raises:
-            ServiceError: they cannot be run; the text says why.
-            NotImplementedError: this is Windows.
+            ServiceError: the services cannot be run; the text has the reason.
+            NotImplementedError: on Windows.
         """
         if sys.platform == "win32":
             raise NotImplementedError("services need process groups and signals of POSIX, which Windows does not have")
@@ -125,76 +126,86 @@ class Supervisor:
         return self.events.follow()
 
     async def wait(self) -> int:
-        """Wait until all services have ended for good, or an essential one has, or `end` was called.
+        """Wait until all services or an essential one have ended for good, or until `end` is called.
 
         Returns:
-            What was given to `end`; else the exit status of the essential one, or of the first that has failed: 128 and
-            the number of a signal if one has ended it; 0 if none has failed.
+            The status that was passed to `end`; else the exit status of the essential service, or of the first failed
+            service, or 0. A service that a signal ended has the status 128 plus the number of the signal.
         """
         assert self._over is not None, "the block is not entered"
         return await asyncio.shield(self._over)
 
     def end(self, status: int = 0) -> None:
-        """Let `wait` return a status, and the iterations end."""
+        """Make `wait` return a status, and end the iterations over events."""
         if self._over is not None and not self._over.done():
             self._over.set_result(status)
         self.events.close()
 
     def kill(self) -> None:
-        """Kill at once what is being ended, and all that will be."""
+        """Kill the services that are being stopped; from now on, every stop kills at once, without a grace."""
         self.is_hurried = True
         for copy in self._fleet.all():
             copy.hurry()
 
     @property
     def services(self) -> Mapping[str, Service]:
-        """The services by their names."""
+        """The services, by name."""
         return dict(self._fleet.services)
 
     @property
     def is_ready(self) -> bool:
-        """Whether all copies are ready, and all jobs done."""
+        """Whether all copies are ready and all jobs are done."""
         return all(copy.is_satisfied for copy in self._fleet.all())
 
     def status(self, names: Sequence[str] = ()) -> list[CopyStatus]:
-        """Return how the copies are; errors as `start`."""
+        """Return the status of each copy; the errors are those of `start`."""
         copies = self._fleet.select(names)
         usages = usages_of_trees(pid for copy in copies if (pid := copy.pid) is not None)
         return [status_of_copy(copy, self._fleet.blocker(copy.service), usages) for copy in copies]
 
     def processes(self) -> dict[str, int]:
-        """Return the numbers of the processes that the copies have now, by the names of the copies."""
+        """Return the pids of the running copies, by the names of the copies."""
         return {copy.name: copy.pid for copy in self._fleet.all() if copy.pid is not None}
 
     def recent_output(self, name: str) -> bytes:
-        """Return the last lines, about 64 KB of them, that a copy has written."""
+        """Return the last lines of the output of a copy, about 64 KB; empty if the output is not captured."""
         return b"" if self.writer is None else self.writer.recent.of(name)
 
     def names(self, names: Sequence[str] = ()) -> list[str]:
-        """Return the names of the copies that names and patterns stand for; errors as `start`."""
+        """Return the names of the copies that match names and patterns; the errors are those of `start`."""
         return [copy.name for copy in self._fleet.select(names)]
 
     async def start(self, names: Sequence[str] = ()) -> None:
-        """Start what does not run, without the pause that it may wait for.
+        """Start the copies that do not run; a copy that waits for the end of a pause starts at once.
 
         Raises:
-            ServiceError: a name stands for nothing.
+            ServiceError: a name matches no copy.
         """
         for copy in self._fleet.select(names):
             copy.start()
 
     async def stop(self, names: Sequence[str] = (), why: str = "") -> None:
-        """Stop copies in the reverse order, and wait until they are gone; errors as `start`."""
+        """Stop copies in the reverse order, and wait until their processes are gone; the errors are those of `start`.
+
+        Args:
+            names: names or patterns; empty for all copies.
+            why: a reason, which the events contain.
+        """
         await self._fleet.stop(self._fleet.select(names), why)
 
     async def restart(self, names: Sequence[str] = (), why: str = "") -> None:
         """Restart copies, and wait until their old processes are gone.
 
-        Several services stop in the reverse order before the first of them starts again. Of the copies of one service,
-        one after the other is restarted when the one before is ready.
+        If the copies belong to several services, all of them stop in the reverse order before the first starts again.
+        If they belong to one service, they are restarted one after the other, each when the one before is ready.
+
+        Args:
+            names: names or patterns; empty for all copies.
+            why: a reason, which the events contain.
 
         Raises:
-            ServiceError: a name stands for nothing; or a copy was not ready in its time, and the others were left.
+            ServiceError: a name matches no copy; or a copy was not ready in time, and the copies after it were not
+                restarted.
         """
         copies = self._fleet.select(names)
         if len({copy.service.name for copy in copies}) <= 1:
@@ -205,35 +216,42 @@ class Supervisor:
             copy.start()
 
     async def scale(self, name: str, copies: int) -> None:
-        """Set the number of copies of a service; those with the highest numbers are stopped.
+        """Set the number of copies of a service; surplus copies, those with the highest numbers, are stopped.
 
         Raises:
-            ServiceError: there is no such service, or that is no number of copies.
+            ServiceError: there is no such service, or the number of copies is invalid.
         """
         self._fleet.check_name(name)
         self._fleet.services[name] = replace(self._fleet.services[name], copies=copies)
         await all_of(copy.remove() for copy in self._fleet.resize(name, self))
 
     def signal(self, number: int, names: Sequence[str] = ()) -> list[str]:
-        """Send a signal to the process groups of copies; return the names of those that have got it.
+        """Send a signal to the process groups of copies.
+
+        Returns:
+            The names of the copies that got the signal.
 
         Raises:
-            ServiceError: a name stands for nothing.
+            ServiceError: a name matches no copy.
         """
         return [copy.name for copy in self._fleet.select(names) if copy.signal(number)]
 
     async def reload(self, services: Iterable[Service], *, dry_run: bool = False) -> list[Change]:
-        """Have other services in place of those that there are; return what has changed.
+        """Replace the set of services.
 
-        A service that is the same is left alone. One whose limits, log, health, grace and the like differ is changed
-        while it runs; another number of copies adds or stops some; any other difference restarts it.
+        An unchanged service goes on. Options that need no new process, such as `limit`, `log`, `health` and `grace`,
+        are changed while the service runs. A new number of copies starts or stops copies. Any other difference restarts
+        the service.
 
         Args:
-            services: what is kept alive from now on.
-            dry_run: whether nothing is done.
+            services: the new services.
+            dry_run: whether to return the changes without making them.
+
+        Returns:
+            The changes.
 
         Raises:
-            ServiceError: they cannot be run; then nothing has changed.
+            ServiceError: the new services cannot be run; nothing has changed then.
         """
         fresh = check_services(services)
         fleet = self._fleet
@@ -263,7 +281,7 @@ class Supervisor:
     # What a copy asks of its host.
 
     def blocker(self, service: Service) -> str:
-        """Return what a service still has to wait for, in words; "" if it may start."""
+        """Return what a service still waits for, in words; "" if the service may start."""
         return self._fleet.blocker(service)
 
     def environment(self, copy: Copy) -> dict[str, str]:
@@ -280,7 +298,7 @@ class Supervisor:
         return self._listeners.descriptors(service.listen)
 
     def wrote(self, copy: Copy, lines: bytes) -> None:
-        """Take note of whole lines that a copy has written."""
+        """Record whole lines that a copy has written."""
         if self.writer is None:
             return
         log = copy.service.log
@@ -289,12 +307,12 @@ class Supervisor:
         self.writer.write(copy.name, lines, log)
 
     def process_changed(self) -> None:
-        """Tell that a copy has a process, or has none any more."""
+        """Call `on_process`: a copy has got a process, or its process is gone."""
         if self._on_process is not None:
             self._on_process()
 
     def rested(self, copy: Copy) -> None:
-        """End if an essential copy has ended for good, or nothing is left that may happen."""
+        """End if an essential copy has ended for good, or if no copy changes its state without a command."""
         if self._is_stopping:
             return
         if copy.service.essential:
