@@ -31,19 +31,20 @@ _JOIN_TIMEOUT = 1.0  # seconds
 
 
 class FileWatcher:
-    """Notices that a file or a folder has changed, and calls the handler that was registered for it.
+    """Calls a handler when a file or a folder has changed.
 
-    A thread a path waits for the kernel's notice. A file may be replaced as a whole, as editors do it, or not be there
-    yet; a folder is watched with what is in it. ``with watcher:`` closes it in the end.
+    For each path, a thread waits for notifications of the kernel. The file may be missing at first, and may be replaced
+    by a new file, as editors do. Changes of a folder include those of the files in it. The end of ``with watcher:``
+    closes the watcher.
     """
 
     def __init__(self, *, recursive: bool = True, debounce: float = 1.6, step: float = 0.05) -> None:
         """Start with nothing to watch.
 
         Args:
-            recursive: whether a folder is watched with the folders in it.
-            debounce: for how many seconds at most changes that follow one another are collected.
-            step: how many seconds without a change end the collecting; closing takes as long.
+            recursive: whether the folders inside a watched folder are watched too.
+            debounce: the longest time in seconds for which changes are collected before a call.
+            step: seconds without a change after which the collected changes are reported; `close` takes as long.
 
         Raises:
             ImportError: watchfiles is not installed.
@@ -60,18 +61,18 @@ class FileWatcher:
         self._closed = False
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Have all callbacks run in `loop`; None leaves each to the loop that ran where it was added."""
+        """Run all callbacks in `loop`; with None, each runs in the loop that was running when it was added."""
         self._loop = loop
 
     def add_handler(self, path: Path, callback: Callable[[Path, Changes, *Ts], object], *args: *Ts) -> None:
-        """Call ``callback(path, changes, *args)`` whenever the path has changed, from now on.
+        """Call ``callback(path, changes, *args)`` after each change of the path, from now on.
 
-        ``changes`` is a set of (`watchfiles.Change`, path), as `watchfiles.awatch` gives it. The callback runs in the
-        attached loop, else in the loop that runs here now; without any, in the thread that watches. A second handler
-        for the same path replaces the first.
+        ``changes`` is a set of (`watchfiles.Change`, path), as from `watchfiles.awatch`. The callback runs in the
+        attached loop, or else in the loop that is running in this thread; without a loop, in the thread that watches
+        the path. A second handler for the same path replaces the first.
 
         Raises:
-            FileNotFoundError: the folder is not there, or that of the file.
+            FileNotFoundError: the folder, or the folder of the file, does not exist.
             RuntimeError: the watcher is closed.
         """
         name = _name_of(path)
@@ -97,7 +98,7 @@ class FileWatcher:
         return not self._closed and (self._loop is None or not self._loop.is_closed())
 
     def close(self) -> None:
-        """Forget all handlers, and wait for the threads, one second at most."""
+        """Remove all handlers, and wait at most one second for the threads."""
         with self._lock:
             self._closed = True
             watches, self._watches = list(self._watches.values()), {}

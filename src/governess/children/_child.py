@@ -35,10 +35,10 @@ class Child:
 
     Attributes:
         pid: the number of the process.
-        argv: what was started, as given to the spawner; empty for an adopted child.
-        adopted: whether other code started it.
-        started: when it was born or adopted, in seconds of `time.monotonic`.
-        exit: how it ended; None until that is known. Its `rusage` is known after the reap.
+        argv: the program and its arguments, as passed to the spawner; empty for an adopted child.
+        adopted: whether other code started the child.
+        started: when the child was started or adopted, in seconds of `time.monotonic`.
+        exit: the exit of the child; None until the exit is known. Its `rusage` is known after the reap.
     """
 
     #: The descriptor that stands for the process; None where there is none, and after the reap.
@@ -85,11 +85,11 @@ class Child:
                 os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask the child to end, by SIGTERM; on Windows, end it. Errors as `signal`."""
+        """Send SIGTERM to the child; on Windows, end the child. The errors are those of `signal`."""
         self.signal(signals.SIGTERM)
 
     def kill(self) -> None:
-        """End the child, by SIGKILL; on Windows, where there is none, as `terminate`. Errors as `signal`."""
+        """Send SIGKILL to the child; on Windows, do the same as `terminate`. The errors are those of `signal`."""
         self.signal(signals.SIGKILL)
 
     def signal_group(self, number: int) -> None:
@@ -103,10 +103,10 @@ class Child:
             os.killpg(self.pid, number)
 
     def keep_pidfd(self, keeper: int) -> int | None:
-        """Return the descriptor of the process, open until `release_pidfd`; None where there is none.
+        """Return the pidfd of the child, which stays open until `release_pidfd`; None if the child has no pidfd.
 
         Args:
-            keeper: a number that stands for the caller, as `id` gives it.
+            keeper: a number that identifies the caller, such as its `id`.
         """
         with self._lock:
             if self.pidfd is not None:
@@ -114,20 +114,25 @@ class Child:
             return self.pidfd
 
     def release_pidfd(self, keeper: int) -> None:
-        """Close the descriptor, if the child is reaped and no other keeper needs it; a second call does nothing."""
+        """Close the pidfd if the child is reaped and no other caller keeps the pidfd; a second call does nothing.
+
+        Args:
+            keeper: the number that was passed to `keep_pidfd`.
+        """
         with self._lock_unless_finalizing():
             self._keepers -= {keeper}
             if self._kept is not None and not self._keepers:
                 os.close(vars(self).pop("_kept"))
 
     def reap(self) -> Exit | None:
-        """Reap the child if it has exited; return how it ended, or None while it lives.
+        """Reap the child if it has exited; return its exit, or None while the child lives.
 
-        The subscribers are told by the thread that reaps. If other code has reaped the child, the kernel is asked
-        (`PIDFD_INFO_EXIT`, Linux 6.15 and later); where it cannot tell, the Exit is `lost` and a warning is logged.
+        The thread that reaps calls the subscribers. If other code has reaped the child, the exit status comes from the
+        kernel (`PIDFD_INFO_EXIT`, Linux 6.15 and later). Where the kernel does not report it, the Exit is `lost`, and a
+        warning is logged.
 
-        While the child is held, its end is told all the same, and the reap comes when the last hold is released. (Not
-        on macOS before Python 3.13, where the end of a child cannot be seen without a reap: it is told then.)
+        While the child is held, the subscribers are called at its exit, but the reap is delayed until the last hold is
+        released. On macOS before Python 3.13 an exit is seen only through a reap, so the subscribers are called then.
         """
         is_stolen = False
         with self._lock:
@@ -158,7 +163,7 @@ class Child:
         self._tell_all()
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Call ``subscriber(child, exit)`` once, when the end is known; at once if it is."""
+        """Call ``subscriber(child, exit)`` once, as soon as the exit is known; at once if it is known already."""
         with self._lock:
             if self.exit is None:
                 self._subscribers.append(subscriber)
@@ -167,15 +172,16 @@ class Child:
         subscriber(self, exit)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Do not call the subscriber any more."""
+        """Remove the subscriber; do nothing if it is not subscribed."""
         with self._lock, contextlib.suppress(ValueError):
             self._subscribers.remove(subscriber)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Delay the reap until the end of this block: until then a dead child keeps its pid, and its group the number.
+        """Delay the reap of the child until the end of this block.
 
-        Other code, or the kernel where SIGCHLD is ignored, may reap it all the same.
+        Until the reap, no other process gets the pid of the child, and no other group gets the number of its group. The
+        delay does not bind other code, nor the kernel if SIGCHLD is ignored: both may still reap the child.
         """
         with self._lock:
             self._holds += 1
@@ -189,16 +195,16 @@ class Child:
                 self.reap()
 
     def release(self) -> None:
-        """Close the descriptor of a child that is reaped, unless other subscribers are still to be told."""
+        """Close the pidfd if the child is reaped and no subscriber waits for a call."""
         if self._is_reaped and not self._subscribers:
             self._close_pidfd()
 
     def owned_elsewhere(self) -> bool:
-        """Return whether other code will reap it: the holder of an exited child, or the code it was disowned to."""
+        """Return whether other code will reap the child: the holder of an exited child, or the code that started it."""
         return self._let_go or self._reap_is_due
 
     def disown(self) -> None:
-        """Leave the child, and its reap, to the code that started it; do nothing if there are subscribers."""
+        """Leave the reap to the code that started the child; do nothing if there are subscribers."""
         with self._lock:
             if self._subscribers or self.exit is not None:
                 return
@@ -208,7 +214,11 @@ class Child:
         self._close_pidfd()
 
     def wait_for_exit(self, timeout: float | None = None) -> bool:
-        """Block until the child has exited; return False if `timeout` seconds were not enough. It is not reaped."""
+        """Block until the child has exited, without a reap; return False after `timeout` seconds.
+
+        Args:
+            timeout: seconds to wait; None for no limit.
+        """
         return wait_for_exit(self, timeout)
 
     def _has_lost_number(self) -> bool:
@@ -308,10 +318,10 @@ class Child:
 
 
 def adopt(pid: int) -> Child:
-    """Return the Child of `pid`; a new one if other code started that process.
+    """Return the Child with this pid; make a new Child if other code started the process.
 
     Raises:
-        ValueError: `pid` is no number of a process.
+        ValueError: `pid` is not positive.
     """
     if pid <= 0:
         raise ValueError(f"a child has a positive pid, not {pid!r}")

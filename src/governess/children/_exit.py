@@ -43,15 +43,15 @@ LOST = 255  # what asyncio reports for a status that it cannot know
 
 
 class Exit(int):
-    """The returncode of a child, and what else is known about its end.
+    """The returncode of a child, with further attributes.
 
-    It is the integer that asyncio and `subprocess` use: the exit status, or the negative number of the signal that
-    ended the child.
+    The value is the integer that asyncio and `subprocess` use: the exit status, or the negative number of the signal
+    that ended the child.
 
     Attributes:
-        rusage: the resources the child used, as `os.wait4` gives them; None where they are not known.
+        rusage: the resources that the child used, as `os.wait4` returns them; None if unknown.
         core_dumped: whether the child left a core dump.
-        lost: whether other code reaped the child and its status cannot be known; the value is then 255.
+        lost: whether the exit status is unknown because other code reaped the child; the value is 255 then.
     """
 
     rusage: resource.struct_rusage | MaybeNone
@@ -75,18 +75,18 @@ class Exit(int):
 
     @classmethod
     def from_status(cls, status: int, rusage: resource.struct_rusage | None = None) -> Exit:
-        """Make the Exit of a wait status, as `os.waitpid` returns it."""
+        """Make an Exit from a wait status, as `os.waitpid` returns it."""
         core_dumped = sys.platform != "win32" and os.WCOREDUMP(status)
         return cls(os.waitstatus_to_exitcode(status), rusage=rusage, core_dumped=core_dumped)
 
     @classmethod
     def unknown(cls) -> Exit:
-        """Make the Exit of a child whose status cannot be known any more."""
+        """Make the Exit of a child whose exit status is lost."""
         return cls(LOST, lost=True)
 
     @property
     def signal(self) -> signals.Signals | int | None:
-        """The signal that ended the child (a plain int for one without a name); None if it exited by itself."""
+        """The signal that ended the child; an int if the signal has no name; None if the child exited by itself."""
         if self >= 0:
             return None
         try:
@@ -95,7 +95,7 @@ class Exit(int):
             return -int(self)
 
     def describe(self) -> str:
-        """Return the end in words: ``exit 3``, ``SIGKILL``, ``SIGSEGV (core dumped)``, ``lost``."""
+        """Return the exit as a text: ``exit 3``, ``SIGKILL``, ``SIGSEGV (core dumped)``, ``lost``."""
         if self.lost:
             return "lost"
         if (signal := self.signal) is None:

@@ -23,28 +23,29 @@ __all__ = ["Group", "end_group"]
 
 
 async def end_group(child: Child, *, grace: float = 5.0) -> None:
-    """Send TERM and CONT to the process group that the child leads, and KILL to what is left of it after a grace.
+    """Send TERM and CONT to the process group that the child leads, then KILL after the grace.
 
-    The number of the group cannot pass to another group meanwhile. When cancelled, it sends the KILL at once.
+    Until the function returns, no other group can get the number of this group. If the function is cancelled, the KILL
+    is sent at once.
 
     Args:
-        child: the leader of the group (started with ``process_group=0`` or ``start_new_session=True``).
-        grace: how many seconds the group has to end by itself.
+        child: the leader of the group, started with ``process_group=0`` or ``start_new_session=True``.
+        grace: seconds between TERM and KILL.
     """
     with contextlib.closing(Group(child)) as group:
         await group.end(grace=grace)
 
 
 class Group:
-    """The process group that a child leads: it can be signalled until `close`, its leader dead or not.
+    """The process group that a child leads. It can be signalled until `close`, also after the exit of the leader.
 
-    The leader's pidfd is used where the kernel supports that (Linux 6.9 and later), and else the number of the group:
-    the leader is not reaped before `close`, so that its number stays valid. If other code reaps the leader all the
-    same, the group is not signalled any more.
+    Where the kernel supports it (Linux 6.9 and later), signals go through the pidfd of the leader. Elsewhere they go to
+    the number of the group, and the leader is not reaped before `close`, so that the number stays valid. If other code
+    reaps the leader, the group gets no more signals.
 
     Attributes:
         leader: the child.
-        guard: the promise that the group ends with this process, if there is one.
+        guard: the registration that ends the group if this process dies; None without one.
         is_closed: whether `close` was called.
     """
 
@@ -90,7 +91,7 @@ class Group:
             self._hold.close()
 
     def detach(self) -> None:
-        """Release the group; what was promised to end with this process still is, until the leader has exited."""
+        """Release the group, but keep the registration of `guard` until the leader has exited."""
         guard, self.guard = self.guard, None
         if guard is not None:
             self.leader.subscribe(guard.release)
@@ -100,8 +101,8 @@ class Group:
         """Send a signal to every process in the group.
 
         Raises:
-            ProcessLookupError: the group has no process, as far as is known.
-            PermissionError: no process in it may be signalled.
+            ProcessLookupError: the group has no process, as far as the kernel reports.
+            PermissionError: this process may signal no process of the group.
         """
         if self._pidfd is None:
             self.leader.signal_group(number)
@@ -121,10 +122,14 @@ class Group:
         self._try(signal.SIGKILL)
 
     async def end(self, *, grace: float, request: int | None = None) -> None:
-        """Send TERM and CONT, and after `grace` seconds KILL to the processes that are left.
+        """Send TERM and CONT, then KILL to the processes that are left after the grace.
 
-        `request` is sent in place of TERM. Cancelled, send the KILL at once. The CONT is for stopped processes, which
-        take the TERM only when they continue; systemd.kill(5) does the same.
+        If this method is cancelled, the KILL is sent at once. The CONT is for stopped processes: they handle the TERM
+        only when they continue. systemd.kill(5) does the same.
+
+        Args:
+            grace: seconds between TERM and KILL.
+            request: a signal to send in place of TERM; None for TERM.
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
@@ -135,7 +140,7 @@ class Group:
                 self.kill()
 
     async def emptied(self, timeout: float) -> bool:
-        """Wait until the group has no living process; return False if that takes longer than `timeout` seconds."""
+        """Wait until the group has no living process; return False after `timeout` seconds."""
         now = time.monotonic()
         for pause in pauses(0.002, 0.1, timeout):
             if not self._lives(now):

@@ -20,7 +20,7 @@ living: dict[int, Child] = {}
 
 
 def children() -> list[Child]:
-    """Return the children that are not reaped yet: those that governess started or was told to watch."""
+    """Return the children that are not reaped yet; governess has started or adopted them."""
     return list(living.values())
 
 
@@ -38,16 +38,17 @@ def observe(
     on_spawn: Callable[[Child], object] | None = None,
     on_exit: Callable[[Child, Exit], object] | None = None,
 ) -> Iterator[None]:
-    """Call observers for each child that starts or is reaped inside this block.
+    """Call observers for each child that is started or reaped inside this block.
 
-    Both run in the thread where it happens, so they must be thread-safe and quick. Their exceptions are logged.
+    The observers run in the thread that starts or reaps the child, so they must be thread-safe and fast. Their
+    exceptions are logged.
 
     Args:
         on_spawn: called with the Child that was started or adopted.
-        on_exit: called with the Child that was reaped and its Exit.
+        on_exit: called with the Child that was reaped, and with its Exit.
 
     Raises:
-        TypeError: one of them is a coroutine function.
+        TypeError: an observer is a coroutine function.
     """
     refuse_coroutine_function("on_spawn", on_spawn)
     refuse_coroutine_function("on_exit", on_exit)

@@ -86,9 +86,9 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
             self._watcher = watcher
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running loop of this thread, else the current loop of this scope; never None.
+        """Return the running loop of this thread, or else the current loop of this scope; never None.
 
-        In the main thread, if no loop was ever set, a new loop is made and set, with a DeprecationWarning.
+        In the main thread, if no loop was ever set, the policy makes and sets a new loop, with a DeprecationWarning.
 
         Raises:
             RuntimeError: there is no current loop.
@@ -168,7 +168,7 @@ class DefaultEventLoopPolicy(PrivateNames, AbstractEventLoopPolicy):
     def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
         """Use `watcher` for the children that this policy's loops start from now on; None restores the default.
 
-        The previous watcher is closed, as asyncio does it. The children that it still watches are reaped all the same.
+        The previous watcher is closed, as in asyncio. Its children are still reaped.
 
         Raises:
             TypeError: `watcher` is neither a child watcher nor None.

@@ -17,7 +17,7 @@ __all__ = ["LimitedEventLoopPolicy", "PriorityEventLoopPolicy"]
 
 
 class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
-    """Its loops have a limited number of tasks in progress; the other tasks start when slots become free."""
+    """Limits the number of tasks in progress in each loop; the other tasks start when slots become free."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class LimitedEventLoopPolicy(DefaultEventLoopPolicy):
 
 
 class PriorityEventLoopPolicy(DefaultEventLoopPolicy):
-    """Its loops run callbacks by the priority of their context, as `governess.priority` sets it."""
+    """Makes loops that run callbacks in the order of their priority, which `governess.priority` sets in a context."""
 
     @property
     def _changes(self) -> Sequence[LoopChange]:

@@ -26,7 +26,7 @@ class Scope(Protocol):
         ...
 
     def may_create(self) -> bool:
-        """Return whether the policy may make a loop when the current loop is asked for and there is none."""
+        """Return whether `get_event_loop` may make a loop if there is no current one."""
         ...
 
     def describe(self) -> str:
@@ -67,7 +67,7 @@ class ThreadScope:
         return not self._here().was_set and threading.current_thread() is threading.main_thread()
 
     def describe(self) -> str:
-        """Name this thread."""
+        """Return the name of this thread."""
         return f"thread {threading.current_thread().name!r}"
 
     def _here(self) -> _Local:
@@ -122,14 +122,15 @@ class ProcessScope:
         return False
 
     def describe(self) -> str:
-        """Name this process."""
+        """Return a name of this process."""
         return f"process {os.getpid()}"
 
 
 class ContextScope:
-    """Each `contextvars` context has its own loop: a task, what `asyncio.to_thread` calls, `Context.run`.
+    """Each `contextvars` context has its own loop: each task, call of `asyncio.to_thread` or `Context.run`.
 
-    A copy of a context inherits its loop; what the copy sets is seen only in the copy and in copies made of it later.
+    A copy of a context inherits the loop of the original. A loop that is set in the copy is visible only there, and in
+    later copies of the copy.
     """
 
     def __init__(self) -> None:
@@ -139,7 +140,7 @@ class ContextScope:
         self._settings: PerLoop[_Setting] = PerLoop()
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this context; None if there is none, or it is closed and nothing else keeps it."""
+        """Return the loop of this context; None if there is none, or if the loop is closed and garbage."""
         setting = self._setting.get(None)
         return None if setting is None else setting.here()
 
@@ -148,7 +149,7 @@ class ContextScope:
         self._setting.set(_Setting(None, os.getpid()) if loop is None else self._setting_of(loop))
 
     def release(self) -> None:
-        """Keep none of the loops alive any longer."""
+        """Drop the references to the loops."""
         for setting in self._settings.values():
             setting.release()
 
@@ -167,7 +168,7 @@ class ContextScope:
         return not self.was_set and threading.current_thread() is threading.main_thread()
 
     def describe(self) -> str:
-        """Name the thread of this context, since contexts have no names."""
+        """Return the name of this thread, because contexts have no names."""
         return f"this context of thread {threading.current_thread().name!r}"
 
     def _setting_of(self, loop: asyncio.AbstractEventLoop) -> _Setting:

@@ -27,7 +27,7 @@ T = TypeVar("T")
 class SharedEventLoopPolicy(DefaultEventLoopPolicy):
     """All threads of the process share one loop, which runs in a thread of its own; any thread may call into it.
 
-    `new_event_loop` makes ordinary loops beside it, for callers that close their loop, such as `asyncio.run`.
+    `new_event_loop` makes ordinary loops besides, for callers that close their loop, such as `asyncio.run`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
         *,
         watcher: AbstractChildWatcher | Callable[[], AbstractChildWatcher] | None = None,
     ) -> None:
-        """Combine loop factory and watcher, as `DefaultEventLoopPolicy` does; the first need starts the shared loop."""
+        """Combine loop factory and watcher, as `DefaultEventLoopPolicy` does; the first use starts the shared loop."""
         self._process_scope = ProcessScope()
         super().__init__(loop_factory, scope=self._process_scope, watcher=watcher)
 
@@ -50,17 +50,17 @@ class SharedEventLoopPolicy(DefaultEventLoopPolicy):
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the shared loop, wait for it, and return its result or raise its exception.
 
-        It runs in a copy of the caller's context. If the caller is interrupted (KeyboardInterrupt), the coroutine is
-        cancelled and has a few seconds to end.
+        The coroutine runs in a copy of the caller's context. If the caller is interrupted (KeyboardInterrupt), the
+        coroutine is cancelled and has a few seconds to end.
 
         Raises:
-            RuntimeError: this is the thread of the shared loop, which would wait for itself.
+            RuntimeError: this is the thread of the shared loop; the call would wait for itself.
             TypeError: the argument is not a coroutine.
         """
         return self._shared_loop().call(coroutine)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine in the shared loop; return its future, which can also cancel it.
+        """Run a coroutine in the shared loop; return a `concurrent.futures.Future`, which can also cancel it.
 
         Raises:
             TypeError: the argument is not a coroutine.

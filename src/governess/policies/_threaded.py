@@ -35,9 +35,9 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
         """Combine loop factory, scope and watcher, as `DefaultEventLoopPolicy` does.
 
         Args:
-            loop_factory: see `DefaultEventLoopPolicy`; it must be possible to subclass the class of its loops, as with
-                those of asyncio and uvloop. A number means `threads`, as in `ThreadPoolExecutor(4)`.
-            threads: the number of loops, each in its thread, that `map` uses; None is one for each CPU that this
+            loop_factory: see `DefaultEventLoopPolicy`. The class of its loops must allow subclasses, as the classes of
+                asyncio and uvloop do. A number here is the number of `threads`, as in `ThreadPoolExecutor(4)`.
+            threads: the number of loops that `map` uses, each in its own thread; None for the number of CPUs that this
                 process may use.
             scope: see `DefaultEventLoopPolicy`.
             watcher: see `DefaultEventLoopPolicy`.
@@ -63,17 +63,17 @@ class ThreadedEventLoopPolicy(DefaultEventLoopPolicy):
     def map(self, function: Callable[[Item], Awaitable[T]], items: Iterable[Item], *, at_once: int = 100) -> list[T]:
         """Await ``function(item)`` for each item, distributed over the policy's loops; return the results in order.
 
-        Each loop takes the next item as soon as it is free; no item is taken from an iterator before it is needed. The
-        loops' threads advance the iterator, one at a time. The first error cancels the other calls and is raised; an
-        interrupt of the caller cancels them too. Each call runs in a copy of its own of the caller's context.
+        Each loop takes the next item as soon as the loop is free, and not earlier. The threads of the loops advance the
+        iterator, one thread at a time. The first error cancels the other calls and is raised; a KeyboardInterrupt of
+        the caller cancels all calls. Each call runs in its own copy of the caller's context.
 
         Args:
             function: an async function of one argument, or any function that returns an awaitable.
             items: the arguments.
-            at_once: how many items one loop has in progress at most.
+            at_once: the largest number of items in progress in one loop.
 
         Raises:
-            RuntimeError: this is the thread of one of these loops, which would wait for itself.
+            RuntimeError: this is the thread of one of these loops; the call would wait for itself.
             ValueError: `at_once` is less than 1.
         """
         if at_once < 1:

@@ -1,7 +1,7 @@
 """A pytest plugin: it runs tests under chosen policies and watchers, and cleans up after each test.
 
-It is off until it is enabled: by ``--governess-policies`` or ``--governess-watchers``, by the ini options of these
-names, by ``@pytest.mark.governess``, or by one of its two fixtures.
+The plugin does nothing until a test uses it: through ``--governess-policies`` or ``--governess-watchers``, the ini
+options of these names, ``@pytest.mark.governess``, or one of the two fixtures.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _before = pytest.StashKey[set[Child]]()
 
 @pytest.fixture
 def event_loop_policy_matrix(request: Param) -> Iterator[AbstractEventLoopPolicy]:
-    """Each chosen policy in turn, new for each test; it is the current policy, and is closed after the test."""
+    """Each chosen policy in turn. The policy is new for each test, is the current policy, and is closed at the end."""
     with request.param.new_policy() as policy, current_policy(policy):
         yield policy
 

@@ -28,11 +28,13 @@ Words = Sequence[Program]
 
 @dataclass(frozen=True, slots=True)
 class Cmd:
-    """A command, which `cmd` makes; it can be joined with others by ``|``, and be run any number of times.
+    """A command, which `cmd` makes. The operator ``|`` joins commands to a pipeline.
+
+    A command can be run any number of times.
 
     Attributes:
         argv: the program and its arguments.
-        options: as in `start`.
+        options: the options, as in `start`.
     """
 
     argv: tuple[Program, ...]
@@ -48,12 +50,12 @@ class Cmd:
         return pipeline(*_stages(other), self)
 
     def start(self, **options: Unpack[StartOptions]) -> Start:
-        """Start it for the length of a block, as `start` does; the options are added to its own."""
+        """Start the command for the length of a block, as `start` does; `options` override those of the command."""
         together: Any = {**self.options, **options}
         return start(*self.argv, **together)
 
     async def run(self, **options: Unpack[CommandRunOptions]) -> Completed[Any]:
-        """Run it to its end, as `run` does; the options are added to its own."""
+        """Run the command to its end, as `run` does; `options` override those of the command."""
         together: Any = {**self.options, **options}
         completed: Completed[Any] = await run(*self.argv, **together)
         return completed
@@ -61,7 +63,9 @@ class Cmd:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Commands each of which reads what the one before it writes; it can be run any number of times.
+    """Commands in a row; each command reads the output of the one before it.
+
+    A pipeline can be run any number of times.
 
     Attributes:
         commands: the commands in their order.
@@ -86,21 +90,26 @@ class Pipeline:
         kill_timeout: float = 5.0,
         drain: float = 1.0,
     ) -> FlowStart:
-        """Start it for the length of a block, in ``async with``, whose value is the `Flow`.
+        """Start the pipeline for the length of a block: ``async with pipeline.start() as flow:``.
+
+        At the end of the block, all programs are ended at the same time.
 
         Args:
-            stdin: what the first program reads; as in `start`.
-            stdout: where the last one writes.
-            stderr: where each of them writes its standard error, unless its own options say it.
-            foreground: whether they get the controlling terminal of this process until all have ended, as in `start`;
-                then they are one process group.
-            grace: seconds between TERM and KILL; as in `start`, so the others. All programs are ended at the same time.
-            kill_timeout: seconds after KILL in which they are waited for.
-            drain: seconds for what is left in the pipes, if a process outside of the pipeline holds them.
+            stdin: the standard input of the first program, as in `start`.
+            stdout: the standard output of the last program, as in `start`.
+            stderr: the standard error of each program that has no `stderr` among its own options.
+            foreground: whether the programs get the controlling terminal of this process until all have ended, as in
+                `start`. They are one process group then.
+            grace: seconds between TERM and KILL.
+            kill_timeout: seconds to wait for the programs after KILL.
+            drain: seconds to read the rest of the output, if a process outside the pipeline holds the pipes open.
+
+        Returns:
+            An async context manager, whose value is the `Flow`.
 
         Raises:
-            OSError: on entering the block, as `subprocess.Popen` raises it; what had started before is ended then.
-            ValueError: `foreground` is given, and one of the programs has a session or a terminal of its own.
+            OSError: as in `subprocess.Popen`, when the block is entered. Programs that had started are ended.
+            ValueError: `foreground` is given, and one of the programs has its own session or terminal.
         """
         bounds = EndBounds(grace, kill_timeout, drain)
         if foreground and stdin is NO_INPUT:
@@ -166,28 +175,31 @@ class Pipeline:
         kill_timeout: float = 5.0,
         drain: float = 1.0,
     ) -> CompletedPipeline[Any]:
-        """Run it to its end; when one of its programs fails, the others are ended.
+        """Run the pipeline to its end. When one of its programs fails, the others are ended.
 
         Args:
-            input: what the first program reads.
-            capture: whether to keep the output of the last one, and the standard error of each.
-            encoding: makes text of that, and bytes of the input; None leaves bytes.
-            errors: what is done with what cannot be decoded or encoded, as in `bytes.decode` and `str.encode`.
-            check: whether it is an error if one of them fails.
-            foreground: whether they get the controlling terminal of this process, as in `start`.
-            timeout: how many seconds it may take.
-            grace: seconds between TERM and KILL; as in `start`, so the others.
-            kill_timeout: seconds after KILL in which they are waited for.
-            drain: seconds after the exit in which the output is read on, if another process still holds the pipes.
+            input: the standard input of the first program.
+            capture: whether to keep the standard output of the last program, and the standard error of each program.
+            encoding: the encoding of the input and the outputs, which are text then; None for bytes.
+            errors: the handling of encoding errors, as in `bytes.decode` and `str.encode`.
+            check: whether the failure of a program raises `ProcessError`.
+            foreground: whether the programs get the controlling terminal of this process, as in `start`.
+            timeout: seconds that the pipeline may take; None for no limit.
+            grace: seconds between TERM and KILL.
+            kill_timeout: seconds to wait for the programs after KILL.
+            drain: seconds to read on after the exit, if another process holds the pipes open.
+
+        Returns:
+            The result of the pipeline, with the results of its programs.
 
         Raises:
-            ProcessError: with `check`, the program that it tells of has failed.
-            ProcessTimeout: it has not ended in its time.
-            TerminalRequired: one of them uses the terminal, and has it not; all were ended.
-            OSError: as `subprocess.Popen` raises it; so its other errors.
+            ProcessError: with `check`, a program has failed; the error names the program.
+            ProcessTimeout: the pipeline has not ended in time.
+            TerminalRequired: a program used the terminal without having it; all programs were ended.
+            OSError: as in `subprocess.Popen`, like all errors of the start.
             TypeError: the input is neither bytes nor text with an `encoding`.
             LookupError: there is no such encoding.
-            UnicodeError: what was written is not in that encoding, or the input cannot be encoded.
+            UnicodeError: an output cannot be decoded, or the input cannot be encoded.
         """
         data = input_bytes(input, encoding, errors)
         place = PIPE if capture else None
@@ -227,23 +239,27 @@ class Pipeline:
 
 
 def cmd(*argv: Program | Sequence[Program], **options: Unpack[StartOptions]) -> Cmd:
-    """Return a command, which can be joined with others by ``|``.
+    """Return a command; the operator ``|`` joins commands to a pipeline.
 
     Args:
-        *argv: the program and its arguments; a list of them will do, too.
+        *argv: the program and its arguments, or one list of them.
         **options: as in `start`.
 
     Raises:
-        TypeError: there is no program.
+        TypeError: `argv` has no program.
     """
     return Cmd(words_of(argv), dict(options))
 
 
 def pipeline(*commands: Cmd | Words) -> Pipeline:
-    """Return a pipeline of commands: of `cmd`, or lists of a program and its arguments.
+    """Return a pipeline of commands.
+
+    Args:
+        *commands: results of `cmd`, or lists of a program and its arguments.
 
     Raises:
-        TypeError: there is no command, one of them is a string, or says itself where it reads or writes.
+        TypeError: there is no command, a command is a string, or a command has `stdin`, `stdout` or `foreground` among
+            its own options.
     """
     stages = tuple(command if isinstance(command, Cmd) else cmd(*_words(command)) for command in commands)
     if not stages:

@@ -37,13 +37,14 @@ Stage = tuple[tuple[Program, ...], Mapping[str, Any]]
 
 
 class Flow:
-    """A pipeline that runs.
+    """A running pipeline.
 
-    When one of its programs fails, the others are ended. A program fails if it exits with anything but 0; the end by
-    SIGPIPE is no failure of any but the last: the next one had read enough.
+    When one of its programs fails, the others are ended. A program fails if its exit status is not 0. An end by SIGPIPE
+    is a failure only of the last program: for any other, it means that the next program stopped reading.
 
     Attributes:
-        processes: its programs in their order, each a `Process` that leads a group of its own.
+        processes: the programs in their order. Each is a `Process` with its own process group; with `foreground`, all
+            are in one group.
     """
 
     def __init__(self, processes: Sequence[Process], grace: float) -> None:
@@ -58,17 +59,17 @@ class Flow:
 
     @property
     def stdin(self) -> asyncio.StreamWriter | MaybeNone:
-        """What writes to the first program, if that has a pipe."""
+        """The writer for the standard input of the first program; None without a pipe."""
         return self.processes[0].stdin
 
     @property
     def stdout(self) -> Reader | MaybeNone:
-        """What reads from the last program, if that has a pipe."""
+        """The reader of the standard output of the last program; None without a pipe."""
         return self.processes[-1].stdout
 
     @property
     def exits(self) -> tuple[Exit | None, ...]:
-        """How each of them ended; None for those that run."""
+        """The exit of each program, in their order; None for a program that runs."""
         return tuple(process.exit for process in self.processes)
 
     @property
@@ -78,13 +79,13 @@ class Flow:
 
     @property
     def exit(self) -> Exit | MaybeNone:
-        """How the program ended that failed first; else how the last one did; None while any runs."""
+        """The exit of the program that failed first, or else of the last program; None while any program runs."""
         if not all(exit is not None for exit in self.exits):
             return None
         return (self._first_failure or self.processes[-1]).exit
 
     async def wait(self) -> Exit:
-        """Wait until all have ended; return the `exit` of the pipeline."""
+        """Wait until all programs have ended; return the `exit` of the pipeline."""
         if self.exit is None or not self._over.done():
             await asyncio.shield(self._over)
         exit = self.exit
@@ -92,7 +93,13 @@ class Flow:
         return exit
 
     async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> None:
-        """End all of them at the same time, as `Process.end` does, with its arguments."""
+        """End all programs at the same time, as `Process.end` does.
+
+        Args:
+            grace: seconds between TERM and KILL.
+            kill_timeout: seconds to wait for the programs after KILL.
+            drain: seconds to read the rest of the output, if another process holds the pipes open.
+        """
         await self._end(EndBounds(grace, kill_timeout, drain))
 
     async def _end(self, bounds: EndBounds) -> None:
@@ -133,7 +140,7 @@ class Flow:
 
 
 class FlowStart:
-    """What starts a pipeline for the length of a block, in ``async with``, whose value is the `Flow`."""
+    """The async context manager that `Pipeline.start` returns; its value is the `Flow`."""
 
     def __init__(
         self,

@@ -28,22 +28,27 @@ __all__ = ["ProcessPool"]
 
 
 class ProcessPool:
-    """Programs of which at most `max_children` run at the same time, for the length of a block.
+    """Runs programs, at most `max_children` at the same time, for the length of a block.
 
-    What is to run beyond that waits for a place; places are given in the order in which they were asked for. At the end
-    of ``async with ProcessPool() as pool:`` the pool waits for all that runs and for all that waits. If the block is
-    left by an error or a cancellation, what runs is ended, and what waits gets an error.
+    Any further program waits for a slot; the slots are given in the order of the requests. At the end of
+    ``async with ProcessPool() as pool:`` the pool waits for the running and the waiting programs. After an error or a
+    cancellation, the running programs are ended, and each waiting call raises `RuntimeError`.
 
     Attributes:
-        max_children: how many may run at the same time.
-        timeout: how many seconds a program may run by default; None for no limit.
+        max_children: the largest number of programs that run at the same time.
+        timeout: seconds that a program may run by default; None for no limit.
     """
 
     def __init__(self, max_children: int | None = None, *, timeout: float | None = None) -> None:
-        """Have places for `max_children` programs; by default, one for each processor.
+        """Make a pool; the first call starts the first program.
+
+        Args:
+            max_children: the number of programs that may run at the same time; None for the number of processors that
+                this process may use.
+            timeout: seconds that a program may run by default; None for no limit.
 
         Raises:
-            ValueError: there would be no place.
+            ValueError: `max_children` is not a number from 1.
         """
         if max_children is None:
             max_children = usable_cpus()
@@ -96,16 +101,19 @@ class ProcessPool:
         **options: Unpack[RunOptions],
     ) -> Completed[None]: ...
     async def run(self, *argv: Any, **options: Any) -> Completed[Any]:
-        """Run a program to its end as soon as there is a place for it, as `governess.subprocess.run` does.
+        """Wait for a slot, then run a program to its end as `governess.subprocess.run` does.
 
         Args:
             *argv: the program and its arguments.
-            **options: as in `governess.subprocess.run`. The `timeout` is the pool's by default, and does not include
-                the wait for a place.
+            **options: as in `governess.subprocess.run`. The default of `timeout` is the `timeout` of the pool; the time
+                in which the call waits for a slot does not count.
+
+        Returns:
+            The result of the program.
 
         Raises:
-            RuntimeError: the pool is closed, or was closed meanwhile; then the program was ended.
-            ProcessError: as `governess.subprocess.run` raises it; so its other errors.
+            RuntimeError: the pool is closed, or was closed while the program ran; the program was ended then.
+            ProcessError: as in `governess.subprocess.run`, like all other errors.
         """
         options.setdefault("timeout", self.timeout)
         await self._take_place()
@@ -175,18 +183,21 @@ class ProcessPool:
         return_exceptions: bool = False,
         **options: Any,
     ) -> PoolMap[CommandT, Any]:
-        """Run many programs, and give each with its result.
+        """Run many programs, and iterate over their results.
 
-        The iterator can be left, and a timeout around the next result loses nothing. It takes at
-        most twice as many `commands` ahead as there are places. ``ordered=False, check=True`` stops at the first
-        failure: the iterator raises it when it comes, and the block that it leaves ends all others.
+        The caller may leave the iteration early. A timeout around the next result loses no result. At most
+        ``2 * max_children`` commands are taken from `commands` in advance. To stop at the first failure, pass
+        ``ordered=False, check=True``: the iterator raises the failure at once, and the end of the pool's block then
+        ends the other programs.
 
         Args:
-            commands: lists of a program and its arguments, or what `cmd` returns.
-            ordered: whether the results come in the order of the commands. Else each comes as soon as it is there.
-            return_exceptions: whether an exception of `run` (a program that does not exist, a timeout; with `check`, a
-                failure) is given as the result. Else the iterator raises it, and can be used further.
-            **options: as in `governess.subprocess.run`, for each. They take the place of those that a `Cmd` has.
+            commands: lists of a program and its arguments, or results of `cmd`.
+            ordered: whether the results come in the order of the commands. With False, each result comes as soon as its
+                program has ended.
+            return_exceptions: whether an exception of `run` is returned as the result: a program that does not exist, a
+                timeout, or with `check` a failure. With False, the iterator raises the exception, and the iteration can
+                go on.
+            **options: as in `governess.subprocess.run`, for all programs. They override the options of a `Cmd`.
 
         Returns:
             An async iterator of `PoolResult`: (command, result).
@@ -197,9 +208,9 @@ class ProcessPool:
     async def start(
         self, *argv: Program | Sequence[Program], **options: Unpack[StartOptions]
     ) -> AsyncIterator[Process]:
-        """Start a program for the length of a block as soon as there is a place for it.
+        """Wait for a slot, then start a program for the length of a block: ``async with pool.start(…) as process:``.
 
-        It is used as ``async with pool.start(…) as process:``, and the place is free again at the end of the block.
+        The end of the block ends the program and releases the slot.
 
         Args:
             *argv: the program and its arguments.
@@ -207,7 +218,7 @@ class ProcessPool:
 
         Raises:
             RuntimeError: the pool is closed.
-            OSError: as `subprocess.Popen` raises it; so its other errors. The place is free again then.
+            OSError: as in `subprocess.Popen`, like all errors of the start. The slot is released then.
         """
         await self._take_place()
         try:
@@ -224,9 +235,9 @@ class ProcessPool:
             self._give_place()
 
     async def close(self) -> None:
-        """End all that runs, at the same time, as `Process.end` does; what waits for a place gets an error.
+        """End all running programs at the same time, as `Process.end` does; waiting calls raise `RuntimeError`.
 
-        Cancelled, it does not wait for the rest of the grace.
+        If this method is cancelled, the programs are killed before the end of their grace.
         """
         self._is_closed = True
         while self._queue:

@@ -25,11 +25,11 @@ ResultT = TypeVar("ResultT")
 
 
 class PoolResult(NamedTuple, Generic[CommandT, ResultT]):
-    """A command that a pool has run, and what came of it.
+    """A command that a pool has run, and its result.
 
     Attributes:
-        command: the command, as it was given.
-        result: a `Completed`; or, with ``return_exceptions=True``, what `run` has raised.
+        command: the command, as passed to `ProcessPool.map`.
+        result: a `Completed`; with ``return_exceptions=True`` it may be the exception of `run`.
     """
 
     command: CommandT
@@ -37,7 +37,7 @@ class PoolResult(NamedTuple, Generic[CommandT, ResultT]):
 
 
 class PoolMap(Generic[CommandT, ResultT]):
-    """What `ProcessPool.map` returns: an async iterator of `PoolResult`."""
+    """The async iterator of `PoolResult` that `ProcessPool.map` returns."""
 
     def __init__(
         self,

@@ -34,10 +34,10 @@ class Completed(Generic[OutputT]):
 
     Attributes:
         args: the program and its arguments.
-        exit: how it ended; equal to the returncode.
-        stdout: what it wrote, bytes or text as `encoding` says; None where it was not captured.
-        stderr: the same for standard error.
-        duration: how many seconds it ran.
+        exit: the exit of the program; equal to the returncode.
+        stdout: the standard output, text if `encoding` was given, else bytes; None if not captured.
+        stderr: the standard error, in the same form; None if not captured.
+        duration: the seconds from the start of the program to its end.
     """
 
     args: tuple[Any, ...]
@@ -53,33 +53,34 @@ class Completed(Generic[OutputT]):
 
     @property
     def returncode(self) -> Exit:
-        """How it ended: the exit status, or minus the number of the signal that ended it."""
+        """The exit status, or the negative number of the signal that ended the program."""
         return self.exit
 
     def check_returncode(self) -> None:
         """Do nothing if the program exited with 0.
 
         Raises:
-            ProcessError: it did not.
+            ProcessError: the program failed.
         """
         if self.exit != 0:
             raise ProcessError(self)
 
     @property
     def rusage(self) -> resource.struct_rusage | MaybeNone:
-        """The resources that it used, and the children that it has waited for; None where they are not known."""
+        """The resources used by the program and by the children that it has waited for; None if unknown."""
         return self.exit.rusage
 
 
 class ProcessError(subprocess.CalledProcessError):
-    """A program that was to succeed has failed.
+    """A program has failed, and the caller had asked for a check.
 
-    It has what `subprocess.CalledProcessError` has: ``cmd``, ``returncode``, ``output``, ``stdout``, ``stderr``.
+    The error has the attributes of `subprocess.CalledProcessError`: ``cmd``, ``returncode``, ``output``, ``stdout`` and
+    ``stderr``.
 
     Attributes:
-        exit: how it ended.
-        duration: how many seconds it ran.
-        completed: all of it.
+        exit: the exit of the program.
+        duration: the seconds from the start of the program to its end.
+        completed: the whole result.
     """
 
     def __init__(self, completed: Completed[Any]) -> None:
@@ -98,7 +99,7 @@ class TerminalRequired(ProcessError):
     ``foreground=True`` gives a program the terminal.
 
     Attributes:
-        stop: the signal that has stopped it, SIGTTIN or SIGTTOU.
+        stop: the signal that stopped the program, SIGTTIN or SIGTTOU.
     """
 
     def __init__(self, completed: Completed[Any], stop: int) -> None:
@@ -121,13 +122,13 @@ def terminal_hint(command: str, stop: int, remedy: str = "foreground=True gives 
 
 
 class ProcessTimeout(subprocess.TimeoutExpired, TimeoutError):
-    """A program has not ended in its time, and was ended.
+    """A program has not ended in time, and was ended.
 
-    It has what `subprocess.TimeoutExpired` has: ``cmd``, ``timeout``, ``output``, ``stdout``, ``stderr``. The outputs
-    are bytes or text as `encoding` says; None where they were not captured.
+    The error has the attributes of `subprocess.TimeoutExpired`: ``cmd``, ``timeout`` in seconds, ``output``, ``stdout``
+    and ``stderr``. The outputs are text if `encoding` was given, else bytes; None if not captured.
 
     Attributes:
-        exit: how it ended then; None if it could not be started in that time, or not be ended.
+        exit: the exit of the program; None if the program was not started in time, or could not be ended.
     """
 
     # bytes or text, which the base class does not know
@@ -165,10 +166,9 @@ class CompletedPipeline(Generic[OutputT]):
     """A pipeline that has ended.
 
     Attributes:
-        commands: the result of each program, in their order. Only the last one has an output; each has its own
-            standard error.
-        first_failure: the one that failed first, and on whose account the others were ended; None if there is none.
-        duration: how many seconds it took.
+        commands: the results of the programs, in their order. Only the last one has a `stdout`; each has a `stderr`.
+        first_failure: the result of the program that failed first; None if none failed.
+        duration: the seconds from the start of the pipeline to its end.
     """
 
     commands: tuple[Completed[Any], ...]
@@ -177,15 +177,15 @@ class CompletedPipeline(Generic[OutputT]):
 
     @property
     def exits(self) -> tuple[Exit, ...]:
-        """How each of the programs ended."""
+        """The exit of each program, in their order."""
         return tuple(completed.exit for completed in self.commands)
 
     @property
     def exit(self) -> Exit:
-        """How the program ended that failed first; else how the last one did."""
+        """The exit of the program that failed first, or else of the last program."""
         return (self.first_failure or self.commands[-1]).exit
 
     @property
     def stdout(self) -> OutputT:
-        """What the last program wrote, bytes or text as `encoding` says; None where it was not captured."""
+        """The output of the last program, text if `encoding` was given, else bytes; None if not captured."""
         return self.commands[-1].stdout  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ logger = logging.getLogger("governess")
 
 
 class ChildWatcher(PrivateNames, AbstractChildWatcher):
-    """A watcher whose subclass says in `_watch` how it notices the exit of a child."""
+    """The base class of the watchers; a subclass implements in `_watch` how it notices the exit of a child."""
 
     def __init__(self) -> None:
         """Start with no child to watch."""
@@ -45,8 +45,9 @@ class ChildWatcher(PrivateNames, AbstractChildWatcher):
     def add_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
         """Call ``callback(pid, returncode, *args)`` once when the child `pid` has exited.
 
-        It runs in the loop that runs here now; without one, in the thread where the exit is noticed. A second handler
-        for the same child replaces the first. A child that has exited already is reported too.
+        The callback runs in the loop that is running in this thread; without one, in the thread that notices the exit.
+        A second handler for the same child replaces the first. If the child has already exited, the callback is called
+        too.
         """
         self._add_handler(adopt(pid), callback, *args)
 
@@ -68,9 +69,9 @@ class ChildWatcher(PrivateNames, AbstractChildWatcher):
         self._watch(child)
 
     def remove_child_handler(self, pid: int) -> bool:
-        """Forget the handler of `pid`; return whether there was one.
+        """Remove the handler of `pid`; return whether there was one.
 
-        A child that other code started is left to that code to reap; one that governess started is still reaped.
+        If governess started the child, the child is still reaped. If other code did, that code must reap the child.
         """
         with self._lock:
             handler = self._handlers.pop(pid, None)
@@ -81,7 +82,7 @@ class ChildWatcher(PrivateNames, AbstractChildWatcher):
         return True
 
     def discard_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
-        """Forget the handler of `pid` if it is this very one, and not one that has replaced it."""
+        """Remove the handler of `pid` if it is this one; keep a handler that has replaced it."""
         with self._lock:
             handler = self._handlers.get(pid)
             if handler is None or not handler.is_for(callback, args):
@@ -105,7 +106,10 @@ class ChildWatcher(PrivateNames, AbstractChildWatcher):
         return True
 
     def close(self) -> None:
-        """Free what the watcher holds. Children that still live are passed on to the reaper: no handler is lost."""
+        """Release the resources of the watcher.
+
+        The handlers of living children are still called: the background reaper waits for these children.
+        """
         for child in self._watched():
             self._unwatch(child)
             reap_later(child)

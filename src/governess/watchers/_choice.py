@@ -27,12 +27,12 @@ WATCHERS = tuple(_CLASSES)
 
 
 class WatcherChoice(NamedTuple):
-    """The watcher that is the default here, and why.
+    """The default watcher of this process, and the reason.
 
     Attributes:
-        name: its short name.
-        factory: called without arguments, it makes one.
-        reason: one sentence for people.
+        name: the short name of the watcher.
+        factory: a callable without arguments that makes the watcher.
+        reason: the reason for the choice, in one sentence.
     """
 
     name: str
@@ -41,7 +41,7 @@ class WatcherChoice(NamedTuple):
 
 
 def choose_watcher() -> WatcherChoice:
-    """Return the default watcher of this process: pidfd where one can be had, else kqueue, else a thread a child."""
+    """Return the default watcher of this process: pidfd where it works, else kqueue, else one thread for each child."""
     if (obstacle := unavailable()) is None:
         return WatcherChoice("pidfd", _class_of("pidfd"), "pidfd_open works in this process")
     if hasattr(select, "kqueue"):
@@ -50,10 +50,10 @@ def choose_watcher() -> WatcherChoice:
 
 
 def get_watcher_class(name: str) -> type[ChildWatcher]:
-    """Return the watcher class of a short name.
+    """Return the watcher class with a short name.
 
     Raises:
-        ValueError: there is no watcher of that name, or it cannot work here; the text lists those that can.
+        ValueError: no watcher has this name, or the watcher does not work here; the text lists those that work.
     """
     if name in available_watchers():
         return _class_of(name)

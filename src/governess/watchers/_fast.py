@@ -33,10 +33,11 @@ MAX_UNCLAIMED = 4096
 
 
 class FastChildWatcher(FastNames, SigchldChildWatcher):
-    """Reaps whichever child has exited when SIGCHLD comes, in the loop it is attached to.
+    """Reaps any exited child of the process when SIGCHLD arrives, in the attached loop.
 
-    An exit costs O(1), but other code that waits for its own children finds them gone. A child must be started inside
-    ``with watcher:``, since it can exit before its handler is added: its exit is kept so long, and no longer.
+    An exit costs O(1). But the watcher also reaps the children of other code, which then cannot wait for them. Start a
+    child inside ``with watcher:``, because the child can exit before its handler is added. The watcher keeps the exit
+    of such a child until the end of the block.
     """
 
     def __init__(self) -> None:

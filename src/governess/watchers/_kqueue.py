@@ -15,9 +15,9 @@ __all__ = ["KqueueChildWatcher"]
 
 
 class KqueueChildWatcher(PollerChildWatcher):
-    """Watches the children's NOTE_EXIT events, all of a loop's through one kqueue (macOS and the BSDs).
+    """Waits for NOTE_EXIT events of the children, through one kqueue for each loop (macOS and the BSDs).
 
-    It serves the loops of all threads. It was never run on a BSD or a Mac by its authors: it is tested against a fake
+    The watcher serves the loops of all threads. Its authors have never run it on a BSD or a Mac; the tests use a fake
     kqueue that behaves as the manual pages say.
     """
 

@@ -202,9 +202,9 @@ _no_descriptor: Callable[[], int] = functools.partial(int, -1)
 
 
 class PidfdChildWatcher(PollerChildWatcher):
-    """Watches the children's pidfds, all of a loop's through one epoll (Linux 5.3 and later).
+    """Polls the pidfds of the children, through one epoll for each loop (Linux 5.3 and later).
 
-    It serves the loops of all threads. A child for which no pidfd can be had is waited for in a thread.
+    The watcher serves the loops of all threads. A thread waits for a child whose pidfd cannot be opened.
     """
 
     def _new_queue(self) -> ExitPoller:

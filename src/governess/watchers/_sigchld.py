@@ -51,16 +51,16 @@ class SigchldChildWatcher(ChildWatcher):
         self._end: CloseHook | None = None
 
     def is_active(self) -> bool:
-        """Return whether the watcher has a loop and that loop runs."""
+        """Return whether the watcher has a loop and the loop runs."""
         loop = self._loop
         return loop is not None and loop.is_running()
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Work through `loop` from here on; None leaves the loop, and with children still to watch that warns.
+        """Use `loop` from now on; None detaches the loop, with a warning if there are children to watch.
 
         Raises:
-            TypeError: `loop` is no event loop.
-            RuntimeError: this is not the main thread, where alone signals are handled.
+            TypeError: `loop` is not an event loop.
+            RuntimeError: this is not the main thread; signals are handled only there.
         """
         if loop is not None and not isinstance(loop, asyncio.AbstractEventLoop):
             raise TypeError(f"a child watcher attaches to an event loop or None, not to {loop!r}")
@@ -77,7 +77,7 @@ class SigchldChildWatcher(ChildWatcher):
             self._enter_loop(loop)
 
     def close(self) -> None:
-        """Leave the loop, and put back the SIGCHLD handler. Children that still live are passed on to the reaper."""
+        """Detach the loop and restore the SIGCHLD handler. The background reaper waits for living children."""
         super().close()
         self._leave_loop()
 
@@ -154,9 +154,9 @@ class SigchldChildWatcher(ChildWatcher):
 
 
 class SafeChildWatcher(SigchldChildWatcher):
-    """Asks for every child it knows when SIGCHLD comes, in the loop it is attached to.
+    """Checks each of its children when SIGCHLD arrives, in the attached loop.
 
-    It leaves other processes alone; an exit costs O(children).
+    The watcher never reaps the children of other code. An exit costs O(children).
     """
 
     def _search(self) -> int:
@@ -180,11 +180,12 @@ class SafeChildWatcher(SigchldChildWatcher):
 
 
 class MultiLoopChildWatcher(SignalNames, ChildWatcher):
-    """Asks for every child it knows when SIGCHLD comes, each in the loop that it was added in.
+    """Checks each of its children when SIGCHLD arrives, in the loop in which the child was added.
 
-    It serves the loops of all threads and leaves other processes alone; an exit costs O(children). Made in the main
-    thread, it sets a SIGCHLD handler, which calls the one it found; `close` puts that one back. Made in another thread,
-    it has no signal, and asks every 20 ms instead.
+    The watcher serves the loops of all threads, and never reaps the children of other code. An exit costs O(children).
+
+    In the main thread, the constructor sets a SIGCHLD handler, which also calls the previous handler; `close` restores
+    the previous one. In another thread, the watcher gets no signal, and checks the children every 20 ms instead.
     """
 
     def __init__(self) -> None:
@@ -202,7 +203,7 @@ class MultiLoopChildWatcher(SignalNames, ChildWatcher):
             self._sigchld = SigchldHandler(self._call_all)
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Open the watcher again, if it was closed and `loop` is a loop, as asyncio's does."""
+        """Open a closed watcher again if `loop` is not None, as in asyncio."""
         if self._closed and loop is not None:
             self._open()
 
@@ -211,7 +212,7 @@ class MultiLoopChildWatcher(SignalNames, ChildWatcher):
         return not self._closed
 
     def close(self) -> None:
-        """Put back the SIGCHLD handler that was found. Children that still live are passed on to the reaper."""
+        """Restore the previous SIGCHLD handler. The background reaper waits for the children that still live."""
         self._closed = True
         super().close()
         for sweeper in self._sweepers.values():

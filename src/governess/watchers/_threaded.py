@@ -26,9 +26,9 @@ JOIN_TIMEOUT = 1.0
 
 
 class ThreadedChildWatcher(ChildWatcher):
-    """Waits for each child in a thread of its own.
+    """Waits for each child in a separate thread.
 
-    It serves the loops of all threads, without SIGCHLD; an exit costs O(1), a living child costs a thread.
+    The watcher serves the loops of all threads, without SIGCHLD. An exit costs O(1); a living child costs a thread.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class ThreadedChildWatcher(ChildWatcher):
         self._threads: weakref.WeakValueDictionary[int, threading.Thread] = weakref.WeakValueDictionary()
 
     def close(self) -> None:
-        """Wait, for one second at most, for the threads that are about to end.
+        """Wait at most one second for the threads whose children have exited.
 
-        The threads of living children go on until those exit, and call their handlers.
+        The threads of living children go on, and call the handlers after the exits.
         """
         deadline = time.monotonic() + JOIN_TIMEOUT
         with self._lock:

@@ -20,21 +20,21 @@ class Spawner(Protocol):
 
     @property
     def name(self) -> str:
-        """Its short name."""
+        """The short name of the spawner."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why it is the one in use, in one sentence."""
+        """Why this spawner is in use, in one sentence."""
         ...
 
     def spawn(self, command: Command) -> Coroutine[Any, Any, Spawned]:
-        """Start the child and return it when it has exec'ed; the running loop goes on meanwhile.
+        """Start a child without blocking the loop; return after the child's exec.
 
-        A cancelled spawn leaves nothing behind: a child that was born in spite of it is killed and reaped.
+        If the spawn is cancelled after the child has started, the child is killed and reaped.
 
         Raises:
-            OSError: as `subprocess.Popen` raises it, with the same errno and filename; so its other errors.
+            OSError: as in `subprocess.Popen`, with the same errno and filename, like all other errors.
         """
         ...
 
