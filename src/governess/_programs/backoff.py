@@ -45,12 +45,7 @@ class Backoff:
             raise ValueError(f"{text!r} is no back-off such as 1s..60s or 5s: {error}") from None
 
     def pause(self, tries: int, rng: random.Random | None = None) -> float:
-        """Return the pause in seconds after the failure of try number `tries` (from 1).
-
-        Args:
-            tries: the number of tries so far.
-            rng: the source of the random change; None for the module `random`.
-        """
+        """Return the pause in seconds after the failure of try number `tries`, from 1; `rng` varies the pause."""
         exponent = min(tries - 1, 1000)
         pause = min(self.cap, self.base * 2.0**exponent) if self.base else 0.0
         return pause * (1 + self.JITTER * (2 * (rng or random).random() - 1))

@@ -122,7 +122,7 @@ class ClusterEngine(Engine, Protocol):
 
     @property
     def slots(self) -> int:
-        """The default number of slots: the jobs that run on the workers and those that wait there."""
+        """The default number of slots; it includes the jobs that wait on the workers."""
         ...
 
     async def open(self, on_failure: Callable[[Exception], None]) -> Mapping[str, float]:
@@ -132,7 +132,7 @@ class ClusterEngine(Engine, Protocol):
             on_failure: called once if the engine can run no more jobs.
 
         Returns:
-            The default sizes of the pools, by name: `cpus`, `memory` in bytes, and tokens.
+            The default sizes of the pools ``cpus``, ``memory`` (in bytes) and of the tokens, by name.
 
         Raises:
             EngineError: the engine cannot be used.

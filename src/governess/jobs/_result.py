@@ -92,7 +92,7 @@ class JobResult:
 
     @property
     def exit_status(self) -> int:
-        """The exit status as a shell reports it: 128 plus the number of a signal, and at most 255."""
+        """The exit status as in a shell, at most 255; after a signal, 128 plus the number of the signal."""
         return 128 - self.code if self.code < 0 else min(self.code, 255)
 
 

@@ -53,7 +53,7 @@ def run_jobs(
             its folder. None for no record.
 
     Returns:
-        The run.
+        The run, to be awaited or used as above.
 
     Raises:
         PlanError: the plan is invalid.

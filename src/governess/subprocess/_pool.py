@@ -200,7 +200,7 @@ class ProcessPool:
             **options: as in `governess.subprocess.run`, for all programs. They override the options of a `Cmd`.
 
         Returns:
-            An async iterator of `PoolResult`: (command, result).
+            An async iterator of `PoolResult`, each a pair (command, result).
         """
         return PoolMap(self, commands, ordered, return_exceptions, options)
 
