@@ -25,7 +25,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """The rule that ends a run early, after a number of failures or successes.
+    """The rule that ends a run early, after a number of failed or succeeded jobs.
 
     Attributes:
         when: `soon` starts no more jobs; `now` also ends the running jobs; `never` runs all jobs.

@@ -61,7 +61,7 @@ class Plan:
     def __init__(self, jobs: Iterable[Job] | JobSource, *, total: int | None = None) -> None:
         self.total = len(jobs) if isinstance(jobs, Sequence) else total
         self.source: JobSource | None = jobs if isinstance(jobs, JobSource) else None
-        """Where jobs come from while others run already; None for an iterable."""
+        """The source of jobs that arrive while other jobs run; None for an iterable."""
         self._jobs: Iterable[Job] = () if isinstance(jobs, JobSource) else jobs
         self.has_order = False
         """Whether any job waits for another one."""

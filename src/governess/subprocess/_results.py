@@ -30,7 +30,7 @@ OutputT = TypeVar("OutputT", bytes, str, None)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Completed(Generic[OutputT]):
-    """A program that has ended; it has what `subprocess.CompletedProcess` has, and more.
+    """The result of a program that has ended, with all attributes of `subprocess.CompletedProcess`, and more.
 
     Attributes:
         args: the program and its arguments.
@@ -94,7 +94,7 @@ class ProcessError(subprocess.CalledProcessError):
 
 
 class TerminalRequired(ProcessError):
-    """A program used the terminal without having it, was stopped by the kernel for that, and was ended.
+    """A program used the terminal without having it: the kernel stopped the program, and governess ended it.
 
     ``foreground=True`` gives a program the terminal.
 
@@ -163,7 +163,7 @@ def _last_line(complaint: bytes | str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CompletedPipeline(Generic[OutputT]):
-    """A pipeline that has ended.
+    """The result of a pipeline that has ended.
 
     Attributes:
         commands: the results of the programs, in their order. Only the last one has a `stdout`; each has a `stderr`.

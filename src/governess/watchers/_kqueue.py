@@ -17,8 +17,8 @@ __all__ = ["KqueueChildWatcher"]
 class KqueueChildWatcher(PollerChildWatcher):
     """Waits for NOTE_EXIT events of the children, through one kqueue for each loop (macOS and the BSDs).
 
-    The watcher serves the loops of all threads. Its authors have never run it on a BSD or a Mac; the tests use a fake
-    kqueue that behaves as the manual pages say.
+    The watcher serves the loops of all threads. It was tested with a simulated kqueue, which behaves as the manual
+    pages say, and was never run on a BSD or a Mac.
     """
 
     def _new_queue(self) -> ExitPoller:
