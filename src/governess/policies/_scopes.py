@@ -140,7 +140,7 @@ class ContextScope:
         self._settings: PerLoop[_Setting] = PerLoop()
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this context; None if there is none, or if the loop is closed and garbage."""
+        """Return the loop of this context; None if there is none, or a closed one that nothing else uses."""
         setting = self._setting.get(None)
         return None if setting is None else setting.here()
 

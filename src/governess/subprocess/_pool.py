@@ -40,7 +40,7 @@ class ProcessPool:
     """
 
     def __init__(self, max_children: int | None = None, *, timeout: float | None = None) -> None:
-        """Make a pool; the first call starts the first program.
+        """Make a pool without programs.
 
         Args:
             max_children: the number of programs that may run at the same time; None for the number of processors that
@@ -48,7 +48,7 @@ class ProcessPool:
             timeout: seconds that a program may run by default; None for no limit.
 
         Raises:
-            ValueError: `max_children` is not a number from 1.
+            ValueError: `max_children` is less than 1, or not an integer.
         """
         if max_children is None:
             max_children = usable_cpus()

@@ -60,7 +60,7 @@ class FastChildWatcher(FastNames, SigchldChildWatcher):
             logger.warning("Caught subprocesses termination from unknown pids: %s", strangers)
 
     def close(self) -> None:
-        """Leave the loop, and put back the SIGCHLD handler. Children that still live are passed on to the reaper."""
+        """Detach the loop and restore the SIGCHLD handler. The background reaper waits for living children."""
         super().close()
         self._unclaimed = _UnclaimedExits()
 
