@@ -43,7 +43,10 @@ def start(command: Command) -> Spawned:
             "and it is not in use (`governess info` says why; with preexec_fn it never is)"
         )
     if (dies_with_parent := options.pop("die_with_parent", False)) and not is_guardian_usable():
-        raise NotImplementedError("die_with_parent: without the native spawner, this needs Linux's pidfds")
+        raise NotImplementedError(
+            "die_with_parent: without the native spawner, this needs a guardian, which cannot run here: "
+            "it needs Linux's pidfds, and Python's own executable"
+        )
     _refuse_no_change(options)
     guard = promise(options) if dies_with_parent else None
     with Pipes(options.pop("pipesize", -1)) as pipes:
