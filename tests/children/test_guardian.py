@@ -505,7 +505,7 @@ class TestHere:
     def test_no_guardian(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, executable: str
     ) -> None:
-        """Where it cannot run, that is logged once; a spawner that has nothing else refuses as soon as that is known."""
+        """Where it cannot run, that is logged once; a spawner that has nothing else refuses once that is known."""
         monkeypatch.setattr(_guardian, "_client", client.Client())
         monkeypatch.setattr(sys, "executable", executable)
 
