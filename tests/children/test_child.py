@@ -174,6 +174,22 @@ class TestChild:
             assert exit is not None
             assert exit == 3 or exit.lost
 
+    @pytest.mark.skipif(pidfd.unavailable() is not None, reason="needs pidfds")
+    def test_stolen_and_interrupted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A poll of a stolen child that a signal interrupts, and that says nothing then, does not make it live."""
+        child, _ = start("sh", "-c", "exit 3")
+        os.waitpid(child.pid, 0)
+
+        class Interrupted:
+            def register(self, *_: object) -> None:
+                pass
+
+            def poll(self, _: object) -> list[object]:
+                return []
+
+        monkeypatch.setattr("select.poll", Interrupted)
+        assert child.reap() is not None
+
     def test_observers_hear_of_a_held_child_when_it_is_reaped(self) -> None:
         """Observers are told of the reap, when the resources are known."""
         rusages = []

@@ -1,6 +1,7 @@
 """The transports of a child's pipes and of its terminal have the methods of asyncio's, whoever reads and writes."""
 
 import asyncio
+import errno
 import os
 import sys
 from asyncio.subprocess import PIPE
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from governess.children._spawn import describe
+from governess.subprocess import create_subprocess_exec
 from governess.transports._pipe_reader import _PipePoller
 from settings import run_in
 
@@ -213,3 +215,24 @@ def test_interrupt_of_the_first_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
         loop.close()
         os.close(reading)
         os.close(writing)
+
+
+def test_no_watch_left_for_much_output() -> None:
+    """Where the loop cannot take over a pipe that much comes through (ENOSPC of epoll_ctl), it is read all the same."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        pass
+
+    async def main() -> bytes:
+        process = await create_subprocess_exec("head", "-c", "1000000", "/dev/zero", stdout=PIPE)
+
+        def refuse(self: object, *_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "add_reader", refuse)
+            output, _ = await process.communicate()
+        return output
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(main()) == bytes(1_000_000)

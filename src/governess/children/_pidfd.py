@@ -68,7 +68,9 @@ def has_exited(pidfd: int, timeout: float | None = 0) -> bool:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     try:
-        return bool(poller.poll(None if timeout is None else max(0, int(timeout * 1000))))
+        if poller.poll(None if timeout is None else max(0, int(timeout * 1000))):
+            return True
+        # It may have been interrupted: Python does not call poll(2) again when the time is over.
     except OSError:
         time.sleep(_PATIENCE if timeout is None else max(0.0, min(timeout, _PATIENCE)))
     try:

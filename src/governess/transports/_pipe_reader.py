@@ -133,10 +133,13 @@ class PipeReader(asyncio.ReadTransport):
     def _expect_much(self) -> None:
         """Read more at once, and have the loop itself wait, which costs less for each read."""
         self.max_size = _read_size(self._descriptor)
-        if self._poller is not None:
-            self._wait_no_longer()
+        if (poller := self._poller) is not None:
+            try:
+                self._loop.add_reader(self._descriptor, self._read)
+            except OSError:  # no memory, or too many watches of this user: epoll_ctl(2)
+                return
+            poller.discard(self._descriptor)
             self._poller = None
-            self._wait()
 
     def _stop(self) -> None:
         self._closing = True
