@@ -29,11 +29,11 @@ class Ends:
         summary: what is known of an earlier run of the journal; all ends are counted in it.
         bounds: is told how long jobs took that have succeeded.
         wake: called when a slot may have something to do.
-        halt: called when the rule of the settings ends the run; it gets whether what runs is ended, too.
+        halt: called when the rule of the settings ends the run; it gets whether what runs is ended, too, and returns
+            whether the run had not been stopped before.
 
     Attributes:
         recorder: records the ends; None for nothing.
-        is_stopped: whether no more jobs are started, so that the rule has nothing to say any more.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Ends:
         summary: Summary,
         bounds: Bounds,
         wake: Callable[[], None],
-        halt: Callable[[bool], None],
+        halt: Callable[[bool], bool],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._schedule = schedule
@@ -57,7 +57,6 @@ class Ends:
         self._halt = halt
         self._culprit: int | None = None
         self.recorder: Recorder | None = None
-        self.is_stopped = False
 
     @property
     def exit_status(self) -> int:
@@ -111,9 +110,8 @@ class Ends:
         summary, halt = self._summary, self._settings.halt
         summary.add(result)
         succeeded, failed = summary.succeeded - self._before[0], summary.failed - self._before[1]
-        if not self.is_stopped and halt.is_reached(succeeded, failed, summary.total):
+        if halt.is_reached(succeeded, failed, summary.total) and self._halt(halt.when == "now"):
             self._culprit = result.exit_status
-            self._halt(halt.when == "now")
         self._observer.finished(result, attempt)
 
     def _retry(self, attempt: Attempt, result: JobResult) -> None:

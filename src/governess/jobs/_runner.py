@@ -145,7 +145,6 @@ class Runner:
     def stop(self) -> None:
         """Start no more jobs."""
         self._feed.stop()
-        self._ends.is_stopped = True
         self._starter.stop()
         if self._cluster is not None:
             self._cluster.stop()
@@ -159,11 +158,14 @@ class Runner:
             if attempt.end(self._ending_grace):
                 attempt.is_cancelled = True
 
-    def _halt(self, at_once: bool) -> None:
+    def _halt(self, at_once: bool) -> bool:
+        if self.is_stopped:
+            return False
         if at_once:
             self.end()
         else:
             self.stop()
+        return True
 
     def hold(self) -> None:
         """Start no more jobs until `release`."""
