@@ -189,7 +189,7 @@ shut(Channel *self)
     if (self->generation == pool.generation)
         cancel_requests(self, 1, 0);
     else if (self->wakeup != NULL)
-        self->wakeup->references = 1; /* the parent's threads are not here */
+        abandon_wakers(self->wakeup);
     while (self->done != NULL) {
         Request *request = self->done;
         self->done = request->next;
@@ -197,7 +197,7 @@ shut(Channel *self)
     }
     unlink_channel(self);
     if (self->wakeup != NULL)
-        release_wakeup(self->wakeup);
+        close_wakeup(self->wakeup);
     self->wakeup = NULL;
     pthread_mutex_unlock(&pool.lock);
 }

@@ -67,6 +67,7 @@ new_wakeup(void)
     Wakeup *wakeup = malloc(sizeof(Wakeup));
     if (wakeup == NULL)
         return NULL;
+    wakeup->lock = (pthread_mutex_t)LOCK;
     wakeup->references = 1;
 #ifdef __linux__
     wakeup->read = wakeup->write = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -90,8 +91,10 @@ void
 wake(Wakeup *wakeup)
 {
     uint64_t one = 1;
-    while (write(wakeup->write, &one, sizeof one) < 0 && errno == EINTR)
+    pthread_mutex_lock(&wakeup->lock);
+    while (wakeup->write >= 0 && write(wakeup->write, &one, sizeof one) < 0 && errno == EINTR)
         ;
+    pthread_mutex_unlock(&wakeup->lock);
 }
 
 void
@@ -102,15 +105,34 @@ drain(Wakeup *wakeup)
         ;
 }
 
-void
+static void
 release_wakeup(Wakeup *wakeup)
 {
     if (__atomic_sub_fetch(&wakeup->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    pthread_mutex_destroy(&wakeup->lock);
+    free(wakeup);
+}
+
+/* Closes the descriptors at once, also while a thread is about to write: it finds them closed. */
+void
+close_wakeup(Wakeup *wakeup)
+{
+    pthread_mutex_lock(&wakeup->lock);
     if (wakeup->write != wakeup->read)
         close(wakeup->write);
     close(wakeup->read);
-    free(wakeup);
+    wakeup->read = wakeup->write = -1;
+    pthread_mutex_unlock(&wakeup->lock);
+    release_wakeup(wakeup);
+}
+
+/* In a new process: the threads that were about to wake the loop are the parent's, and are not here. */
+void
+abandon_wakers(Wakeup *wakeup)
+{
+    wakeup->lock = (pthread_mutex_t)LOCK;
+    wakeup->references = 1;
 }
 
 /* ---- the gate ---- */

@@ -5,10 +5,12 @@
 
 #include "spawn.h"
 
-/* The descriptors by which a loop is woken. Whoever is about to wake it holds them open, without the lock. */
+/* The descriptors by which a loop is woken. Their lock is held for a write and for the close, not the pool's: the loop
+   takes that one as it wakes up. Whoever is about to wake the loop has a reference, which keeps the memory alone. */
 typedef struct {
+    pthread_mutex_t lock;
     int references;
-    int read;
+    int read; /* -1: closed */
     int write;
 } Wakeup;
 
@@ -48,7 +50,8 @@ extern Pool pool;
 Wakeup *new_wakeup(void);
 void wake(Wakeup *wakeup);
 void drain(Wakeup *wakeup);
-void release_wakeup(Wakeup *wakeup);
+void close_wakeup(Wakeup *wakeup);
+void abandon_wakers(Wakeup *wakeup);
 
 void prepare_for_forks(void);
 void enter_pool(void);

@@ -5,7 +5,7 @@ import os
 import random
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -92,6 +92,37 @@ def test_outcomes_of_one_start(keys: Iterator[int]) -> None:
         reap([pid])
         assert set(pids) <= {pid}
     channel.close()
+
+
+def test_descriptor_is_closed_by_close(keys: Iterator[int], preferred: Callable[[], None]) -> None:
+    """The descriptor is closed when close() returns, also if the thread that has woken the loop did not go on since."""
+    for _ in range(20):
+        channel = _native.Channel()
+        channel.submit(next(keys), *TRUE)
+        preferred()
+        assert select.select([channel], [], [], 20)[0]
+        taken, descriptor = take(channel), channel.fileno()
+        channel.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+        reap(pid for _, pid in taken)
+
+
+@pytest.fixture
+def preferred() -> Iterator[Callable[[], None]]:
+    """Lets the calling thread run before all others of one processor, from its next wake-up on."""
+    processors, policy, parameter = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setaffinity(0, {min(processors)})
+
+    def prefer() -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        except PermissionError:
+            pytest.skip("needs the right to a realtime priority")
+
+    yield prefer
+    os.sched_setscheduler(0, policy, parameter)
+    os.sched_setaffinity(0, processors)
 
 
 def test_close_in_the_middle(keys: Iterator[int]) -> None:
