@@ -3,6 +3,7 @@
 import array
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from governess.children._procfs import read_stat
+from governess.children._session import Session
 from governess.children._spawn import describe
 from governess.children._spawn.command import command_of
 from governess.subprocess import PIPE, create_subprocess_exec, run, start
@@ -58,12 +60,33 @@ class TestTerminal:
                 assert process.stdin is not None
                 for line in lines:
                     process.stdin.write(line.encode() + b"\n")
-                while not jobs.exists() or len(jobs.read_text().split()) < 2:
+                # Between two commands bash loses a hang-up.
+                while foreground_program(process.pid) != "sleep":
                     await asyncio.sleep(0.01)
             assert trapped.exists()
             for pid in jobs.read_text().split():
                 stat = read_stat(int(pid))
                 assert stat is None or not stat.is_alive
+
+        run_in_loop(main)
+
+    def test_the_shell_is_told_first(self, run_in_loop: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The shell gets the hang-up before its job gets a signal: while its job ends, bash can lose a hang-up."""
+        sent: list[tuple[int, int]] = []
+        send = Session._send_to
+
+        def note(self: Session, pid: int, number: int) -> None:
+            sent.append((pid, number))
+            send(self, pid, number)
+
+        monkeypatch.setattr(Session, "_send_to", note)
+
+        async def main() -> None:
+            async with start("sh", "-c", "sleep 60 & echo; wait", pty=True, stdout=PIPE) as process:
+                assert process.stdout is not None
+                await process.stdout.readline()
+            assert sent[:2] == [(process.pid, signal.SIGTERM), (process.pid, signal.SIGHUP)]
+            assert len({pid for pid, _ in sent}) == 2
 
         run_in_loop(main)
 
@@ -218,3 +241,12 @@ def test_without_the_native_spawner(run_in_loop: Run) -> None:
             await run("true", pty=True)
 
     run_in_loop(main)
+
+
+def foreground_program(pid: int) -> str:
+    """Return the name of the program that leads the foreground of a process's terminal; "" if that is not known."""
+    try:
+        group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[5]  # tpgid: proc_pid_stat(5)
+        return Path(f"/proc/{group}/comm").read_text().strip()
+    except OSError:
+        return ""

@@ -133,8 +133,7 @@ class Group:
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
-                for number in self._requests:
-                    self._try(request if request is not None and number == signal.SIGTERM else number)
+                self._ask([request if request and number == signal.SIGTERM else number for number in self._requests])
                 await self.emptied(grace)
             finally:
                 self.kill()
@@ -187,6 +186,10 @@ class Group:
         except BaseException:  # KeyboardInterrupt, perhaps before anything was done
             self.leader.release_pidfd(id(self))
             raise
+
+    def _ask(self, requests: list[int]) -> None:
+        for number in requests:
+            self._try(number)
 
     def _try(self, number: int) -> None:
         # PermissionError is how macOS says that there are only zombies in the group.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ class Session(Group):
     """The session of a child: it is ended with all its process groups. Where there is no /proc, it is a `Group`.
 
     Shells ignore TERM and give each job a group of its own. HUP is what a terminal that closes sends: then a shell
-    passes it to its jobs and ends. `systemd.kill(5)` sends both, too (``SendSIGHUP=``).
+    passes it to its jobs and ends. `systemd.kill(5)` sends both, too (``SendSIGHUP=``). The shell gets both before its
+    job gets any: between the end of a job and the next prompt bash loses a HUP.
     """
 
     _requests = (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
@@ -56,10 +58,19 @@ class Session(Group):
                 self._send(fresh, signal.SIGKILL)
                 killed |= fresh
 
-    def _try(self, number: int) -> None:
+    def _ask(self, requests: list[int]) -> None:
         if self.is_closed:
             return
         with contextlib.suppress(OSError):  # there is no /proc, or no descriptor is left to read it
+            for pid in sorted(self._members(), key=lambda pid: pid != self.leader.pid):
+                self._send({pid}, *requests)
+            return
+        super()._ask(requests)
+
+    def _try(self, number: int) -> None:
+        if self.is_closed:
+            return
+        with contextlib.suppress(OSError):  # as above
             self._send(set(self._members()), number)
             return
         super()._try(number)
@@ -69,8 +80,8 @@ class Session(Group):
             return any(True for _ in self._members())
         return super()._lives(since)
 
-    def _send(self, members: set[int], number: int) -> None:
-        for pid in members:
+    def _send(self, members: set[int], *numbers: int) -> None:
+        for pid, number in itertools.product(members, numbers):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 self._send_to(pid, number)
 

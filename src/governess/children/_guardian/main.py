@@ -166,7 +166,7 @@ def _forget(keys: list[int], trees: dict[int, Tree]) -> None:
 
 def _end(trees: list[Tree], grace: float) -> None:
     """End them as `Group.end` does: TERM and CONT, and KILL after the grace; and HUP for sessions, as `Session`."""
-    for pid, tree in _living(trees):
+    for pid, tree in sorted(_living(trees), key=lambda each: each[0] != each[1].pid):  # leaders first, as there
         if pid != tree.pid or not tree.has_death_signal:  # a second TERM means "at once" to some programs
             tree.send(pid, _signal.SIGTERM)
         if tree.scope == SESSION:
