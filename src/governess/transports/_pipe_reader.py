@@ -20,6 +20,7 @@ from typing import Any
 
 from governess.children._after_fork import run_after_fork
 from governess.children._per_loop import PerLoop
+from governess.children._starting import Starts, starts_of
 from governess.transports._pipe_end import PipeEnd
 
 if sys.platform == "linux":
@@ -195,7 +196,7 @@ _READABLE: int = getattr(select, "EPOLLIN", 0)
 
 
 class _PipePoller:
-    """The pipes of one loop. Its epoll is open, and the loop reads it, from the first pipe to the last.
+    """The pipes of one loop. Its epoll is open, and the loop reads it, while there are pipes, or starts of children.
 
     Its readers lead back to the loop, of which it is an attribute: they are garbage together.
     """
@@ -204,6 +205,7 @@ class _PipePoller:
         """Start with no pipe."""
         self._loop: Callable[[], asyncio.AbstractEventLoop | None] = weakref.ref(loop)
         self._epoll: Any = None
+        self._starts: Starts | None = None
         self._readers: dict[int, tuple[Callable[[], object], Context]] = {}
 
     def add(self, descriptor: int, callback: Callable[[], object]) -> None:
@@ -225,11 +227,20 @@ class _PipePoller:
             return
         with contextlib.suppress(OSError):  # it could not be registered
             epoll.unregister(descriptor)
-        if not self._readers:
-            self._epoll = None
-            if (loop := self._loop()) is not None and not loop.is_closed():
-                loop.remove_reader(epoll.fileno())
-            epoll.close()
+        if self._readers:
+            return
+        if (starts := self._starts) is None or starts.queue is None:
+            self._close_unused()
+        else:
+            starts.kept.add(self._close_unused)
+
+    def _close_unused(self) -> None:
+        if self._readers or (epoll := self._epoll) is None:
+            return
+        self._epoll = None
+        if (loop := self._loop()) is not None and not loop.is_closed():
+            loop.remove_reader(epoll.fileno())
+        epoll.close()
 
     def forget(self) -> None:
         """Take everything out; the loop is not told."""
@@ -254,6 +265,7 @@ class _PipePoller:
             epoll.close()
             raise
         self._epoll = epoll
+        self._starts = starts_of.get(loop)
         return epoll
 
     def _read_all(self) -> None:

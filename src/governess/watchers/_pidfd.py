@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from governess.children._child import Child
 from governess.children._per_loop import CloseHook, PerLoop, running_loop, when_closed
 from governess.children._reaper import reap_later
+from governess.children._starting import Starts, starts_of
 from governess.watchers._base import ChildWatcher
 from governess.watchers._threaded import wait_in_thread
 
@@ -105,12 +106,13 @@ class PollerChildWatcher(ChildWatcher):
 
 
 class _LoopPoller:
-    """The children of one loop. Its queue is open, and the loop reads it, from the first child to the last."""
+    """The children of one loop. Its queue is open, and the loop reads it, while it has children, or starts of them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, queue: ExitPoller) -> None:
         self._loop: Callable[[], asyncio.AbstractEventLoop | None] = weakref.ref(loop)
         self._queue = queue
         self._children: set[Child] = set()
+        self._starts: Starts | None = None
         self.is_closed = False
         self._end: CloseHook = when_closed(loop, self._give_up)
 
@@ -121,24 +123,26 @@ class _LoopPoller:
             if self._queue.add(child) and self._children and (loop := self._loop()) is not None:
                 # In a context of its own: it serves others too, whatever priority this one has.
                 Context().run(loop.add_reader, self._queue.fileno(), self._handle_exits)
+                self._starts = starts_of.get(loop)
         except BaseException:
             self.discard(child)
             raise
 
     def discard(self, child: Child) -> None:
         self._children.discard(child)
-        is_empty = not self._children
-        if is_empty and not self._end.is_reliable:  # nothing is left in such a loop
-            self.is_closed = True
-            self._end.cancel()
-        if is_empty and (loop := running_loop()) is not None and loop is self._loop():
+        if self._children or (loop := running_loop()) is None or loop is not self._loop():
+            self._queue.discard(child)
+            self._close_queue()
+        elif (starts := self._starts) is not None and starts.queue is not None:
+            self._queue.discard(child)
+            starts.kept.add(self._close_queue)
+        else:
             if (descriptor := self._queue.fileno()) >= 0:
                 loop.remove_reader(descriptor)
             self._queue.discard(child, True)
-        else:
-            self._queue.discard(child)
-            if is_empty:
-                self._close_queue()
+            if not self._end.is_reliable:  # nothing is left in a loop that does not tell of its end
+                self.is_closed = True
+                self._end.cancel()
 
     def close(self) -> None:
         """Leave the loop, from any thread."""
@@ -147,7 +151,7 @@ class _LoopPoller:
             self._close_queue()
 
     def _close_queue(self) -> None:
-        """Close the queue, from any thread, unless there are new children by then."""
+        """Close the queue, from any thread, unless there are children by then."""
         if self._children or self._queue.fileno() < 0:
             return
         loop = self._loop()
@@ -158,6 +162,9 @@ class _LoopPoller:
                 return
             loop.remove_reader(self._queue.fileno())
         self._queue.close()
+        if not self._end.is_reliable:
+            self.is_closed = True
+            self._end.cancel()
 
     def abandon(self) -> None:
         """Close the queue only: the loop is not told, and the children in it are dropped."""

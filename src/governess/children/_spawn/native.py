@@ -10,14 +10,14 @@ import itertools
 import os
 import subprocess
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING
 
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
 from governess.children._child import Child
-from governess.children._per_loop import PerLoop, running_loop, when_closed
+from governess.children._per_loop import running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
 from governess.children._spawn.command import (
@@ -29,6 +29,7 @@ from governess.children._spawn.command import (
     program_of,
 )
 from governess.children._spawn.with_parent import end_with_parent, leads_group, promise_of
+from governess.children._starting import Starts, starts_of
 
 if TYPE_CHECKING:
     from governess.children._guardian import Guard
@@ -58,15 +59,15 @@ class NativeSpawner:
         options = command.options
         guard = await promise_of(options) if "die_with_parent" in options and leads_group(options) else None
         loop = asyncio.get_running_loop()
-        # Not _get_slot() at once: this is done for each child.
-        slot = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(_slots.name) or _get_slot(loop)
-        queue = None if slot.queue is None else slot.queue()
+        # Not _get_starts() at once: this is done for each child.
+        starts = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(starts_of.name) or _get_starts(loop)
+        queue = None if starts.queue is None else starts.queue()
         if queue is None:
             try:
-                queue = _SpawnQueue(loop, slot)
+                queue = _SpawnQueue(loop, starts)
             except NotImplementedError:  # the loop has no add_reader
                 return await popen.spawn(command)
-            slot.queue = weakref.ref(queue)
+            starts.queue = weakref.ref(queue)
         outcome: Outcome = loop.create_future()
         key = next(_keys)
         try:
@@ -86,9 +87,9 @@ class _SpawnQueue:
     ends the children that are being started.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, slot: _Slot) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, starts: Starts) -> None:
         self.loop = loop
-        self._slot = slot
+        self._starts = starts
         self._waiting: dict[int, tuple[Outcome, Command, Guard | None]] = {}
         self._channel = _native.Channel()
         try:
@@ -152,48 +153,48 @@ class _SpawnQueue:
 
     def close(self) -> None:
         """Cancel all starts that are in progress."""
-        if self._slot.queue is not None and self._slot.queue() is self:
-            self._slot.queue = None
         if self._channel.fileno() >= 0 and not self.loop.is_closed():
             self.loop.remove_reader(self._channel.fileno())
         self._channel.close()
+        if self._starts.queue is not None and self._starts.queue() is self:
+            self._starts.queue = None
+            if self._starts.kept:
+                self._starts.close_kept()
 
     def forget(self) -> None:
         """Close our copy of the descriptor, in a forked child."""
         self._channel.close()
 
 
-class _Slot:
-    """Where the queue of a loop is found while there is one."""
-
-    def __init__(self) -> None:
-        self.queue: Callable[[], _SpawnQueue | None] | None = None
-
-    def close(self) -> None:
-        """Close the queue, if there is one."""
-        if self.queue is not None and (queue := self.queue()) is not None:
-            queue.close()
-
-
-_slots: PerLoop[_Slot] = PerLoop()
-_NO_ATTRIBUTES: dict[str, _Slot] = {}
+_NO_ATTRIBUTES: dict[str, Starts] = {}
 _keys = itertools.count()
 _NOBODY = None, None, None
 
 
-def _get_slot(loop: asyncio.AbstractEventLoop) -> _Slot:
-    """Return the slot of the loop, made anew for its first child."""
-    if (slot := _slots.get(loop)) is not None:
-        return slot
+def _get_starts(loop: asyncio.AbstractEventLoop) -> Starts:
+    """Return the starts of the loop, made anew for its first child."""
+    if (starts := starts_of.get(loop)) is not None:
+        return starts
     _prepare()
     # Of loops that were closed while children were being started, and told nobody.
-    for other in _slots.values():
-        if other.queue is not None and (queue := other.queue()) is not None and queue.loop.is_closed():
+    for queue in _queues():
+        if queue.loop.is_closed():
             queue.close()
-    slot = _Slot()
-    _slots.set(loop, slot)
-    when_closed(loop, slot.close)
-    return slot
+    starts = Starts()
+    starts_of.set(loop, starts)
+    when_closed(loop, functools.partial(_close_queue, starts))
+    return starts
+
+
+def _close_queue(starts: Starts) -> None:
+    if starts.queue is not None and (queue := starts.queue()) is not None:
+        queue.close()
+
+
+def _queues() -> list[_SpawnQueue]:
+    """Return the queues of all loops."""
+    references = [starts.queue for starts in starts_of.values() if starts.queue is not None]
+    return [queue for reference in references if (queue := reference()) is not None]
 
 
 @functools.cache
@@ -203,10 +204,9 @@ def _prepare() -> None:
 
 
 def _forget_parents_queues() -> None:
-    for slot in _slots.values():
-        if slot.queue is not None and (queue := slot.queue()) is not None:
-            queue.forget()
-    _slots.clear()
+    for queue in _queues():
+        queue.forget()
+    starts_of.clear()
 
 
 def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, ends: Iterable[int]) -> Spawned:
