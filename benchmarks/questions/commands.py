@@ -44,8 +44,8 @@ def _check(command: list[str]) -> None:
 
 
 def cases(quick: bool) -> list[Case]:
-    """2,000 commands."""
-    count = 200 if quick else 2000
+    """10,000 commands."""
+    count = 200 if quick else 10_000
     return [Case(f"{count:,} × true", {"count": count}, tuple(COMMANDS))]
 
 
