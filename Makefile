@@ -93,7 +93,10 @@ wild: $(VENV)/.test ## distributions of others, plain and with governess (ARGS=-
 	@$(BIN)/python -m wild $(ARGS)
 
 windows: $(WINDOWS_PACKAGES)/.done ## the tests that hold on Windows, by the python-windows on PATH
-	@PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES)' \
+	@rm -f build/lost-starts && mkdir -p build
+	@trap 'test ! -e build/lost-starts || echo "starts that Wine has lost: $$(wc -l < build/lost-starts)"' EXIT; \
+	GOVERNESS_LOST_STARTS='Z:$(CURDIR)/build/lost-starts' \
+	PYTHONPATH='Z:$(CURDIR)/src;Z:$(CURDIR)/$(WINDOWS_PACKAGES);Z:$(CURDIR)/tests/wine' \
 	$(WINDOWS_PYTHON) -m pytest -p no:cacheprovider -m windows $$(grep -rl --include='test_*.py' mark.windows tests) $(ARGS)
 
 dist: $(VENV)/.release ## the sdist and this machine's wheel, into dist/, with all that can be checked without installing them
