@@ -53,7 +53,7 @@ campaign-slice: $(VENV)/.test ## ten minutes of the campaign (ARGS='--seed 1 --r
 sanitize: $(VENV)/.test ## the extensions' tests under ASan, UBSan and valgrind, and before older and other systems' calls
 	@PYTHON=$(CURDIR)/$(BIN)/python tests/sanitize/run $(ARGS)
 
-lint: $(VENV)/.dev ## style, floors, spelling
+lint: $(VENV)/.dev ## style, layers, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo

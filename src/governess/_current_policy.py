@@ -1,4 +1,4 @@
-"""Which policy is current, and asyncio's functions that ask it."""
+"""The current policy, and asyncio's functions that use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def get_event_loop_policy() -> AbstractEventLoopPolicy:
-    """Return the current event loop policy, of all threads; a default one if none was set."""
+    """Return the current event loop policy of the process; a new `DefaultEventLoopPolicy` if none was set."""
     if (policy := _store.get()) is not None:
         return policy
     run_after_fork(_renew_lock)
@@ -35,10 +35,10 @@ def get_event_loop_policy() -> AbstractEventLoopPolicy:
 
 
 def set_event_loop_policy(policy: AbstractEventLoopPolicy | None) -> None:
-    """Make `policy` the current event loop policy, of all threads; None restores the default.
+    """Make `policy` the current event loop policy of the process; None restores the default.
 
     Raises:
-        TypeError: `policy` is no policy.
+        TypeError: `policy` is neither a policy nor None.
     """
     check_policy(policy)
     with _lock:
@@ -52,10 +52,10 @@ def check_policy(policy: object) -> None:
 
 
 def get_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the running loop of this thread, else the loop that the current policy gives this context.
+    """Return the running loop of this thread, else the loop that the current policy has for this context.
 
     Raises:
-        RuntimeError: the context has no loop, and the policy makes none for it.
+        RuntimeError: the context has no loop, and the policy does not make one.
     """
     try:
         return asyncio.get_running_loop()
@@ -64,12 +64,12 @@ def get_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def set_event_loop(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Let the current policy make `loop` the event loop of this context; None takes it away."""
+    """Make `loop` the current loop of this context, by the current policy; None removes the loop."""
     get_event_loop_policy().set_event_loop(loop)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop of the current policy."""
+    """Return a new event loop, which the current policy makes."""
     return get_event_loop_policy().new_event_loop()
 
 
@@ -83,9 +83,10 @@ def get_child_watcher() -> AbstractChildWatcher:
 
 
 def set_child_watcher(watcher: AbstractChildWatcher | None) -> None:
-    """Let `watcher` watch the children of the current policy's loops; None goes back to the default.
+    """Use `watcher` for the children of the current policy's loops; None restores the default.
 
     Raises:
+        TypeError: `watcher` is neither a child watcher nor None.
         NotImplementedError: on Windows, where children need no watcher.
     """
     get_event_loop_policy().set_child_watcher(watcher)
@@ -148,7 +149,7 @@ def _renew_lock() -> None:
 
 
 def _make_first_default() -> AbstractEventLoopPolicy:
-    # By its name, since it is on the floor above; it gives its own factory when it is imported.
+    # By its name, since it is in a layer above; it sets its own factory when it is imported.
     importlib.import_module("governess.policies._default")
     return _make_default()
 
@@ -157,6 +158,6 @@ _make_default: Callable[[], AbstractEventLoopPolicy] = _make_first_default
 
 
 def set_default_factory(factory: Callable[[], AbstractEventLoopPolicy]) -> None:
-    """Let `factory` make the policy that is current where none was set; the floor above calls this."""
+    """Use `factory` for the policy that is current where none was set; a layer above calls this."""
     global _make_default
     _make_default = factory

@@ -43,6 +43,6 @@ def _has(text: str, name: str, module: str) -> bool:
 
 
 def test_floors() -> None:
-    """The picture of the floors is that of pyproject.toml: `python docs/floors/draw.py` draws it anew."""
-    folder = DOCS.parent / "floors"
-    assert runpy.run_path(str(folder / "draw.py"))["draw"]() == (folder / "floors.svg").read_text()
+    """The picture of the layers is that of pyproject.toml: `python docs/layers/draw.py` draws it anew."""
+    folder = DOCS.parent / "layers"
+    assert runpy.run_path(str(folder / "draw.py"))["draw"]() == (folder / "layers.svg").read_text()

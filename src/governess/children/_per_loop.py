@@ -1,4 +1,4 @@
-"""What every floor needs of event loops: the one that runs here, a thing for each, the close of one, its futures."""
+"""What every layer needs of event loops: the running loop, a value for each loop, close hooks, and futures."""
 
 from __future__ import annotations
 

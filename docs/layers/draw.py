@@ -1,4 +1,4 @@
-"""Draw the floors of the package, as pyproject.toml has them for import-linter: `python docs/floors/draw.py`."""
+"""Draw the layers of the package, as pyproject.toml has them for import-linter: `python docs/layers/draw.py`."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ COLORS = {"cli": "#c08a3e", "jobs": "#2f9e77", "subprocess": "#5b7fc7", "_runner
 WHAT = {
     "cli": "the command line",
     "pytest_plugin": "the plugin for pytest",
-    "jobs": "programs run to their ends",
-    "services": "programs kept alive",
+    "jobs": "runs many programs",
+    "services": "keeps programs alive",
     "_programs": "what jobs and services share",
     "subprocess": "run, start, pipeline, ProcessPool, watch",
     "_inherit": "the bridge in all Python processes",
-    "_bridge": "install: asyncio's own names",
+    "_bridge": "install, uninstall",
     "_workers": "the bridge in workers",
     "_nested_runs": "nested runs of a loop",
     "_after_import": "calls after a module is imported",
     "_runner": "run and Runner",
     "policies": "which loop a context gets",
-    "files": "files that are watched",
+    "files": "watches files",
     "loops": "watched, limited, prioritized, threaded",
     "transports": "a child and its protocol, over any loop",
-    "_current_policy": "which policy is current",
-    "watchers": "how an exit is noticed",
-    "children": "one child: started, signalled, reaped",
+    "_current_policy": "the current policy",
+    "watchers": "notice the exits of children",
+    "children": "one child: start, signals, reap",
     "abc": "the two abstract classes",
     "_lazy": "names that are imported on first use",
 }
 
 
-def floors() -> list[list[str]]:
-    """Return the modules of each floor, the highest first."""
+def layers() -> list[list[str]]:
+    """Return the modules of each layer, the highest first."""
     contracts = tomllib.loads(PROJECT.read_text())["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract["name"] == "the floors")
-    return [re.findall(r"\w+", layer) for layer in layers]
+    rows = next(contract["layers"] for contract in contracts if contract["name"] == "the layers")
+    return [re.findall(r"\w+", row) for row in rows]
 
 
 def draw() -> str:
@@ -52,7 +52,7 @@ def draw() -> str:
         KeyError: a module of pyproject.toml is not described here.
     """
     parts, color = [], ""
-    rows = floors()
+    rows = layers()
     for row, names in enumerate(rows):
         color = next((COLORS[name] for name in names if name in COLORS), color)
         width = (WIDTH - GAP * (len(names) - 1)) / len(names)
@@ -63,7 +63,7 @@ def draw() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         'role="img" font-family="system-ui, sans-serif" font-size="11.5">'
     )
-    title = f"<title>The floors, the highest first: {'; '.join(', '.join(names) for names in rows)}</title>"
+    title = f"<title>The layers, the highest first: {'; '.join(', '.join(names) for names in rows)}</title>"
     return "\n".join([head, title, *parts, "</svg>"]) + "\n"
 
 
@@ -78,4 +78,4 @@ def _box(name: str, x: float, y: float, width: float, color: str) -> str:
 
 
 if __name__ == "__main__":
-    (HERE / "floors.svg").write_text(draw())
+    (HERE / "layers.svg").write_text(draw())
