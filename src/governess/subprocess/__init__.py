@@ -1,4 +1,4 @@
-"""Children as people need them, over any running loop: asyncio's names with their meaning, and more above them."""
+"""Programs from any running loop: asyncio's functions with their meaning, and `run`, `start`, pipelines and pools."""
 
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 

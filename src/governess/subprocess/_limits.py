@@ -1,4 +1,4 @@
-"""What a child may use, in force before its program's first instruction; and what it uses while it runs."""
+"""Limits for the resources that a child may use, and the usage of a child while it runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ __all__ = ["Limits", "Usage", "UsageWatch", "check_proc", "child_options", "usag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a child, and everything that it starts, may use each. None leaves what the parent has.
+    """The limits of a child; None means the limit of this process.
+
+    The limits take effect before the program's first instruction. They hold separately for the child and for each
+    process that the child starts, except `processes`.
 
     Attributes:
-        memory: bytes of address space (RLIMIT_AS); more cannot be allocated.
-        cpu: whole seconds of processor time (RLIMIT_CPU); then comes SIGXCPU, and SIGKILL one second later.
+        memory: bytes of address space (RLIMIT_AS); a process cannot allocate more.
+        cpu: whole seconds of processor time (RLIMIT_CPU). A process that has used them gets SIGXCPU, and SIGKILL one
+            second later.
         open_files: one more than the highest number of a descriptor (RLIMIT_NOFILE).
-        processes: processes and threads of its user, all together (RLIMIT_NPROC); does not hold for root.
-        nice: added to the parent's niceness; below 0 needs a privilege.
+        processes: how many processes and threads the user of the child may have in total (RLIMIT_NPROC). The limit has
+            no effect on root.
+        nice: a number that is added to the niceness of this process. A number below 0 needs a privilege.
+
+    Raises:
+        ValueError: a limit is not an integer above 0, or `nice` is not an integer.
     """
 
     memory: int | None = None
@@ -44,7 +52,7 @@ class Limits:
             raise ValueError(f"nice is a whole number, not {self.nice!r}")
 
     def rlimits(self) -> dict[int, tuple[int, int]]:
-        """Return the soft and the hard limit of each ``resource.RLIMIT_…`` that is set."""
+        """Return the limits as a dict from ``resource.RLIMIT_…`` to (soft limit, hard limit)."""
         wishes = {
             resource.RLIMIT_AS: self.memory,
             resource.RLIMIT_NOFILE: self.open_files,
@@ -89,12 +97,12 @@ def child_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a child and those in its group use.
+    """The resources that a child uses at one moment, together with the processes of its group and its session.
 
     Attributes:
-        cpu: seconds of CPU time, of the processes that run and of those that they have waited for.
-        memory: resident bytes of the processes that run; shared memory is counted for each.
-        processes: how many run.
+        cpu: seconds of processor time, of these processes and of the children that they have waited for.
+        memory: bytes of resident memory; shared memory counts once for each process.
+        processes: the number of running processes.
     """
 
     cpu: float
@@ -103,10 +111,10 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Return what the process uses, with those in the group and in the session that it leads or has led.
+    """Return the usage of the process, and of the group and the session that it leads or has led.
 
     Raises:
-        NotImplementedError: there is no /proc as Linux has it.
+        NotImplementedError: this system has no /proc like that of Linux.
     """
     check_proc()
     members = [found for number in process_numbers() if (found := _usage(number, pid))]
@@ -118,17 +126,17 @@ def usage_of(pid: int) -> Usage:
 
 
 def check_proc() -> None:
-    """Check that it can be found out what a child uses.
+    """Check that the usage of a child can be measured.
 
     Raises:
-        NotImplementedError: there is no /proc as Linux has it.
+        NotImplementedError: this system has no /proc like that of Linux.
     """
     if sys.platform != "linux" or not os.path.exists("/proc/self/stat"):
         raise NotImplementedError("what a child uses is read from Linux's /proc, which is not here")
 
 
 class UsageWatch:
-    """Checks the usage of a child at intervals, until it exceeds a limit or no process is left."""
+    """The checks that `Process.on_usage` has begun; they end when a limit is exceeded or no process is left."""
 
     def __init__(
         self,
@@ -138,7 +146,7 @@ class UsageWatch:
         callback: Callable[[Usage], object],
         interval: float,
     ) -> None:
-        """Call `callback` once, if there is any reason."""
+        """Begin the checks; `callback` is called once, as soon as `is_too_much` returns true."""
         self._loop = loop
         self._measure = measure
         self._is_too_much = is_too_much
@@ -147,7 +155,7 @@ class UsageWatch:
         self._timer: asyncio.Handle | None = loop.call_soon(self._look)
 
     def cancel(self) -> None:
-        """Stop watching."""
+        """End the checks; the callback is not called any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

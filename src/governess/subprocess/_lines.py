@@ -32,11 +32,11 @@ LineT = TypeVar("LineT")
 
 
 class Line(NamedTuple, Generic[AnyStr]):
-    """A line that a child has written.
+    """A line that a program has written.
 
     Attributes:
-        stream: where it came from.
-        text: the line, without its end.
+        stream: the output on which the line came, ``stdout`` or ``stderr``.
+        text: the line without its end, as text or bytes.
     """
 
     stream: Literal["stdout", "stderr"]
@@ -83,13 +83,14 @@ def check_encoding(encoding: str | None) -> None:
 
 
 class LineIterator(AsyncIterator[LineT]):
-    """Gives lines one by one; a timeout or a cancellation around the next one loses nothing, and it can be used again.
+    """An async iterator of lines.
 
-    A generator would be at its end then.
+    A timeout or a cancellation around the next line loses nothing. The iterator can be used again after that, unlike an
+    async generator.
     """
 
     def __init__(self, next_line: Callable[[], Awaitable[LineT | None]]) -> None:
-        """Give what the function returns, until that is None."""
+        """Yield the results of the function, until it returns None."""
         self._next_line = next_line
 
     async def __anext__(self) -> LineT:
@@ -98,7 +99,7 @@ class LineIterator(AsyncIterator[LineT]):
         return line
 
     async def aclose(self) -> None:
-        """Do nothing; it is there for `contextlib.aclosing`."""
+        """Do nothing; `contextlib.aclosing` calls this method."""
 
 
 class MergedLines:
@@ -143,10 +144,10 @@ LineListener = Callable[[Line[str]], object]
 
 
 class BinaryFile(Protocol):
-    """What bytes can be written to."""
+    """An object to which bytes can be written, such as a file that is opened for bytes."""
 
     def write(self, data: bytes, /) -> object:
-        """Write the data."""
+        """Write the bytes."""
         ...
 
 
@@ -168,8 +169,8 @@ def listeners_of(
 
     Raises:
         ValueError: lines cannot be found in that encoding.
-        TypeError: `on_line` is a coroutine function, which nobody would await.
-        re.error: a pattern is none.
+        TypeError: `on_line` is a coroutine function, which would never be awaited.
+        re.error: a pattern is not a regular expression.
     """
     listeners: list[Listener] = [] if tee is None else [_Copy(tee)]
     if on_line is not None:

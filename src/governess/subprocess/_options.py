@@ -1,4 +1,4 @@
-"""The options of a child by name, for type checkers and editors."""
+"""The options with which a program is started, as types for type checkers and editors."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["ChildOptions", "CommandRunOptions", "ExecOptions", "RunOptions", "St
 
 
 class ChildOptions(TypedDict, total=False):
-    """What every function that starts a program takes: what `subprocess.Popen` does, and three options more.
+    """The options of all functions that start a program.
 
-    The three are `limits`, `die_with_parent` and `pty`.
+    They are those of `subprocess.Popen`, with the same meaning, and three more: `limits`, `die_with_parent` and `pty`.
 
     Attributes:
-        cwd: the working directory.
-        env: the environment, in place of the parent's.
-        executable: the program, if it is not the first word.
-        pass_fds: descriptors that stay open in the child.
-        close_fds: whether all other descriptors but 0, 1 and 2 are closed in the child. The default is True.
-        restore_signals: whether SIGPIPE and SIGXFSZ get their default handlers again. The default is True.
-        user: under which user it runs: a name or a number.
-        group: under which group.
-        extra_groups: the supplementary groups.
-        umask: the file mode creation mask.
-        pipesize: bytes that its pipes hold.
-        preexec_fn: called in the child before the program starts. It can deadlock.
-        startupinfo: Windows alone.
-        creationflags: Windows alone.
-        limits: what it may use.
-        die_with_parent: whether it is ended when this process ends, in whatever way (Linux).
-        pty: whether it gets a terminal of its own; or the (rows, columns) of that.
+        cwd: the working directory; None for that of this process.
+        env: the environment; None for that of this process.
+        executable: the program to run, if it is not the first word of the command.
+        pass_fds: the descriptors of this process that stay open in the child.
+        close_fds: whether all other descriptors except 0, 1 and 2 are closed in the child. The default is True.
+        restore_signals: whether SIGPIPE and SIGXFSZ get their default actions again. The default is True.
+        user: the user of the child, by name or number; None for that of this process.
+        group: the group of the child, by name or number; None for that of this process.
+        extra_groups: the supplementary groups of the child, by name or number; None for those of this process.
+        umask: the file mode creation mask; -1, the default, for that of this process.
+        pipesize: the capacity of the pipes in bytes (Linux); -1, the default, for that of the system.
+        preexec_fn: a function that is called in the child before the program starts. It can deadlock.
+        startupinfo: a `subprocess.STARTUPINFO` (Windows).
+        creationflags: the flags of CreateProcess (Windows).
+        limits: the `Limits` of the child.
+        die_with_parent: whether the child is ended when this process ends, however it ends (Linux).
+        pty: True for a terminal of its own, of 24 rows and 80 columns; or the (rows, columns) of that terminal.
     """
 
     cwd: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None
@@ -60,11 +60,12 @@ class ChildOptions(TypedDict, total=False):
 
 
 class ExecOptions(ChildOptions, total=False):
-    """What `create_subprocess_exec` takes besides.
+    """The options of `create_subprocess_exec` and `create_subprocess_shell`: those of `ChildOptions`, and two more.
 
     Attributes:
-        process_group: the number of the process group that it joins; 0 for one of its own.
-        start_new_session: whether it leads a session.
+        process_group: the number of the process group that the child joins; 0 for a new group, which it leads; None for
+            the group of this process.
+        start_new_session: whether the child leads a new session.
     """
 
     process_group: int | None
@@ -72,7 +73,10 @@ class ExecOptions(ChildOptions, total=False):
 
 
 class RunOptions(ChildOptions, total=False):
-    """What `run` takes besides what its result depends on; `run` says what each is."""
+    """The options of `run` that do not change the type of its result; `run` and `ChildOptions` describe them.
+
+    ``capture_output=True`` is accepted because `subprocess.run` has it; it changes nothing.
+    """
 
     errors: str
     grace: float
@@ -89,7 +93,7 @@ class RunOptions(ChildOptions, total=False):
 
 
 class CommandRunOptions(RunOptions, total=False):
-    """What `Cmd.run` takes: all that `run` takes."""
+    """The options of `Cmd.run`, which are all options of `run`; `run` and `ChildOptions` describe them."""
 
     input: Buffer | str | None
     capture: bool
@@ -99,7 +103,7 @@ class CommandRunOptions(RunOptions, total=False):
 
 
 class StartOptions(ChildOptions, total=False):
-    """What `start`, `cmd` and `ProcessPool.start` take; `start` says what each is."""
+    """The options of `start`, `cmd` and `ProcessPool.start`; `start` and `ChildOptions` describe them."""
 
     stdin: Stdio
     stdout: Stdio

@@ -1,4 +1,4 @@
-"""A reaper for PID 1: the orphans that the kernel gives it, and no child that has an owner."""
+"""A reaper for PID 1: it reaps the orphans that the kernel gives this process, and no child that has an owner."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ def reap_orphans(
     on_exit: Callable[[int, Exit], object] | None = None,
     skip: Callable[[int], bool] | None = None,
 ) -> Iterator[None]:
-    """Reap, inside this block, the dead orphans that the kernel has made children of this process (Linux).
+    """Reap the orphans that end while the block runs (Linux).
 
-    They come to PID 1 of a container, and to a subreaper (``PR_SET_CHILD_SUBREAPER``). A thread looks for them. One is
-    reaped at the second look that finds it dead; never a child of governess, of `subprocess.Popen` or of
-    `multiprocessing`, however long that is left unreaped.
+    An orphan is a process whose parent has ended. The kernel makes it a child of PID 1, or of a subreaper
+    (``PR_SET_CHILD_SUBREAPER``). A thread looks for orphans at intervals, and reaps one when it finds it ended for the
+    second time. It never reaps a child of governess, of `subprocess.Popen` or of multiprocessing, however late their
+    owner reaps them.
 
     Args:
-        interval: how many seconds pass between two looks.
-        on_exit: called as ``on_exit(pid, exit)`` in that thread, for each that was reaped; what it raises is logged.
-        skip: tells whether other code will reap a dead child, such as one of `os.fork`, later than after `interval`.
+        interval: the seconds between two looks.
+        on_exit: called as ``on_exit(pid, exit)`` in that thread for each reaped orphan; its exceptions are logged.
+        skip: called as ``skip(pid)``. It returns true if other code will reap this ended child later, for example a
+            child of `os.fork`.
 
     Raises:
         ValueError: the interval is not above 0.
         TypeError: `on_exit` or `skip` is a coroutine function.
-        RuntimeError: this process is neither PID 1 nor a subreaper, so that it never gets an orphan.
+        RuntimeError: this process is neither PID 1 nor a subreaper, so it never gets an orphan.
         NotImplementedError: the kernel does not list the children of a thread.
     """
     refuse_coroutine_function("on_exit", on_exit)
@@ -147,8 +149,8 @@ def _zombie(pid: int) -> _Zombie | None:
 def _owned() -> set[int]:
     """Return the numbers of the children that an object of the standard library stands for.
 
-    Neither module has a list of them that may be asked; the garbage collector knows. It is asked about dead children
-    only that nobody has reaped for a while.
+    Neither module has a public list of them, but the garbage collector knows the objects. It is asked only about
+    children that have been zombies for a while.
     """
     multiprocessing = sys.modules.get("multiprocessing.process")
     kinds: tuple[type, ...] = (subprocess.Popen,)

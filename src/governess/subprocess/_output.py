@@ -25,9 +25,9 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
     """The streams of one child, for callers that read in parts.
 
     Attributes:
-        stdin: what writes to the child, if that is a pipe.
-        stdout: what reads from it, likewise.
-        stderr: likewise.
+        stdin: the writer for the standard input of the child; None without a pipe.
+        stdout: the reader of its standard output; None without a pipe.
+        stderr: the reader of its standard error; None without a pipe.
     """
 
     stdin: asyncio.StreamWriter | None

@@ -196,7 +196,7 @@ class ProcessPool:
                 program has ended.
             return_exceptions: whether an exception of `run` is returned as the result: a program that does not exist, a
                 timeout, or with `check` a failure. With False, the iterator raises the exception, and the iteration can
-                go on.
+                be continued.
             **options: as in `governess.subprocess.run`, for all programs. They override the options of a `Cmd`.
 
         Returns:

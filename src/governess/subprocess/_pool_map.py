@@ -106,10 +106,10 @@ class PoolMap(Generic[CommandT, ResultT]):
 
     def _note_end(self, task: asyncio.Task[Completed[Any]]) -> None:
         if not task.cancelled():
-            task.exception()  # asyncio would log it if nobody has asked for the result by the end of the block
+            task.exception()  # otherwise asyncio logs the error of a result that no caller has retrieved
         if not self._ordered:
             self._done.append(task)
-        elif task in self._tasks and task is not next(iter(self._tasks)):  # nobody waits for this one yet
+        elif task in self._tasks and task is not next(iter(self._tasks)):  # no caller waits for this one yet
             return
         for waiter in self._waiters:
             if not waiter.done():

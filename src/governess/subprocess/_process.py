@@ -1,4 +1,4 @@
-"""A running child, as asyncio gives it, and more; and asyncio's functions that start one, over any running loop."""
+"""A running program, and asyncio's functions that start one; they work in any running loop."""
 
 from __future__ import annotations
 
@@ -40,26 +40,28 @@ async def create_subprocess_exec(
     limit: int = LIMIT,
     **options: Unpack[ExecOptions],
 ) -> Process:
-    """Start a program in the running loop, whichever it is.
+    """Start a program in the running loop, which may be any loop; return its `Process`.
 
     Args:
-        program: what is run.
-        *args: its arguments.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of one, or None for the parent's.
-        stdout: likewise.
-        stderr: likewise, or STDOUT for the same place.
-        limit: how many bytes a reader buffers before the child has to wait.
-        **options: the other arguments of `subprocess.Popen`, but for those that make text of bytes; and, in force
-            before the program's first instruction, which only the native spawner can do: `limits`, the `Limits` of what
-            it may use; ``pty=True`` or ``pty=(rows, columns)``, which gives it a terminal in place of pipes, DEVNULL
-            and the parent's streams. ``die_with_parent=True`` ends it when this process ends (Linux): with the group
-            that it leads, by TERM and CONT, a grace of 5 seconds, and KILL; without a group of its own, by KILL.
+        program: the program.
+        *args: the arguments of the program.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of a file, or None for the standard input of this
+            process.
+        stdout: the same for standard output.
+        stderr: the same for standard error; STDOUT sends it to the same place as standard output.
+        limit: how many bytes a reader buffers before the program has to wait.
+        **options: the other arguments of `subprocess.Popen`, except those that make text of bytes, and three options
+            of governess: `limits`, `pty` and `die_with_parent`. `ExecOptions` describes all of them. A terminal
+            (`pty`) replaces pipes, DEVNULL and the streams of this process. With `die_with_parent`, the group that the
+            program leads gets TERM and CONT when this process ends, and KILL after 5 seconds; a program that leads no
+            group gets KILL.
 
     Raises:
-        OSError: as `subprocess.Popen` raises it; so its other errors.
+        OSError: the program cannot be started; all errors of `subprocess.Popen` are possible.
         ValueError: an option would make the streams anything but bytes.
-        NotImplementedError: an option needs the native spawner, which is not in use here; `die_with_parent` needs that
-            or pidfds.
+        TypeError: an option does not exist, or has the wrong type.
+        NotImplementedError: `limits` or `pty` needs the native spawner, which is not used here; or `die_with_parent`
+            needs the native spawner or pidfds.
     """
     return await create(
         command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options),
@@ -75,7 +77,10 @@ async def create_subprocess_shell(
     limit: int = LIMIT,
     **options: Unpack[ExecOptions],
 ) -> Process:
-    """Start a line of the shell in the running loop; arguments and errors as in `create_subprocess_exec`."""
+    """Start a shell that runs the line `cmd`, in the running loop; return its `Process`.
+
+    The other arguments and the errors are those of `create_subprocess_exec`.
+    """
     return await create(
         shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options),
         partial(Streams, limit, ()),
@@ -94,13 +99,13 @@ async def create(command: Command, make_protocol: Callable[[asyncio.AbstractEven
 
 
 class Process(asyncio.subprocess.Process):
-    """A child, its streams and its end.
+    """A running program: an `asyncio.subprocess.Process` with more methods.
 
     Attributes:
-        pid: its number.
-        stdin: what writes to it; None where it is no pipe.
-        stdout: what reads from it; None where it is no pipe.
-        stderr: likewise.
+        pid: the number of the process.
+        stdin: the writer for its standard input; None without a pipe.
+        stdout: the reader of its standard output; None without a pipe.
+        stderr: the reader of its standard error; None without a pipe.
     """
 
     stdin: asyncio.StreamWriter | MaybeNone
@@ -133,12 +138,12 @@ class Process(asyncio.subprocess.Process):
 
     @property
     def argv(self) -> tuple[Any, ...]:
-        """What was started."""
+        """The program and its arguments."""
         return self._child.argv
 
     @property
     def exit(self) -> Exit | MaybeNone:
-        """How it ended; None while that is not known. It is the `returncode`, and knows more."""
+        """The exit of the program; None until the exit is known. It is equal to the `returncode`."""
         return self._child.exit
 
     @property
@@ -147,11 +152,11 @@ class Process(asyncio.subprocess.Process):
         return self._is_detached
 
     def poll(self) -> Exit | None:
-        """Check without waiting for the loop whether it has ended; return how, or None while it runs."""
+        """Return the exit if the program has ended, else None; this needs no iteration of the loop."""
         return self._child.reap()
 
     async def wait(self) -> Exit:
-        """Wait until it has ended, even if another process holds its pipes; return how."""
+        """Wait until the program has ended, and return its exit; other processes may still hold its pipes open."""
         await self._connection.when_exited()
         if self._foreground is not None:
             self._foreground.remove(self)
@@ -159,12 +164,16 @@ class Process(asyncio.subprocess.Process):
         return self._child.exit
 
     def signal_tree(self, signal: int) -> None:
-        """Send a signal to everyone in the group that the child leads; to the child alone if it leads none.
+        """Send a signal to every process in the group that the program leads; to the program alone if it leads none.
 
-        With `start` it leads one, whose others can be signalled when the child itself is gone.
+        A program that was started by `start` leads a group. The group gets the signal even if the program itself has
+        ended before.
+
+        Args:
+            signal: the number of the signal.
 
         Raises:
-            ProcessLookupError: no process of the group lives.
+            ProcessLookupError: no process of the group is left.
         """
         if self._group is not None:
             self._group.signal(signal)
@@ -175,10 +184,14 @@ class Process(asyncio.subprocess.Process):
             self._child.signal(signal)
 
     def set_window_size(self, rows: int, columns: int) -> None:
-        """Set the size of the window of its terminal (``pty=True``); what runs in that gets SIGWINCH.
+        """Set the size of the program's terminal (`pty`); the programs in its foreground get SIGWINCH.
+
+        Args:
+            rows: the number of lines, from 1 to 65535.
+            columns: the number of characters in a line, from 1 to 65535.
 
         Raises:
-            ValueError: it is no size; it has no terminal, or that is closed.
+            ValueError: the size is out of range; or the program has no terminal, or the terminal is closed.
         """
         pipes = [pipe for number in (1, 2) if (pipe := self._connection.get_pipe_transport(number)) is not None]
         descriptors = [pipe.get_extra_info("pipe").fileno() for pipe in pipes]
@@ -187,10 +200,10 @@ class Process(asyncio.subprocess.Process):
         set_window_size(terminals[0], rows, columns)
 
     def usage(self) -> Usage:
-        """Return what it uses now, with its group and its session: CPU seconds, resident bytes, processes.
+        """Return the `Usage` of the program at this moment, together with its group and its session (Linux).
 
         Raises:
-            NotImplementedError: this is not Linux.
+            NotImplementedError: this system has no /proc like that of Linux.
         """
         if not self._is_anybody_left():
             return Usage(0.0, 0, 0)
@@ -204,21 +217,21 @@ class Process(asyncio.subprocess.Process):
         cpu: float | None = None,
         interval: float = 0.5,
     ) -> UsageWatch:
-        """Call ``callback(usage)`` once, in the loop, when it uses more than it should.
+        """Call ``callback(usage)`` once, in the loop, when the usage of the program exceeds a limit (Linux).
 
         Args:
-            callback: what is called, with the `Usage` of that moment.
-            memory: resident bytes.
-            cpu: seconds of CPU time.
-            interval: how many seconds go by between two looks.
+            callback: a function of one argument, the `Usage` of that moment.
+            memory: the limit in bytes of resident memory; None for no limit.
+            cpu: the limit in seconds of processor time; None for no limit.
+            interval: the seconds between two checks.
 
         Returns:
-            What is looking, with a `cancel`.
+            A `UsageWatch`, whose method `cancel` ends the checks.
 
         Raises:
-            ValueError: neither `memory` nor `cpu` is given; the interval is not above 0.
+            ValueError: neither `memory` nor `cpu` is given; or the interval is not above 0.
             TypeError: the callback is a coroutine function.
-            NotImplementedError: this is not Linux.
+            NotImplementedError: this system has no /proc like that of Linux.
         """
         refuse_coroutine_function("callback", callback)
         check_proc()
@@ -233,9 +246,10 @@ class Process(asyncio.subprocess.Process):
         return UsageWatch(asyncio.get_running_loop(), self.usage, is_too_much, callback, interval)
 
     def detach(self) -> None:
-        """Detach the child: close our ends of its pipes, and let it run on, also after this process has ended.
+        """Close this process's ends of the pipes, and let the program keep running, also when this process ends.
 
-        It is reaped at its end all the same, for as long as this process lives.
+        While this process runs, governess still reaps the program when it ends. A program with `die_with_parent` ends
+        with this process nevertheless.
         """
         self._is_detached = True
         self._return_terminal()
@@ -244,9 +258,16 @@ class Process(asyncio.subprocess.Process):
             reap_later(self._child)  # since a loop need not tell when it is closed
 
     async def communicate(self, input: Buffer | None = None) -> tuple[Any, Any]:
-        """Write the input, read both outputs to their ends, and wait for the exit; return (stdout, stderr).
+        """Write the input, read both outputs to their ends, and wait for the exit.
 
-        Cut off by a timeout, it can be called again, without an input; what was read is in ``stdout.collected`` too.
+        After a timeout or a cancellation, it can be called again without an input. Until then, what was read is in
+        ``stdout.collected`` and ``stderr.collected``.
+
+        Args:
+            input: the bytes for standard input; None for no input.
+
+        Returns:
+            The pair (standard output, standard error), as bytes; None in place of an output without a pipe.
         """
         self._streams.feed(None if input is None else flat(input))
         outputs = await results_of(*(_collected(reader) for reader in (self.stdout, self.stderr)))
@@ -262,18 +283,19 @@ class Process(asyncio.subprocess.Process):
     def merged_lines(
         self, encoding: str | None = None, errors: str = "strict", *, drain: float = 1.0
     ) -> LineIterator[Line[Any]]:
-        """Give the lines of both outputs in the order in which they have come, each with the name of its stream.
+        """Return an async iterator of the lines of both outputs, each a `Line`, in the order in which they arrived.
 
         A timeout or a cancellation around the next line loses nothing, and the iterator can be used again.
 
         Args:
-            encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
-            errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
-            drain: seconds after the exit of the child in which the outputs are read on, as in `Reader.lines`.
+            encoding: the encoding of the lines; None for bytes. Its line end must be the byte 10.
+            errors: how to handle bytes that cannot be decoded, as in `bytes.decode`.
+            drain: the seconds to read on after the exit of the program, if another process still holds the pipes open.
 
         Raises:
-            ValueError: the encoding is not of that kind.
-            RuntimeError: one of the outputs was read by itself; the next line raises it.
+            ValueError: the line end of the encoding is not the byte 10.
+            LookupError: the encoding does not exist.
+            RuntimeError: from the iterator, if other code has read one of the outputs.
         """
         if self._merged is None:
             assert isinstance(self._streams, Streams)
@@ -281,19 +303,19 @@ class Process(asyncio.subprocess.Process):
         return self._merged.lines(encoding, errors, drain)
 
     async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> Exit | None:
-        """End it, with its group if `start` has given it one: TERM, a grace, KILL; close its pipes, and reap it.
+        """End the program, and its group if `start` has given it one; close its pipes, and reap it.
 
-        Cancelled, it goes on to the next step: to the KILL, and then to the close of the pipes.
+        The program gets TERM, and KILL after the grace period. Then its remaining output is read. A cancellation ends
+        the current step, and the next step follows.
 
         Args:
-            grace: how many seconds it has to end by itself.
-            kill_timeout: how many seconds after the KILL it is waited for. The kernel may hold it for longer; then it
-                is left to the reaper, with a warning.
-            drain: how many seconds may go by until the last of its output has been read, if another process holds the
-                pipes; then they are closed.
+            grace: the seconds between TERM and KILL.
+            kill_timeout: the seconds to wait for the end of the program after KILL. If the kernel holds the program
+                for longer, a warning is logged, and a background thread reaps the program later.
+            drain: the seconds to read the rest of the output, if another process holds the pipes open.
 
         Returns:
-            How it ended, or None if it was given up.
+            The exit of the program; None if the program has not ended.
         """
         return await self._end(EndBounds(grace, kill_timeout, drain))
 

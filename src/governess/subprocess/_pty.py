@@ -1,4 +1,4 @@
-"""A terminal for a child: what talks to people, buffers by lines and draws in colour does so in it."""
+"""A terminal for a child. At a terminal, programs ask questions, write each line at once and use colours."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["WindowSize", "in_terminal", "set_window_size"]
 
 
 class WindowSize(NamedTuple):
-    """How much text a terminal shows.
+    """The size of a terminal.
 
     Attributes:
-        rows: how many lines.
-        columns: how many characters a line.
+        rows: the number of lines.
+        columns: the number of characters in a line.
     """
 
     rows: int = 24
@@ -33,13 +33,13 @@ class WindowSize(NamedTuple):
 
 @contextlib.contextmanager
 def in_terminal(command: Command) -> Iterator[tuple[Command, dict[int, int]]]:
-    """Give the command with a new terminal, if its option ``pty`` asks for one, and our ends of that.
+    """Yield the command with a new terminal, if its option ``pty`` asks for one, and the parent's ends of the terminal.
 
-    What is not given as a descriptor, a file or a path is the terminal. Our ends are closed when the block is left,
-    but for those that somebody has taken out of the dict.
+    The terminal replaces each stream that is not a descriptor, a file or a path. The end of the block closes the
+    parent's ends, except those that the caller has taken out of the dict.
 
     Raises:
-        ValueError: ``pty`` is neither a bool nor the size of a window.
+        ValueError: ``pty`` is neither a bool nor a size.
         NotImplementedError: this is Windows.
     """
     if sys.platform == "win32":
@@ -69,11 +69,11 @@ def in_terminal(command: Command) -> Iterator[tuple[Command, dict[int, int]]]:
 
 
 def set_window_size(descriptor: int, rows: int, columns: int) -> None:
-    """Set the size of a terminal's window; what runs in it gets SIGWINCH.
+    """Set the size of a terminal; the programs in its foreground get SIGWINCH.
 
     Raises:
-        ValueError: it is no size.
-        OSError: this is no terminal.
+        ValueError: `rows` or `columns` is not from 1 to 65535.
+        OSError: the descriptor is not a terminal.
     """
     size = _window_size((rows, columns))
     assert size is not None

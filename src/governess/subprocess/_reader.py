@@ -1,4 +1,4 @@
-"""What reads an output of a child in parts, and the order in which both outputs have come."""
+"""The reader of an output of a child, and the order in which data of both outputs has arrived."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = 1 << 16
 
 
 class Reader(asyncio.StreamReader):
-    """`asyncio.StreamReader` of a child's output, and more."""
+    """An `asyncio.StreamReader` of a program's output, with more methods."""
 
     def __init__(
         self, limit: int, loop: asyncio.AbstractEventLoop, transport: ChildTransport, fd: int, order: OutputOrder
@@ -40,16 +40,16 @@ class Reader(asyncio.StreamReader):
 
     @property
     def collected(self) -> bytes:
-        """What `collect`, or `Process.communicate`, has read so far, also when it was cut off by a timeout.
+        """The bytes that `collect` and `Process.communicate` have read so far, also if a timeout has interrupted them.
 
-        After `start` and `Process.end` also the output that had not been read before.
+        After the block of `start`, and after `Process.end`, it also has the output that no caller has read.
         """
         return bytes(self._collected)
 
     async def collect(self) -> bytes:
         """Read until all processes that hold the pipe have closed it; return all that was collected.
 
-        Cut off by a timeout or a cancellation, it can be called again.
+        After a timeout or a cancellation, it can be called again.
         """
         while chunk := await self.read(_CHUNK):
             self._collected += chunk
@@ -60,20 +60,20 @@ class Reader(asyncio.StreamReader):
     @overload
     def lines(self, encoding: str, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[str]: ...
     def lines(self, encoding: str | None = None, errors: str = "strict", *, drain: float = 1.0) -> LineIterator[Any]:
-        r"""Give the lines one by one, of whatever length, without their ends (``\n`` or ``\r\n``).
+        r"""Return an async iterator of the lines, which may have any length, without their ends (``\n`` or ``\r\n``).
 
         A timeout or a cancellation around the next line loses nothing, and the iterator can be used again.
 
         Args:
-            encoding: decodes the lines; None gives bytes. It must be one in which a line end is the byte 10.
-            errors: what is done with bytes that cannot be decoded, as in `bytes.decode`.
-            drain: seconds after the exit of the child in which the output is read on, if another process still holds
-                the pipe. Then the lines end; all that the child itself has written is among them. With `math.inf`
-                they end when all processes have closed the pipe.
+            encoding: the encoding of the lines; None for bytes. Its line end must be the byte 10.
+            errors: how to handle bytes that cannot be decoded, as in `bytes.decode`.
+            drain: the seconds to read on after the exit of the program, if another process still holds the pipe open.
+                After that the lines end; they include all that the program itself has written. With `math.inf` they end
+                when all processes have closed the pipe.
 
         Raises:
-            ValueError: the encoding is not of that kind.
-            LookupError: there is no such encoding.
+            ValueError: the line end of the encoding is not the byte 10.
+            LookupError: the encoding does not exist.
         """
         check_encoding(encoding)
         self._limit_drain(drain)
@@ -85,26 +85,26 @@ class Reader(asyncio.StreamReader):
         return LineIterator(next_line)
 
     def close(self) -> None:
-        """Close our end of the pipe, read or unread; a child that goes on writing gets SIGPIPE."""
+        """Close this end of the pipe, even if there is unread output; if the program writes more, it gets SIGPIPE."""
         self._pipe.close()
 
     async def read(self, n: int = -1) -> bytes:
-        """Read at most `n` bytes; all until the end by default."""
+        """Read at most `n` bytes; by default, read to the end."""
         self._order.stop()
         return await super().read(n)
 
     async def readexactly(self, n: int) -> bytes:
-        """Read exactly `n` bytes; errors as `asyncio.StreamReader.readexactly`."""
+        """Read exactly `n` bytes; the errors are those of `asyncio.StreamReader.readexactly`."""
         self._order.stop()
         return await super().readexactly(n)
 
     async def readuntil(self, separator: bytes = b"\n") -> bytes:  # type: ignore[override]  # tuples since 3.13
-        """Read until the separator; errors as `asyncio.StreamReader.readuntil`."""
+        """Read until the separator; the errors are those of `asyncio.StreamReader.readuntil`."""
         self._order.stop()
         return await super().readuntil(separator)
 
     def _limit_drain(self, seconds: float) -> None:
-        """End the output so many seconds after the exit, for those who read its lines."""
+        """End the output for readers of lines this number of seconds after the exit."""
         if self._drain is None:
             self._drain = Drain(self._home, self._child, self._pipe, lambda: self._has_ended, self._end)
         self._drain.limit(seconds)
@@ -125,7 +125,7 @@ class Reader(asyncio.StreamReader):
     async def _finish(self) -> None:
         """Wait for the end of the output; collect what no other caller reads."""
         if not self._order.is_followed:
-            with contextlib.suppress(Exception):  # somebody else reads, or will be told of the failure
+            with contextlib.suppress(Exception):  # other code reads, or gets the error
                 await self.collect()
         if not self._has_ended:
             self._ended = self._ended or asyncio.Event()
@@ -162,7 +162,7 @@ class OutputOrder:
     """The order in which unread data of both outputs arrived; kept until a caller reads one of the outputs by itself.
 
     Attributes:
-        is_followed: whether somebody reads both outputs by this order.
+        is_followed: whether a caller reads both outputs in this order.
     """
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class OutputOrder:
         """Wait for the oldest piece that is not yet read, and return it.
 
         Raises:
-            RuntimeError: somebody has read one of the outputs by itself.
+            RuntimeError: other code has read one of the outputs.
         """
         self.is_followed = True
         while not self._waiting:

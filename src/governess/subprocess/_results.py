@@ -1,4 +1,4 @@
-"""What came of a program or pipeline that was run to its end."""
+"""The results of programs and pipelines that were run to their ends, and the errors."""
 
 from __future__ import annotations
 

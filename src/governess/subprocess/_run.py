@@ -1,4 +1,4 @@
-"""A program, run to its end."""
+"""A program that is run to its end."""
 
 from __future__ import annotations
 
@@ -103,6 +103,9 @@ async def run(
             raises the exception. Lines are decoded with `encoding` and `errors`; without an encoding as UTF-8, with
             U+FFFD for bytes that cannot be decoded.
         **options: as in `create_subprocess_exec`.
+
+    Returns:
+        The exit, the output and the duration of the program.
 
     Raises:
         ProcessError: the program has failed, and `check` is true.

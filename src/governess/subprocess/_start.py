@@ -1,4 +1,4 @@
-"""A child for the length of a block: it ends, with its process group, when the block is left."""
+"""A program for the length of a block; the end of the block ends the program and its process group."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def start(
     limit: int = LIMIT,
     **options: Unpack[ChildOptions],
 ) -> Start:
-    """Start a program for the length of an ``async with`` block, whose value is the `Process`.
+    """Start a program for the length of an ``async with`` block. The value of the block is the `Process`.
 
     The program leads a process group of its own. At the end of the block, whether normal, by an error or by a
     cancellation, the whole group gets TERM, and KILL after a grace period. Then the rest of the output is read, and the
@@ -166,10 +166,12 @@ def _of_its_own(session: bool, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Start:
-    """What `start` returns: ``async with`` starts the child, and ends it.
+    """The async context manager that `start` returns. Its value is the `Process`.
+
+    The beginning of the block starts the program, and the end of the block ends it. Each object serves one block.
 
     Attributes:
-        bounds: how long each step of the end may take.
+        bounds: the time limits of the steps that end the program, in seconds.
     """
 
     def __init__(
@@ -179,7 +181,7 @@ class Start:
         bounds: EndBounds,
         foreground: Foreground | None = None,
     ) -> None:
-        """Be ready to start the command, with the terminal if `foreground` is given; `bounds` as of `Process.end`."""
+        """Store the command, which starts with the block; `foreground` gives it the terminal."""
         self._command = command
         self._make_protocol = make_protocol
         self.bounds = bounds

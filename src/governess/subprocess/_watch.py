@@ -20,23 +20,25 @@ __all__ = ["wait_for_end", "watch"]
 
 
 async def watch(pid: int, *, reap: bool = False, reap_timeout: float = 1.0) -> Exit:
-    """Wait until the process `pid` has ended; return how.
+    """Wait until the process `pid` has ended, and return its exit.
 
-    It is only looked at: a child that other code started (`subprocess.Popen`, `os.fork`, multiprocessing) stays theirs
-    to wait for. A process that is no child of this one is watched through a pidfd (Linux 5.3 and later), and its status
-    is known on Linux 6.15 and later, once its own parent has reaped it; elsewhere the Exit is `lost`.
+    The process is not reaped, so the code that has started it (`subprocess.Popen`, `os.fork`, multiprocessing) can
+    still wait for it. The process need not be a child of this process. A process that is no child is watched through a
+    pidfd (Linux 5.3 and later). Its exit status is known on Linux 6.15 and later, as soon as its own parent has reaped
+    it; elsewhere the Exit is `lost`.
 
     Args:
         pid: the number of the process.
-        reap: whether to reap it too, which its starter must not do then; the Exit has its rusage.
-        reap_timeout: how many seconds the parent of a process that is no child may take to reap it; then the Exit is
-            lost.
+        reap: whether to reap the child too. The code that has started it must then not wait for it. The Exit has the
+            `rusage` of the child.
+        reap_timeout: for a process that is no child, the seconds to wait for its parent to reap it. After that the Exit
+            is `lost`.
 
     Raises:
-        ValueError: `pid` is no number of a process.
-        ProcessLookupError: there is no such process (any more).
-        OSError: the process is no child, and no pidfd can be had.
-        NotImplementedError: this platform cannot look at a child without reaping it.
+        ValueError: `pid` is not the number of a process.
+        ProcessLookupError: the process does not exist, or does not exist any more.
+        OSError: the process is no child, and no pidfd can be opened for it.
+        NotImplementedError: this platform cannot observe a child without reaping it; use ``reap=True``.
     """
     if type(pid) is not int or not 0 < pid < 1 << 31:
         raise ValueError(f"a process has a positive pid, not {pid!r}")
