@@ -1,4 +1,4 @@
-"""Many programs run to their ends: at most so many at once, in order, tried again, and ended together."""
+"""Runs many programs to their ends, a limited number at a time, with an order, retries and a journal."""
 
 from governess._programs.backoff import Backoff
 from governess.jobs._attempt import Attempt, ClusterEngine, Engine, Files, Inherited, Output, RunningJob, Sink

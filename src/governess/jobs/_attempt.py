@@ -161,7 +161,7 @@ class Attempt:
         env: variables that are added to the environment.
         output: where the output of the job goes.
         grant: what the job has taken from the pools; None if the job needs nothing.
-        survives: whether the job goes on if this process dies.
+        survives: whether the job keeps running if this process ends.
         on_stop: called if the kernel stops the job because it uses the terminal without having it.
         running: the started job; None before the start.
         started: when the try was started, in seconds of the loop's clock.
@@ -170,8 +170,8 @@ class Attempt:
         over_memory: whether the job was ended because it used more memory than it had declared.
         is_cancelled: whether the job was ended because the run ends.
         is_adopted: whether an earlier run started the job.
-        host: the host on which the job runs; "" for this machine.
-        lost: why the worker of the job was lost, so that its exit status is unknown; "" if no worker was lost.
+        host: the host on which the job runs; ``""`` for this machine.
+        lost: why the worker of the job was lost, so that its exit status is unknown; ``""`` if no worker was lost.
         usage: the resources that the job used, as attributes of a `JobResult`, if the engine measured them; else None.
     """
 

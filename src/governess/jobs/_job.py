@@ -71,7 +71,7 @@ class Job:
     Attributes:
         command: an argv, or a string for the shell; or a function that takes the number of the slot (from 1) and
             returns the command. The number is 0 where the command is only shown or compared.
-        name: a name that is unique in the plan; "" for none.
+        name: a name that is unique in the plan; ``""`` for none.
         cwd: the working directory; None for that of this process.
         env: variables that are added to the environment of this process.
         stdin: the standard input: bytes, or the path of a file; None for an empty input.

@@ -32,15 +32,15 @@ class JobResult:
         timed_out: whether the job was ended because its timeout was over.
         lacked_terminal: whether the job was ended because it used the terminal without having it.
         remark: a word to show beside the code, such as `lost` or `core`.
-        name: the name of the job; "" for none.
+        name: the name of the job; ``""`` for none.
         state: the final state of the job.
         tries: the number of tries that were started.
         started: when the last try was started, in seconds since the epoch; 0 if none was started.
         slot: the number of the slot that ran the job, from 1; 0 for none.
-        reason: why the job failed or was skipped, in a few words; "" where the code is the reason.
+        reason: why the job failed or was skipped, in a few words; ``""`` where the code is the reason.
         stdout: the file with the standard output, if the run has a journal; else None.
         stderr: the file with the standard error, if the run has a journal; else None.
-        host: the name that the engine gives to the host of the job; "" for this machine.
+        host: the name that the engine gives to the host of the job; ``""`` for this machine.
         from_journal: whether the result comes from an earlier run of the journal; this run did not run the job.
     """
 

@@ -26,7 +26,19 @@ __all__ = ["FINAL", "Event", "Progress", "State", "TransitionError", "next_state
 
 
 class State(StrEnum):
-    """The state of a job."""
+    """The state of a job; the value of each member is its name in lower case.
+
+    Attributes:
+        WAITING: the job waits for its first start or for another try.
+        RUNNING: the job runs.
+        DONE: the job has succeeded.
+        FAILED: the job has failed by its exit status or by a signal, or it could not be started.
+        TIMEOUT: the job was ended because its timeout was over.
+        MEMORY: the job was ended because it used more memory than it had declared.
+        SKIPPED: the job did not run, because a job that it waits for has not succeeded.
+        CANCELLED: the run has ended the job.
+        INTERRUPTED: the run was killed while the job ran.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"

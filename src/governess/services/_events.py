@@ -19,7 +19,7 @@ class ServiceEvent:
     """An event in the life of a copy of a service.
 
     Attributes:
-        name: the name of the copy, such as `web.1`; "" for an event that concerns no copy.
+        name: the name of the copy, such as `web.1`; ``""`` for an event that concerns no copy.
         state: the state of the copy after the event.
         text: the event and its reason, as words that follow the name: `waits for db: tcp 5432`.
         pid: the number of the process of the copy; None if the copy has no process.

@@ -17,7 +17,13 @@ _STABLE = 10.0
 
 
 class Restart(StrEnum):
-    """Whether a service that has ended by itself is started again: always, after a failure, or never."""
+    """Whether a service that has ended by itself is started again.
+
+    Attributes:
+        ALWAYS: after every end (``always``).
+        ON_FAILURE: after an exit status other than 0, and after a signal (``on-failure``).
+        NEVER: after no end (``never``).
+    """
 
     ALWAYS = "always"
     ON_FAILURE = "on-failure"

@@ -23,8 +23,8 @@ class ServiceError(ValueError):
     """A service cannot be run as described, or a command names an unknown service; the text has the reason.
 
     Attributes:
-        service: the name of the service; "" if unknown.
-        key: the wrong option; "" if unknown.
+        service: the name of the service; ``""`` if unknown.
+        key: the wrong option; ``""`` if unknown.
     """
 
     def __init__(self, text: str, service: str = "", key: str = "") -> None:
@@ -39,7 +39,7 @@ class Log:
     """The log files of a service.
 
     Attributes:
-        file: the path of the current file; `{}` stands for the name of the copy. Older files have `.1`, `.2` …
+        file: the path of the current file; `{}` stands for the name of the copy. Older files have ``.1``, ``.2`` …
             appended.
         size: the largest size of a file in bytes; the next line then begins a new file.
         keep: the number of older files that are kept.

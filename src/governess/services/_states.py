@@ -26,7 +26,19 @@ __all__ = ["ALIVE", "RESTING", "Event", "State", "TransitionError", "next_state"
 
 
 class State(StrEnum):
-    """The state of a copy of a service."""
+    """The state of a copy of a service; the value of each member is its name in lower case.
+
+    Attributes:
+        WAITING: the copy waits for the services and jobs that come before it.
+        STARTING: its process runs, and is not ready yet.
+        READY: its process is ready.
+        UNHEALTHY: its health check has failed several times.
+        STOPPING: its process is being ended.
+        STOPPED: a command has ended it.
+        BACKOFF: its process has ended, and the copy waits for the next start.
+        FAILED: its process has failed, and is not started again.
+        DONE: its process has ended successfully, and is not started again.
+    """
 
     WAITING = "waiting"
     STARTING = "starting"

@@ -54,7 +54,7 @@ def status_of_copy(copy: Copy, blocker: str, usages: Mapping[int, TreeUsage]) ->
 
     Args:
         copy: the copy.
-        blocker: what it waits for; "" for nothing.
+        blocker: what it waits for; ``""`` for nothing.
         usages: what the processes use, by the number of the first one of each copy.
     """
     pid = copy.pid

@@ -239,9 +239,9 @@ class Supervisor:
     async def reload(self, services: Iterable[Service], *, dry_run: bool = False) -> list[Change]:
         """Replace the set of services.
 
-        An unchanged service goes on. Options that need no new process, such as `limit`, `log`, `health` and `grace`,
-        are changed while the service runs. A new number of copies starts or stops copies. Any other difference restarts
-        the service.
+        An unchanged service keeps running. Options that need no new process, such as `limit`, `log`, `health` and
+        `grace`, are changed while the service runs. A new number of copies starts or stops copies. Any other difference
+        restarts the service.
 
         Args:
             services: the new services.
@@ -281,7 +281,7 @@ class Supervisor:
     # What a copy asks of its host.
 
     def blocker(self, service: Service) -> str:
-        """Return what a service still waits for, in words; "" if the service may start."""
+        """Return what a service still waits for, in words; ``""`` if the service may start."""
         return self._fleet.blocker(service)
 
     def environment(self, copy: Copy) -> dict[str, str]:

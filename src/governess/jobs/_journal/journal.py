@@ -39,7 +39,7 @@ class Journal:
     Attributes:
         folder: the folder.
         outputs: the folder inside `folder` with the outputs of the jobs.
-        warning: a warning for the user about the way in which the journal is written; "" for none.
+        warning: a warning for the user about the way in which the journal is written; ``""`` for none.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool = False, retry_failed: bool = False) -> None:
