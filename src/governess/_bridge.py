@@ -1,4 +1,4 @@
-"""asyncio's own names lead here: `install`, `uninstall`, `installed`."""
+"""`install` replaces asyncio's names of policies and watchers by those of governess; `uninstall` restores them."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ __all__ = ["install", "installed", "uninstall"]
 
 
 def install(policy: AbstractEventLoopPolicy | None = None) -> None:
-    """Let asyncio's names of policies and child watchers lead to governess, on every version of Python.
+    """Replace asyncio's functions and classes of policies and child watchers by those of governess.
 
-    The names that this version has removed are there again, and none of them warns. The loops of asyncio and uvloop
-    keep their classes, and start their children by governess. The workers of multiprocessing that this process starts
-    install the bridge too, whatever the start method. Done twice, it is done once.
+    The names that this version of Python has removed exist again. They do not warn. The loops of asyncio and uvloop
+    keep their classes; governess starts their children. The workers of multiprocessing that this process starts have
+    the names too, with every start method. A second call changes only the policy.
 
     Args:
-        policy: the current policy from here on; None leaves the choice that was made by governess's functions.
+        policy: the new current policy; None keeps the current policy of governess.
 
     Raises:
-        RuntimeError: a loop runs in this thread.
-        TypeError: `policy` is no policy.
+        RuntimeError: a loop is running in this thread.
+        TypeError: `policy` is neither a policy nor None.
     """
     global _changes
     _refuse_in_a_running_loop("install")
@@ -51,10 +51,10 @@ def install(policy: AbstractEventLoopPolicy | None = None) -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`: every attribute is what it was, every name that was not there is gone.
+    """Undo `install`: restore every attribute that existed before, and delete the others.
 
     Raises:
-        RuntimeError: a loop runs in this thread.
+        RuntimeError: a loop is running in this thread.
     """
     global _changes
     _refuse_in_a_running_loop("uninstall")
@@ -66,11 +66,16 @@ def uninstall() -> None:
 
 @contextlib.contextmanager
 def installed(policy: AbstractEventLoopPolicy | None = None) -> Iterator[None]:
-    """Install inside this block; inside another such block, only the policy is another one.
+    """Call `install` at the beginning of the block, and `uninstall` at its end.
+
+    If the names are already installed, the block changes only the policy, and restores it at the end.
+
+    Args:
+        policy: as in `install`.
 
     Raises:
-        RuntimeError: a loop runs in this thread.
-        TypeError: `policy` is no policy.
+        RuntimeError: a loop is running in this thread.
+        TypeError: `policy` is neither a policy nor None.
     """
     before = _current_policy.get_event_loop_policy() if _changes is not None else None
     install(policy)

@@ -24,16 +24,17 @@ def run(
     debug: bool | None = None,
     loop_factory: LoopFactory | str | None = None,
 ) -> T:
-    """Run a coroutine in a new loop, close the loop, and return the result.
+    """Run a coroutine in a new loop, close the loop, and return the result of the coroutine.
 
     Args:
         main: the coroutine.
-        debug: the debug mode of the loop; None leaves it as it is.
-        loop_factory: makes the loop, as for `Runner`; None asks the current policy.
+        debug: whether the loop is in debug mode; None does not change its mode.
+        loop_factory: the loop factory or its name, as for `Runner`; None for the current policy.
 
     Raises:
-        RuntimeError: a loop runs in this thread already.
-        ValueError: there is no loop of that name, or it cannot be imported.
+        RuntimeError: a loop is running in this thread.
+        ValueError: no loop has this name, or it cannot be imported.
+        TypeError: the factory is neither a callable nor a name.
     """
     try:
         if running_loop() is not None:
@@ -51,7 +52,7 @@ def run(
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]
-    """`asyncio.Runner`, whose loop comes from the current policy where no factory is given, and is its current loop."""
+    """An `asyncio.Runner` whose loop is made by the current policy, unless a factory is given."""
 
     def __init__(
         self,
@@ -59,16 +60,16 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         debug: bool | None = None,
         loop_factory: LoopFactory | str | None = None,
     ) -> None:
-        """Run coroutines in one loop, made on the first need.
+        """Run coroutines in one loop, which is made when it is first needed.
 
         Args:
-            debug: the debug mode of the loop; None leaves it as it is.
-            loop_factory: makes the loop. None asks the current policy, and makes the loop its current one. So does a
-                name, ``auto``, ``asyncio``, ``uvloop`` or ``module:factory``; governess starts its children. A
-                callable is used as `asyncio.Runner` uses it.
+            debug: whether the loop is in debug mode; None does not change its mode.
+            loop_factory: None for a loop of the current policy; or the name of a loop: ``auto``, ``asyncio``,
+                ``uvloop`` or ``module:factory``. In both cases governess starts the children of the loop, and the loop
+                becomes the current loop of the policy. A callable is used as `asyncio.Runner` uses it.
 
         Raises:
-            ValueError: there is no loop of that name, or it cannot be imported.
+            ValueError: no loop has this name, or it cannot be imported.
             TypeError: the factory is neither a callable nor a name.
         """
         factory = None if loop_factory is None else factory_of(loop_factory)
@@ -79,7 +80,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         super().__init__(debug=debug, loop_factory=factory)
 
     def close(self) -> None:
-        """Cancel what still runs, and close the loop."""
+        """Cancel all tasks, and close the loop."""
         try:
             super().close()
         finally:

@@ -1,7 +1,7 @@
 """The two abstract classes: what an event loop policy is, and what a child watcher is.
 
-Where this interpreter's asyncio still has a class of the same name, ours derives from it, so that asyncio accepts
-our objects; and ``isinstance`` here accepts asyncio's own objects.
+Where asyncio still has a class of the same name, the class here derives from it, so asyncio accepts the objects of
+governess. ``isinstance`` with a class of this module also accepts asyncio's own objects.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Ts = TypeVarTuple("Ts")
 
 
 def _in_asyncio(module: str, *names: str) -> type:
-    """The first of the names that asyncio's module defines itself, else `object`.
+    """Return the first of the names that a module of asyncio defines itself, else `object`.
 
-    `vars` and not `getattr`: a module's ``__getattr__`` is where 3.14 and 3.15 warn.
+    By `vars` and not by `getattr`: asyncio 3.14 and 3.15 warn in the ``__getattr__`` of their modules.
     """
     defined = vars(sys.modules.get(f"asyncio.{module}", asyncio))
     return next((defined[name] for name in names if name in defined), object)
@@ -45,9 +45,10 @@ def _derives(candidate: type, native: type) -> bool:
 
 
 class AbstractEventLoopPolicy(_NativePolicy, metaclass=ABCMeta):
-    """What decides which event loop a context gets, and which watcher its children get.
+    """An event loop policy: it decides which event loop a context gets, and which watcher watches its children.
 
-    Every method raises NotImplementedError until a subclass overrides it.
+    The policy also decides what a context is: a thread, a process or a `contextvars` context. Every method raises
+    NotImplementedError until a subclass overrides it. ``isinstance`` also accepts the policies of asyncio.
     """
 
     @classmethod
@@ -60,37 +61,39 @@ class AbstractEventLoopPolicy(_NativePolicy, metaclass=ABCMeta):
         """Return the event loop of the current context; never None.
 
         Raises:
-            RuntimeError: the context has no loop, and the policy makes none for it.
+            RuntimeError: the context has no loop, and the policy does not make one.
         """
         raise NotImplementedError
 
     def set_event_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Make `loop` the event loop of the current context; None takes it away."""
+        """Make `loop` the event loop of the current context; None removes the loop."""
         raise NotImplementedError
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        """Return a new event loop, which is not yet the current loop of any context."""
+        """Return a new event loop, which is not the current loop of any context."""
         raise NotImplementedError
 
     def get_child_watcher(self) -> AbstractChildWatcher:
-        """Return the watcher of the children of this policy's loops."""
+        """Return the watcher that watches the children of this policy's loops."""
         raise NotImplementedError
 
     def set_child_watcher(self, watcher: AbstractChildWatcher | None) -> None:
-        """Let `watcher` watch the children of this policy's loops; None goes back to the default."""
+        """Use `watcher` for the children of this policy's loops; None restores the default."""
         raise NotImplementedError
 
 
 class AbstractChildWatcher(_NativeWatcher, metaclass=ABCMeta):
-    """Notices that a child process has exited, and calls the handler that was registered for it.
+    """A child watcher: it notices that a child process has exited, and calls the handler of that child.
 
-    A child is started inside ``with watcher:``, so that the watcher cannot take its exit for that of another process::
+    Start a child inside ``with watcher:``. A child that exits before its handler is added is then not mistaken for a
+    child of other code::
 
         with watcher:
             process = subprocess.Popen(["sleep", "1"])
             watcher.add_child_handler(process.pid, callback)
 
-    Every method raises NotImplementedError until a subclass overrides it. Implementations are thread-safe.
+    Every method raises NotImplementedError until a subclass overrides it. A subclass must be thread-safe.
+    ``isinstance`` also accepts the watchers of asyncio.
     """
 
     # asyncio 3.12 and 3.13 warn about every subclass made outside their own module.
@@ -106,36 +109,42 @@ class AbstractChildWatcher(_NativeWatcher, metaclass=ABCMeta):
         return NotImplemented  # type: ignore[no-any-return]
 
     def add_child_handler(self, pid: int, callback: Callable[[int, int, *Ts], object], *args: *Ts) -> None:
-        """Call ``callback(pid, returncode, *args)`` once when the child `pid` has exited.
+        """Call ``callback(pid, returncode, *args)`` once, after the child `pid` has exited.
 
         A second handler for the same child replaces the first. The callback must be thread-safe.
+
+        Args:
+            pid: the number of the child process.
+            callback: the handler. ``returncode`` is the exit status, or the negative number of the signal that ended
+                the child.
+            *args: further arguments of the callback.
         """
         raise NotImplementedError
 
     def remove_child_handler(self, pid: int) -> bool:
-        """Forget the handler of `pid`; return whether there was one."""
+        """Remove the handler of the child `pid`; return whether there was one."""
         raise NotImplementedError
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Let the watcher work through `loop`, after leaving the one before; None only leaves."""
+        """Detach the previous loop, and use `loop` from now on; with None, only detach."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Free what the watcher holds; it must be called."""
+        """Release the resources of the watcher. It must be called when the watcher is no longer needed."""
         raise NotImplementedError
 
     def is_active(self) -> bool:
-        """Return whether the watcher can notice an exit now."""
+        """Return whether the watcher is ready to notice an exit."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """Hold the watcher while a child starts."""
+        """Enter the block in which a child is started; return the watcher."""
         raise NotImplementedError
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the watcher go on."""
+        """Leave the block in which a child was started."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""One child: born, signalled, reaped. How an exit is noticed is the business of `governess.watchers`."""
+"""One child process: it is started, signalled and reaped. `governess.watchers` notice that it has exited."""
 
 import sys
 

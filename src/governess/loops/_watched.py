@@ -37,11 +37,11 @@ LoopT = TypeVar("LoopT", bound=asyncio.AbstractEventLoop)
 
 
 class WatchedLoop(_Base):
-    """The mixin of a watched loop class: it starts children, and calls close hooks.
+    """The mixin of a watched loop class: governess starts the children of the loop, and the loop calls close hooks.
 
     Attributes:
-        governess_policy: the policy whose watcher watches the loop's children; None means the current policy.
-        is_parents: whether this process is a forked child, and the loop belongs to its parent.
+        governess_policy: the policy whose watcher watches the children of the loop; None means the current policy.
+        is_parents: whether the loop belongs to the parent of this process, which was forked.
     """
 
     governess_policy: AbstractEventLoopPolicy | None = None
@@ -63,7 +63,7 @@ class WatchedLoop(_Base):
         super().run_forever()
 
     def close(self) -> None:
-        """Close the loop and the pipes of its children; a reaper takes over the children that still run."""
+        """Close the loop and the pipes of its children. A background thread reaps the children that still run."""
         if self._on_close:  # its children have a callback there
             close_loop(self, super().close)
             return
@@ -75,10 +75,13 @@ class WatchedLoop(_Base):
             raise
 
     def call_on_close(self, callback: Callable[[], object]) -> Callable[[], object]:
-        """Call `callback` right before the loop is closed, after it has stopped running.
+        """Call `callback` when the loop is about to be closed.
+
+        Args:
+            callback: a function without arguments.
 
         Returns:
-            A function that cancels this.
+            A function that removes the callback.
         """
         if self._on_close is None:
             self._on_close = {}
@@ -183,7 +186,7 @@ def close_loop(loop: WatchedLoop, close: Callable[[], object]) -> None:
 
 
 def watched(loop_class: type[LoopT]) -> type[LoopT]:
-    """Return a subclass of the loop class whose children are started and watched by governess.
+    """Return a subclass of the loop class; governess starts and watches the children of its loops.
 
     Args:
         loop_class: any class with asyncio's public methods; a watched class is returned unchanged.
@@ -194,8 +197,8 @@ def watched(loop_class: type[LoopT]) -> type[LoopT]:
 def make_watched(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     """Change the class of an existing loop to its `watched` class; return the loop.
 
-    A loop whose class cannot be changed, such as one of a class written in C, stays as it is. So does one of a
-    program's own class while the bridge is installed: it inherits all that from asyncio's class.
+    A loop whose class cannot be changed, as with some classes written in C, is returned unchanged. After `install`, so
+    is a loop of a program's own subclass of asyncio's class, which inherits the changes from asyncio's class.
     """
     if not isinstance(loop, WatchedLoop) and not inherits_from_the_bridge(type(loop)):
         with contextlib.suppress(TypeError):
@@ -210,7 +213,7 @@ def inherits_from_the_bridge(loop_class: type[Any]) -> bool:
 
 
 class SelectorEventLoop(WatchedLoop, asyncio.SelectorEventLoop):
-    """asyncio's selector loop, whose children are started and watched by governess."""
+    """asyncio's selector loop; governess starts and watches its children."""
 
 
 @functools.cache

@@ -136,11 +136,11 @@ class ContextScope:
     def __init__(self) -> None:
         """Start with no loop in any context."""
         self._setting: contextvars.ContextVar[_Setting] = contextvars.ContextVar("governess_event_loop")
-        # A context keeps what was set in it as long as it lives. So each loop has one setting, which lets the loop go.
+        # A context keeps its values as long as it exists. So each loop has one setting, which can release the loop.
         self._settings: PerLoop[_Setting] = PerLoop()
 
     def get(self) -> asyncio.AbstractEventLoop | None:
-        """Return the loop of this context; None if there is none, or a closed one that nothing else uses."""
+        """Return the loop of this context; None if there is none, or if it is closed and nothing else references it."""
         setting = self._setting.get(None)
         return None if setting is None else setting.here()
 
@@ -202,7 +202,7 @@ class _Setting:
         self._released: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
     def release(self) -> None:
-        """Do not keep the loop alive any longer; who asks while others do still gets it."""
+        """Keep only a weak reference: `here` returns the loop as long as other code keeps it alive."""
         loop, self.loop = self.loop, None
         if loop is not None:
             self._released = weakref.ref(loop)

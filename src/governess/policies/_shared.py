@@ -27,7 +27,7 @@ T = TypeVar("T")
 class SharedEventLoopPolicy(DefaultEventLoopPolicy):
     """All threads of the process share one loop, which runs in a thread of its own; any thread may call into it.
 
-    `new_event_loop` makes ordinary loops besides, for callers that close their loop, such as `asyncio.run`.
+    `new_event_loop` makes ordinary loops, for callers that close their loop, such as `asyncio.run`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the exit of a child is noticed: six ways, one contract. Not on Windows, as in asyncio."""
+"""Child watchers, which notice that a child has exited: six classes with the same guarantees. Not on Windows."""
 
 from governess._lazy import lazy_names
 

@@ -1,4 +1,4 @@
-"""What all watchers are: a table of handlers, each of which runs once when its child is reaped.
+"""The base class of the watchers: a table of handlers, each of which runs once when its child is reaped.
 
 A watcher adds only how it notices the exit of a child. It then calls `Child.reap`, and the child calls the handler.
 """

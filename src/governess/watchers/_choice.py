@@ -1,4 +1,4 @@
-"""Which watcher works best here: found out by trying, never by a version."""
+"""The choice of the best watcher that works here. Each is tried; no version is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGCHLD in the main thread's loop: reaps every child of the process, whoever started it."""
+"""A watcher that uses SIGCHLD in the loop of the main thread, and reaps every child of the process."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class _UnclaimedExits:
         return [pid for pid in unwanted if self.exits.pop(pid).is_unknown]
 
     def _close_orphaned_windows(self) -> None:
-        """End those of tasks that were destroyed with their loop: such a one leaves its block as nobody."""
+        """Close the windows of tasks that were destroyed with their loop; these tasks leave their blocks as no task."""
         for who, epochs in list(self._windows_of.items()):
             task = who() if isinstance(who, weakref.ref) else None
             if isinstance(who, weakref.ref) and (task is None or task.get_loop().is_closed()):
@@ -196,7 +196,7 @@ class _UnclaimedExits:
 class _UnclaimedExit(NamedTuple):
     exit: Exit
     epoch: int  # the youngest one when it was unclaimed
-    is_unknown: bool  # nobody here has started that child
+    is_unknown: bool  # whether governess does not know the child
 
 
 def _who() -> object:

@@ -1,4 +1,4 @@
-"""The same as a pidfd, where the kernel is a BSD: one kqueue for all children of a loop."""
+"""A watcher like that of pidfds for macOS and the BSDs: one kqueue for all children of a loop."""
 
 from __future__ import annotations
 

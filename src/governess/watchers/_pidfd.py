@@ -1,4 +1,4 @@
-"""A descriptor a child: no signal, no thread, and an exit costs the same however many children live.
+"""A watcher with a descriptor for each child, without signals and threads. An exit costs O(1).
 
 All children of a loop are in one kernel object, for which the loop has one reader: an epoll here, a kqueue on a BSD.
 """
@@ -33,15 +33,15 @@ class ExitPoller(Protocol):
 
     @property
     def fileno(self) -> Callable[[], int]:
-        """What returns its descriptor; -1 where it is not open."""
+        """A function that returns the descriptor; -1 if the object is not open."""
         ...
 
     def add(self, child: Child) -> bool:
-        """Take the child in, and return whether that has opened the object; OSError if it cannot be done."""
+        """Register the child, and return whether that has opened the object; raise OSError if it is not possible."""
         ...
 
     def discard(self, child: Child, close: bool = False) -> None:
-        """Take the child out, if it is in; then close the object, if `close` says so."""
+        """Unregister the child if it is registered; then close the object if `close` is true."""
         ...
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class PollerChildWatcher(ChildWatcher):
         self._poller_of: dict[Child, _LoopPoller] = {}
 
     def close(self) -> None:
-        """Leave the loops. Children that still live are passed on to the reaper: no handler is lost."""
+        """Detach from the loops. The background reaper waits for living children, and their handlers are called."""
         super().close()
         for poller in self._pollers.values():
             poller.close()

@@ -1,7 +1,7 @@
 """What asyncio's watchers had inside, and programs use all the same: `_callbacks`, `_do_waitpid`, `_sig_chld`, ...
 
 A subclass that overrides one of the verbs `_sig_chld`, `_do_waitpid_all` and `_do_waitpid` is asked by it for exited
-children, and reaps them itself. Whoever overrides or sets what cannot be served is warned.
+children, and reaps them itself. Code that overrides or sets an unsupported name gets a warning.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PrivateNames:
     """The mixin of all watchers.
 
     Attributes:
-        _has_own_verbs: whether the class, somebody else's, overrides one of asyncio's inner verbs.
+        _has_own_verbs: whether the class of a program overrides one of asyncio's private methods.
     """
 
     _has_own_verbs = False
@@ -50,7 +50,7 @@ class PrivateNames:
     _pid_counter = itertools.count()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Find out which of asyncio's inner verbs the class overrides; warn of one that nobody calls."""
+        """Find out which of asyncio's private methods the class overrides; warn about one that is never called."""
         super().__init_subclass__(**kwargs)
         cls._has_own_verbs = any(_is_others(getattr(cls, name, None)) for name in _VERBS)
         for name in _NOT_CALLED:
@@ -79,7 +79,7 @@ def _is_others(function: Any) -> bool:
 class Callbacks(MutableMapping[int, tuple[Any, ...]]):
     """The handlers by their pids: `(callback, args)`, and `(loop, callback, args)` of MultiLoopChildWatcher.
 
-    Whoever deletes one has reaped the child, or leaves that to others.
+    Code that deletes one has reaped the child, or leaves the reap to other code.
     """
 
     def __init__(self, watcher: ChildWatcher) -> None:
@@ -145,7 +145,7 @@ class SignalNames(PrivateNames):
 
 
 class FastNames:
-    """The names of FastChildWatcher: pending starts, and the exits that nobody has claimed."""
+    """The names of FastChildWatcher: pending starts, and the exits of unknown children."""
 
     _unclaimed: Any
 

@@ -1,4 +1,4 @@
-"""Watchers that SIGCHLD tells: through one loop, that of the main thread, or through the loops of all threads."""
+"""Watchers that use SIGCHLD: through one loop in the main thread, or through the loops of all threads."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ logger = logging.getLogger("governess")
 
 
 class SigchldChildWatcher(ChildWatcher):
-    """Searches for exited children in the loop it is attached to, when SIGCHLD comes.
+    """Searches for exited children when SIGCHLD arrives, in the attached loop.
 
-    Other threads' loops can use it while that loop runs in the main thread.
+    Loops in other threads can use the watcher while the attached loop runs in the main thread.
 
     Attributes:
         was_made: whether this process has ever had such a watcher.
@@ -125,11 +125,11 @@ class SigchldChildWatcher(ChildWatcher):
         self._sigchld = SigchldHandler(sweeper.note_signal)
         left = weakref.WeakMethod(self._loop_is_closed)
         self._end = when_closed(loop, lambda: (leave := left()) and leave(sweeper))
-        # Somebody may have exited while there was no loop.
+        # A child may have exited while there was no loop.
         sweeper.call()
 
     def _leave_loop(self) -> None:
-        """Nobody is lost: the reaper waits for them until another loop, perhaps, does so sooner."""
+        """Detach the loop. The reaper waits for the children, unless another loop notices their exits earlier."""
         self._loop = None
         if self._sweeper is not None:
             self._sweeper.stop()

@@ -1,4 +1,4 @@
-"""A thread a child: works everywhere, needs neither signals nor pidfds."""
+"""A watcher with a thread for each child: it works everywhere, and needs neither signals nor pidfds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ThreadedChildWatcher(ChildWatcher):
     def close(self) -> None:
         """Wait at most one second for the threads whose children have exited.
 
-        The threads of living children go on, and call the handlers after the exits.
+        The threads of living children keep running, and call the handlers after the exits.
         """
         deadline = time.monotonic() + JOIN_TIMEOUT
         with self._lock:
@@ -103,5 +103,5 @@ def _wait_and_reap(child: Child) -> None:
         while child.reap() is None and not child.owned_elsewhere():
             child.wait_for_exit()
     except BaseException:
-        reap_later(child)  # which goes on in spite of errors; whoever waits for the child must not wait for ever
+        reap_later(child)  # which continues after errors, so that no caller waits for the child for ever
         raise

@@ -62,7 +62,7 @@ class LimitedLoop(_Base):
             limiter.next_is_exempt = False
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run until the future is done; a coroutine or a task runs without a slot."""
+        """Run the loop until the future is done; a coroutine or a task that is passed here needs no slot."""
         limiter = self._limiter or self._make_limiter()
         if not asyncio.isfuture(future):
             limiter.next_is_exempt = True
@@ -81,9 +81,9 @@ class LimitedLoop(_Base):
 def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type[LoopT]:
     """Return a subclass of the loop class that has a limited number of tasks in progress at a time.
 
-    The other tasks start when slots become free: in order, in a `prioritized` loop the most urgent first. A task that
-    waits lends its slot to the tasks that it has caused, one at a time, so they can always start. The task that
-    `run_until_complete` runs needs no slot.
+    A task in progress has a slot. The other tasks are queued until slots become free. They start in the order of their
+    creation; in a `prioritized` loop, the most urgent task starts first. A task that waits lends its slot to the tasks
+    that it has caused, one at a time, so they can always start. The task that `run_until_complete` runs needs no slot.
 
     Args:
         loop_class: any class with asyncio's public methods; a limited class gets the new limit.
@@ -99,8 +99,14 @@ def limited(loop_class: type[LoopT], max_tasks: SupportsIndex = DEFAULT) -> type
 def make_limited(loop: LoopT, max_tasks: SupportsIndex = DEFAULT) -> LoopT:
     """Change the class of an existing loop, which has no tasks yet, to its `limited` class; return the loop.
 
+    Args:
+        loop: the loop.
+        max_tasks: as in `limited`.
+
     Raises:
-        TypeError: the class of the loop cannot be changed, as with some classes written in C.
+        TypeError: the class of the loop cannot be changed, as with some classes written in C; or `max_tasks` is not an
+            integer.
+        ValueError: `max_tasks` is less than 1.
     """
     loop.__class__ = limited(type(loop), max_tasks)
     return loop

@@ -26,13 +26,14 @@ class priority:  # it is used as a function
     """Set the priority of callbacks and tasks created in the `with` block, and of this task inside the block.
 
     The priority belongs to the `contextvars` context, so a task inherits it from its creator. Only `prioritized` loops
-    use it. As a decorator, it sets the priority of each call of a function, or of a coroutine from its first step on.
+    use it. As a decorator of a function, it sets the priority of each call. As a decorator of an async function, it
+    sets the priority of the coroutine from its first step on.
     """
 
     __slots__ = ("_level", "_tokens")
 
     def __init__(self, level: SupportsIndex) -> None:
-        """Check the priority.
+        """Store the priority for the block or the function.
 
         Args:
             level: from -20 (most urgent) to 19, as for nice(1). The default of every context is 0.

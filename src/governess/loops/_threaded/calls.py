@@ -90,7 +90,7 @@ class LoopFuture(concurrent.futures.Future[T]):
     def run(self) -> T:
         """Start the coroutine and return its result. An interrupt cancels it, and waits a few seconds for its end.
 
-        Nobody else waits for this future, so a result does not go through the locks of `concurrent.futures`.
+        No other caller waits for this future, so a result does not go through the locks of `concurrent.futures`.
         """
         self._is_run = True
         interval = signal_poll_interval()  # before the start, after which the loop's thread wants to have the GIL

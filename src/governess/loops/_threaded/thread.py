@@ -145,7 +145,7 @@ class LoopThread:
             self._reported.append(error)
 
     def wait_for_stop(self) -> None:
-        """Wait until somebody calls `stop` of the continuously running loop, or has called it since the last wait."""
+        """Wait until `stop` of the continuously running loop is called, or was called since the last wait."""
         waiter = threading.Event()
         with self._change:
             if self._has_stopped or self._is_over:
