@@ -27,8 +27,22 @@ NAMES = {
 MODULE = re.compile(
     r"\b(?:governess(?:\.\w+)*\._\w+(?:\.[a-z]\w*)*|collections\.abc|asyncio\.events|pathlib|typing)\.(?=[A-Z])"
 )
-# What type checkers call so, to spare callers a check; and what it stands for.
-TYPES = {"MaybeNone": "None", "OutputT": "bytes | str | None"}
+# Names of types that say little to a reader, and what they stand for.
+TYPES = {
+    "MaybeNone": "None",
+    "OutputT": "bytes | str | None",
+    "AnyStr": "str | bytes",
+    "CommandT": "Sequence[str] | Cmd",
+    "ResultT": "Completed | Exception",
+    "LoopFuture": "Future",
+}
+# What a function with the decorator of `contextlib` returns to its caller.
+MANAGERS = {
+    "Iterator[None]": "AbstractContextManager[None]",
+    "AsyncIterator[Process]": "AbstractAsyncContextManager[Process]",
+}
+# A string in a type, whose quotes docutils has made typographic.
+QUOTED = re.compile("\u2018([\\w-]+)\u2019")
 PATTERN = re.compile(rf"=({'|'.join(map(re.escape, NAMES))})\b")
 
 
@@ -67,18 +81,43 @@ def _forget_overloads() -> None:
 def show_short_types(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
     """Write types as a caller would: `State`, and not the private module in which it is defined."""
     for content in doctree.findall(addnodes.desc):
+        before = ""
         for text in list(content.findall(nodes.Text)):
-            short = MODULE.sub("", text)
+            # Of `Exit | MaybeNone`, autodoc makes `Exit | Any`.
+            short = (
+                "None" if text == "Any" and before.endswith("|") else MODULE.sub("", text).replace("| Any", "| None")
+            )
+            before = (before + text).rstrip()[-1:]
             for name, meaning in TYPES.items():
                 short = re.sub(rf"\b{name}\b", meaning, short)
+            short = QUOTED.sub(r"'\1'", short)
             if short != text:
                 text.parent.replace(text, nodes.Text(short))
+        for field in list(content.findall(nodes.field)):
+            _mend_return_type(field)
 
 
-def hide_private_bases(_app: Sphinx, _name: str, _object: object, _options: object, bases: list[type]) -> None:
+def _mend_return_type(field: nodes.field) -> None:
+    """Call a context manager one; leave out that a constructor returns an object of its class."""
+    name, body = field.children
+    if name.astext() != "Return type":
+        return
+    if body.astext() == "Self":
+        field.parent.remove(field)
+    elif (meaning := MANAGERS.get(body.astext())) is not None:
+        field.replace(body, nodes.field_body("", nodes.paragraph("", meaning)))
+
+
+def hide_private_bases(_app: Sphinx, _name: str, _object: object, _options: object, bases: list[Any]) -> None:
     """Leave out base classes that nobody can import from a public module, unless there is no other."""
     public = [base for base in bases if not any(part.startswith("_") for part in _home(base).split("."))]
-    bases[:] = public or [object]
+    bases[:] = [_role(base) for base in public] or [object]
+
+
+def _role(base: Any) -> Any:
+    """Return a link that has the module too, so that asyncio's `Process` is not taken for ours."""
+    home = _home(base)
+    return base if home.startswith(("builtins.", "governess.")) else f":py:class:`{home}`"
 
 
 def _home(base: type) -> str:
