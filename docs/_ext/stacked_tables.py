@@ -14,18 +14,28 @@ from sphinx.writers.html5 import HTML5Translator
 
 # Cells of at most so many letters, such as a tick, a version or "nothing", stand beside each other.
 SHORT = 7
-# A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
-NAME, WORD = 21, 14
+# A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be. A name of more than 16
+# letters may be broken before a capital letter on a phone.
+NAME, WORD, CLASS = 21, 14, 16
 
 
-# Where a long name may be broken: `test_events.` and `PolicyTests.`, `get_` and `event_`.
-BREAKABLE = re.compile(r"(?<=[A-Za-z0-9][._])(?=[A-Za-z])")
+# Where a long name may be broken: `test_events.` and `PolicyTests.`, `get_` and `event_`, `75,` and `signal,`; on a
+# phone also before a capital letter, as in `WindowsSelectorEventLoopPolicy`.
+BREAKABLE = re.compile(r"(?<=[A-Za-z0-9][._,])(?=[A-Za-z])")
+CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# An option is not broken after its hyphens, and in a table no short name is.
+OPTION = re.compile(r'<span class="pre">(-[\w-]{1,24})</span>')
+SHORT_NAME = re.compile(rf'<span class="pre">([^<]{{1,{NAME}}})</span>')
+# A figure with the lowest and the highest one is not broken.
+RANGE = re.compile(r"[\d.,]+ \([\d.,]+ \u2013 [\d.,]+\)")
 
 
 def _kinds(text: str) -> list[str]:
     """Return the classes of a cell."""
     if len(text) <= SHORT:
         return ["short" if text else "empty"]
+    if RANGE.fullmatch(text.replace("\u2060", "")):
+        return ["range"]
     if " " not in text and len(text) <= NAME:
         return ["word"]
     return ["long"] if max(map(len, text.split())) > WORD else []
@@ -46,8 +56,9 @@ class Translator(HTML5Translator):
     def visit_Text(self, node: nodes.Text) -> None:
         before = len(self.body)
         super().visit_Text(node)
-        if isinstance(node.parent, nodes.literal) and _is_narrow(node.parent):
-            self.body[before:] = [BREAKABLE.sub("<wbr>", part) for part in self.body[before:]]
+        if isinstance(node.parent, nodes.literal):
+            parts = [OPTION.sub(r'<span class="pre option">\1</span>', part) for part in self.body[before:]]
+            self.body[before:] = map(_breakable, parts) if _is_narrow(node.parent) else parts
 
     def visit_row(self, node: nodes.row) -> None:
         self._column = 0
@@ -62,6 +73,13 @@ class Translator(HTML5Translator):
             quoted = self.attval(label)
             self.body[before] = self.body[before].replace("<td", f'<td data-label="{quoted}"', 1)
         self._column += 1
+
+
+def _breakable(part: str) -> str:
+    """Return a word of HTML that may be broken within long names."""
+    is_long = len(re.sub("<[^>]*>", "", part)) > CLASS
+    part = BREAKABLE.sub("<wbr>", SHORT_NAME.sub(r'<span class="pre name">\1</span>', part))
+    return CAPITAL.sub('<wbr class="capital">', part) if is_long else part
 
 
 def _is_narrow(node: nodes.Node) -> bool:
