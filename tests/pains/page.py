@@ -70,7 +70,10 @@ def _link(match: re.Match[str]) -> str:
 
 
 def _escaped(words: str) -> str:
-    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("--", "\\-\\-")
+    """Return the words as Markdown; what is code, between backquotes, stays as it is."""
+    parts = words.split("`")
+    parts[::2] = [part.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _machine() -> str:

@@ -81,8 +81,8 @@ async def worst_lag(sleep: Callable[[float], Awaitable[Any]], is_over: Callable[
 
 def judge(worst: float) -> str:
     if worst > 0.75 * EXEC:  # a busy machine is late as well
-        raise Hurts(f"stands still for {worst:.1f} s while an exec takes {EXEC} s")
-    return f"goes on while an exec takes {EXEC} s"
+        raise Hurts(f"the loop is blocked for {worst:.1f} s while an exec takes {EXEC} s")
+    return f"the loop keeps running while an exec takes {EXEC} s"
 
 
 @needs_native

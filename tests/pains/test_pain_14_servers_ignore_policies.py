@@ -21,7 +21,7 @@ def on_governess(loop_factory: LoopFactory) -> str:
     with governess.DefaultEventLoopPolicy(choice) as policy, no_warnings():
         governess.set_event_loop_policy(policy)
         try:
-            return f"{choice.judge(loop_of('governess:new_event_loop'))}, by --loop governess:new_event_loop"
+            return f"{choice.judge(loop_of('governess:new_event_loop'))}, by `--loop governess:new_event_loop`"
         finally:
             governess.set_event_loop_policy(None)
 
@@ -29,7 +29,7 @@ def on_governess(loop_factory: LoopFactory) -> str:
 def on_asyncio(loop_factory: LoopFactory) -> str:
     choice = Choice(loop_factory)
     with asyncio_policy(choice):
-        return f"{choice.judge(loop_of('asyncio:new_event_loop'))}, by --loop asyncio:new_event_loop"
+        return f"{choice.judge(loop_of('asyncio:new_event_loop'))}, by `--loop asyncio:new_event_loop`"
 
 
 def on_uvloop(loop_factory: LoopFactory) -> str:
@@ -37,7 +37,7 @@ def on_uvloop(loop_factory: LoopFactory) -> str:
         loop = loop_of("uvloop:new_event_loop")
     if not isinstance(loop, type(loop_factory())):
         raise Hurts(f"{type(loop).__name__} runs")
-    return "uvloop runs, by --loop uvloop; a policy is not needed for it"
+    return "uvloop runs, by `--loop uvloop`; a policy is not needed for it"
 
 
 def on_trio() -> str:
