@@ -41,6 +41,7 @@ default_role = "py:obj"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+toc_object_entries_show_parents = "hide"  # the levels show them
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True  # `stdin=DEVNULL`, not what it is when the page is built
 autodoc_typehints = "description"

@@ -14,13 +14,12 @@ from sphinx.writers.html5 import HTML5Translator
 
 # Cells of at most so many letters, such as a tick, a version or "nothing", stand beside each other.
 SHORT = 7
-# A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be. A name of more than 16
-# letters may be broken before a capital letter on a phone.
-NAME, WORD, CLASS = 21, 14, 16
+# A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
+NAME, WORD = 21, 14
 
 
-# Where a long name may be broken: `test_events.` and `PolicyTests.`, `get_` and `event_`, `75,` and `signal,`; on a
-# phone also before a capital letter, as in `WindowsSelectorEventLoopPolicy`.
+# Where a long name may be broken: `test_events.` and `PolicyTests.`, `get_` and `event_`, `75,` and `signal,`; a very
+# long one also before a capital letter, as in `WindowsSelectorEventLoopPolicy`.
 BREAKABLE = re.compile(r"(?<=[A-Za-z0-9][._,])(?=[A-Za-z])")
 CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # An option is not broken after its hyphens, and in a table no short name is.
@@ -59,6 +58,8 @@ class Translator(HTML5Translator):
         if isinstance(node.parent, nodes.literal):
             parts = [OPTION.sub(r'<span class="pre option">\1</span>', part) for part in self.body[before:]]
             self.body[before:] = map(_breakable, parts) if _is_narrow(node.parent) else parts
+        elif isinstance(node.parent.parent, nodes.entry):
+            self.body[before:] = [BREAKABLE.sub("<wbr>", part) for part in self.body[before:]]
 
     def visit_row(self, node: nodes.row) -> None:
         self._column = 0
@@ -77,9 +78,9 @@ class Translator(HTML5Translator):
 
 def _breakable(part: str) -> str:
     """Return a word of HTML that may be broken within long names."""
-    is_long = len(re.sub("<[^>]*>", "", part)) > CLASS
+    is_long = len(re.sub("<[^>]*>", "", part)) > NAME
     part = BREAKABLE.sub("<wbr>", SHORT_NAME.sub(r'<span class="pre name">\1</span>', part))
-    return CAPITAL.sub('<wbr class="capital">', part) if is_long else part
+    return CAPITAL.sub("<wbr>", part) if is_long else part
 
 
 def _is_narrow(node: nodes.Node) -> bool:
