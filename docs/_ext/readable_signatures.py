@@ -25,7 +25,7 @@ NAMES = {
 }
 # The module in front of a type: a private one of governess, or one of the standard library.
 MODULE = re.compile(
-    r"\b(?:governess(?:\.\w+)*\._\w+(?:\.[a-z]\w*)*|collections\.abc|asyncio\.events|pathlib|typing)\.(?=[A-Z])"
+    r"\b(?:governess(?:\.\w+)*\._\w+(?:\.[a-z]\w*)*|collections\.abc|asyncio\.(?:events|streams)|pathlib|typing)\.(?=[A-Z])"
 )
 # Names of types that say little to a reader, and what they stand for.
 TYPES = {
@@ -83,18 +83,23 @@ def show_short_types(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
     for content in doctree.findall(addnodes.desc):
         before = ""
         for text in list(content.findall(nodes.Text)):
-            # Of `Exit | MaybeNone`, autodoc makes `Exit | Any`.
-            short = (
-                "None" if text == "Any" and before.endswith("|") else MODULE.sub("", text).replace("| Any", "| None")
-            )
+            short = _short(text, before)
             before = (before + text).rstrip()[-1:]
-            for name, meaning in TYPES.items():
-                short = re.sub(rf"\b{name}\b", meaning, short)
-            short = QUOTED.sub(r"'\1'", short)
             if short != text:
-                text.parent.replace(text, nodes.Text(short))
+                # Not `replace`, which takes the first child that is equal.
+                siblings = text.parent.children
+                text.parent[next(index for index, each in enumerate(siblings) if each is text)] = nodes.Text(short)
         for field in list(content.findall(nodes.field)):
             _mend_return_type(field)
+
+
+def _short(text: str, before: str) -> str:
+    """Return a part of a type in short; `before` is the last character before it."""
+    # Of `Exit | MaybeNone`, autodoc makes `Exit | Any`.
+    short = "None" if text == "Any" and before == "|" else MODULE.sub("", text).replace("| Any", "| None")
+    for name, meaning in TYPES.items():
+        short = re.sub(rf"\b{name}\b", meaning, short)
+    return QUOTED.sub(r"'\1'", short)
 
 
 def _mend_return_type(field: nodes.field) -> None:
