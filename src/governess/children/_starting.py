@@ -1,7 +1,7 @@
-"""Which loops have starts of children in progress; what serves the children of such a loop stays open for the next one.
+"""The starts of children that are in progress in each loop. Meanwhile, the readers of the loop's children stay open.
 
-To add a reader to a loop and to remove it takes some forty Python calls. Of many short-lived children none lives, again
-and again, before the next one does.
+To add a reader to a loop and to remove it takes about forty Python calls. A loop that starts many short-lived children
+often has no child for a moment.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ class Starts:
     """The starts of one loop that are in progress.
 
     Attributes:
-        queue: returns their queue; None where there are none.
-        kept: what is called when there are none any more.
+        queue: returns the queue of the starts; None if there are none.
+        kept: functions that are called when the last start has ended.
     """
 
     def __init__(self) -> None:
-        """Begin with no start."""
+        """Begin without a start."""
         self.queue: Callable[[], Any] | None = None
         self.kept: set[Callable[[], object]] = set()
 
     def close_kept(self) -> None:
-        """Call what is kept; nothing is, from then on."""
+        """Call the kept functions, and forget them."""
         while self.kept:
             self.kept.pop()()
 

@@ -54,7 +54,7 @@ class ExitPoller(Protocol):
 
 
 class PollerChildWatcher(ChildWatcher):
-    """Notices exits through one `ExitPoller` per loop, which is open while the loop has children.
+    """Notices exits through one `ExitPoller` for each loop, which is open while the loop has or starts children.
 
     A child that cannot be registered there is waited for in a thread; callers see no difference.
     """
