@@ -15,7 +15,7 @@ if sys.platform == "win32":
     pytest.skip("children need no pidfd or pipe of this kind on Windows", allow_module_level=True)
 
 import governess
-from governess.children._spawn import popen
+from governess.children._spawn import blocking
 from governess.children._spawn.command import Spawned, command_of
 from governess.transports._pipe_end import PipeEnd
 
@@ -34,7 +34,7 @@ def stranger() -> Iterator[int]:
 
 
 def started(command: list[str]) -> Spawned:
-    spawned = popen.start(command_of(command, None, None, None, {}))
+    spawned = blocking.start(command_of(command, None, None, None, {}))
     spawned.claimed = True  # or its end would end the child
     return spawned
 

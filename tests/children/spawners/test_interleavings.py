@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from governess.children import _pidfd as pidfd
-from governess.children._spawn import Spawner, popen
+from governess.children._spawn import Spawner, blocking, popen
 from governess.children._spawn import spawner as spawner_in_use
 from governess.children._spawn.command import Command, Spawned
 from spawning import command, end, spawned, spawner_by
@@ -337,7 +337,7 @@ def test_preexec_fn_runs_on_the_loops_thread() -> None:
         asyncio.run(main())
         assert int(os.read(read, 100)) == threading.get_ident()
         with pytest.raises(NotImplementedError):
-            popen.start(command(["true"], preexec_fn=tell, nice=1))
+            blocking.start(command(["true"], preexec_fn=tell, nice=1))
     finally:
         os.close(read)
         os.close(write)
@@ -346,7 +346,7 @@ def test_preexec_fn_runs_on_the_loops_thread() -> None:
 def test_descriptor_closed_by_a_cancelled_caller(monkeypatch: pytest.MonkeyPatch, loop_factory: Callable) -> None:
     """The helper thread of a cancelled start does not write into the file that has the number of a closed one."""
     cancelled, over = threading.Event(), threading.Event()
-    start = popen.start
+    start = blocking.start
 
     def late(asked: Command) -> Spawned:
         assert cancelled.wait(10)

@@ -20,6 +20,7 @@ from governess.children._child import Child
 from governess.children._per_loop import running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
+from governess.children._spawn.blocking import POPEN
 from governess.children._spawn.command import (
     Command,
     Outcome,
@@ -53,7 +54,7 @@ class NativeSpawner:
     async def spawn(self, command: Command) -> Spawned:
         """Start the child, as `Spawner.spawn` says."""
         # Code of the caller's that runs in the child needs Python there; and a mock in somebody's test is to be called.
-        if command.options.get("preexec_fn") is not None or subprocess.Popen is not popen.POPEN:
+        if command.options.get("preexec_fn") is not None or subprocess.Popen is not POPEN:
             return await popen.spawn(command)
         # The kernel ends a child that leads no group.
         options = command.options
