@@ -15,6 +15,14 @@ from typing import IO, Any
 
 from governess.children._child import Child
 from governess.children._reaper import reap_later
+from governess.children._spawn.popen_rules import (
+    POPEN_USES_POSIX_SPAWN,
+    argv_of,
+    audit_posix_spawn,
+    group_number,
+    group_numbers,
+    user_number,
+)
 
 if sys.platform == "win32":
     from governess.children._windows import WindowsGroup as Group
@@ -30,7 +38,6 @@ __all__ = [
     "arguments_of",
     "command_of",
     "discard_outcome",
-    "program_of",
     "shell_command_of",
 ]
 
@@ -254,14 +261,15 @@ def arguments_of(
         # The guardian gives it a grace. If that is killed together with this process (pkill -9 python), the child gets
         # this TERM all the same. Where there is no guardian, nobody can KILL it later.
         parent_death_signal = signal.SIGTERM if is_guarded else signal.SIGKILL
-    argv = list(command.args) if type(command.args) is tuple and not command.shell else _argv(command, executable)
+    args, shell = command.args, command.shell
+    argv = list(args) if type(args) is tuple and not shell else argv_of(args, shell, executable)
     program = argv[0] if executable is None else executable
     sys.audit("subprocess.Popen", program, argv, cwd, env)
     search_path = _search_path(program, env)
-    if search_path is None and _POPEN_USES_POSIX_SPAWN:
+    if search_path is None and POPEN_USES_POSIX_SPAWN:
         is_plain = cwd is process_group is user is group is extra_groups is None
         if is_plain and not pass_fds and not start_new_session and umask < 0:
-            _audit_posix_spawn(program, argv, env, close_fds)
+            audit_posix_spawn(program, argv, env, close_fds)
     return (
         tuple(argv),
         program,
@@ -274,9 +282,9 @@ def arguments_of(
         restore_signals,
         start_new_session or controlling_terminal is not None,
         _NONE if process_group is None else process_group,
-        None if extra_groups is None else _groups(extra_groups),
-        _NONE if group is None else _group(group),
-        _NONE if user is None else _user(user),
+        None if extra_groups is None else group_numbers(extra_groups),
+        _NONE if group is None else group_number(group),
+        _NONE if user is None else user_number(user),
         umask,
         _NONE if pipesize is None else pipesize,
         nice,
@@ -284,32 +292,6 @@ def arguments_of(
         _NONE if controlling_terminal is None else controlling_terminal,
         () if rlimits is None else tuple((resource, soft, hard) for resource, (soft, hard) in rlimits.items()),
     )
-
-
-#: Whether `subprocess` calls `os.posix_spawn` on this system for plain commands; from 3.13 on with `close_fds` too.
-_POPEN_USES_POSIX_SPAWN = bool(vars(subprocess).get("_USE_POSIX_SPAWN"))
-_CLOSES_BY_POSIX_SPAWN: bool | None = vars(subprocess).get("_HAVE_POSIX_SPAWN_CLOSEFROM")
-
-
-def _audit_posix_spawn(program: Any, argv: list[Any], env: Any, close_fds: bool) -> None:
-    """Raise the audit event of `os.posix_spawn` where `subprocess.Popen` would use that."""
-    if not close_fds or _CLOSES_BY_POSIX_SPAWN:
-        is_older = _CLOSES_BY_POSIX_SPAWN is None
-        sys.audit("os.posix_spawn", program, argv, os.environ if env is None and is_older else env)
-
-
-def program_of(command: Command) -> Any:
-    """Return the program as an error names it."""
-    executable = command.options.get("executable")
-    return _argv(command, executable)[0] if executable is None else executable
-
-
-def _argv(command: Command, executable: Any) -> list[Any]:
-    args = command.args
-    if isinstance(args, os.PathLike) and command.shell:
-        raise TypeError("path-like args is not allowed when shell is true")
-    argv: list[Any] = [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
-    return ["/bin/sh" if executable is None else executable, "-c", *argv] if command.shell else argv
 
 
 def _search_path(program: Any, env: Mapping[Any, Any] | None) -> str | bytes | None:
@@ -329,33 +311,3 @@ def _variable(env: Mapping[Any, Any], name: str | bytes) -> Any:
         return env[name]
     except (KeyError, TypeError):  # os.environ knows str alone, os.environb bytes
         return None
-
-
-def _user(user: str | int) -> int:
-    if isinstance(user, str):
-        import pwd
-
-        return pwd.getpwnam(user).pw_uid
-    return _checked(user, "User")
-
-
-def _group(group: str | int) -> int:
-    if isinstance(group, str):
-        import grp
-
-        return grp.getgrnam(group).gr_gid
-    return _checked(group, "Group")
-
-
-def _groups(groups: Iterable[str | int]) -> tuple[int, ...]:
-    if isinstance(groups, str):
-        raise ValueError("Groups must be a list, not a string")
-    return tuple(map(_group, groups))
-
-
-def _checked(number: int, what: str) -> int:
-    if not isinstance(number, int):
-        raise TypeError(f"{what} must be a string or an integer, not {type(number)}")
-    if number < 0:
-        raise ValueError(f"{what} ID cannot be negative, got {number}")
-    return number

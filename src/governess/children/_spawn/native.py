@@ -21,14 +21,8 @@ from governess.children._per_loop import running_loop, when_closed
 from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
 from governess.children._spawn.blocking import POPEN
-from governess.children._spawn.command import (
-    Command,
-    Outcome,
-    Spawned,
-    arguments_of,
-    discard_outcome,
-    program_of,
-)
+from governess.children._spawn.command import Command, Outcome, Spawned, arguments_of, discard_outcome
+from governess.children._spawn.popen_rules import argv_of
 from governess.children._spawn.with_parent import end_with_parent, leads_group, promise_of
 from governess.children._starting import Starts, starts_of
 
@@ -245,7 +239,9 @@ def _keep(guard: Guard, spawned: Spawned, *, is_told: bool) -> None:
 
 def _failure(command: Command, error: int, step: str) -> OSError:
     """Return what Popen would raise; it names the file for two of the steps alone."""
-    files = {"cwd": command.options.get("cwd"), "exec": program_of(command)}
+    executable = command.options.get("executable")
+    program = argv_of(command.args, command.shell, executable)[0] if executable is None else executable
+    files = {"cwd": command.options.get("cwd"), "exec": program}
     files |= {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
     if isinstance(file := files.get(step), (str, bytes, os.PathLike)):
         return OSError(error, os.strerror(error), file)
