@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import governess
-from governess.children._child import children
+from governess.children import children
 from governess.subprocess import PIPE, create_subprocess_exec
 from governess.watchers import get_watcher_class
 from settings import WATCHERS

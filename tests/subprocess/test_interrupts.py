@@ -7,7 +7,7 @@ from fresh import run_fresh
 SCRIPT = """
 import asyncio, contextlib, gc, linecache, logging, os, signal, sys, time, warnings
 import governess
-from governess.children._child import children
+from governess.children import children
 from governess.subprocess import PIPE, create_subprocess_exec
 
 warnings.simplefilter("ignore")  # of what the interrupt has left open, or never awaited

@@ -6,9 +6,10 @@ from governess._lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from governess.children._child import Child, adopt, children
+    from governess.children._adopt import adopt
+    from governess.children._child import Child
     from governess.children._exit import Exit
-    from governess.children._registry import observe
+    from governess.children._registry import children, observe
     from governess.children._spawn import Spawner
 
     if sys.platform != "win32":
@@ -22,9 +23,10 @@ if sys.platform != "win32":
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "_child": ("Child", "adopt", "children"),
+        "_adopt": ("adopt",),
+        "_child": ("Child",),
         "_exit": ("Exit",),
-        "_registry": ("observe",),
+        "_registry": ("children", "observe"),
         "_spawn": ("Spawner",),
         "_group": () if sys.platform == "win32" else ("Group", "end_group"),
     },

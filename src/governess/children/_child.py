@@ -19,11 +19,11 @@ from typing import Any
 from governess.children import _pidfd as pidfds
 from governess.children import _registry
 from governess.children._after_fork import run_after_fork
-from governess.children._exit import CAN_PEEK, Exit, State, exit_of, peek, state_of, take_exit, warn_of_theft
-from governess.children._registry import children, tell_of_exit, tell_of_spawn
+from governess.children._exit import CAN_PEEK, Exit, State, exit_of, state_of, take_exit, warn_of_theft
+from governess.children._registry import tell_of_exit
 from governess.children._wait import wait_for_exit
 
-__all__ = ["Child", "adopt", "children"]
+__all__ = ["Child", "forget_parents_children"]
 
 logger = logging.getLogger("governess")
 
@@ -221,17 +221,6 @@ class Child:
         """
         return wait_for_exit(self, timeout)
 
-    def _has_lost_number(self) -> bool:
-        """Return whether other code has reaped the child, and another child has its pid by now."""
-        with self._lock:
-            if self.pidfd is None or self.exit is not None or not CAN_PEEK or self._state() is not State.GONE:
-                return False
-        try:
-            peek(self.pid, None)
-        except ChildProcessError:
-            return False
-        return True
-
     def _give_up_number(self) -> None:
         """Report the exit of a child whose pid now belongs to another child: other code has reaped it unnoticed."""
         if self.pidfd is not None:
@@ -317,30 +306,9 @@ class Child:
                 os.close(vars(self).pop("pidfd"))
 
 
-def adopt(pid: int) -> Child:
-    """Return the Child with this pid; make a new Child if other code started the process.
-
-    Raises:
-        ValueError: `pid` is not positive.
-    """
-    if pid <= 0:
-        raise ValueError(f"a child has a positive pid, not {pid!r}")
-    with _adoption:
-        if (known := _registry.get(pid)) is not None and not known._has_lost_number():
-            return known
-        child = Child(pid, pidfd=pidfds.open_pidfd(pid), adopted=True)
-    tell_of_spawn(child)
-    return child
-
-
-_adoption = threading.RLock()  # a signal handler or a finalizer may adopt while this very thread does
-
-
 def forget_parents_children() -> None:
     """Close the descriptors of the parent's children, in a forked child."""
-    global _adoption
-    _adoption = threading.RLock()
-    for child in children():
+    for child in _registry.children():
         child._lock = threading.RLock()
         child._close_pidfd()
     _registry.living.clear()

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from governess.abc import AbstractChildWatcher
+from governess.children._adopt import adopt
 from governess.children._after_fork import run_after_fork
-from governess.children._child import Child, adopt
+from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later

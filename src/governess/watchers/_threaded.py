@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from governess.children import _registry
-from governess.children._child import Child, adopt
+from governess.children._adopt import adopt
+from governess.children._child import Child
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._reaper import reap_later
