@@ -17,7 +17,7 @@ if sys.platform == "win32":
 import governess
 from governess.children._spawn import blocking
 from governess.children._spawn.command import Spawned, command_of
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 
 
 class TheirPopen(subprocess.Popen[bytes]):

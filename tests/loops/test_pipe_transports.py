@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 from governess.transports._threaded_pipes import connect_read_pipe, connect_write_pipe
 
 Run = Callable[[Callable[[], Any]], Any]

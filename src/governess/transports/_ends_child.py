@@ -13,7 +13,7 @@ from governess.transports._popen_view import PopenView
 if TYPE_CHECKING:
     from governess.children._child import Child
     from governess.children._group import Group
-    from governess.transports._pipe_end import PipeEnd
+    from governess.transports._child_pipe import PipeEnd
 
 __all__ = ["EndsChild"]
 

@@ -16,15 +16,17 @@ import weakref
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from governess.children._after_fork import run_after_fork
 from governess.children._per_loop import PerLoop
 from governess.children._starting import Starts, starts_of
-from governess.transports._pipe_end import PipeEnd
 
 if sys.platform == "linux":
     import fcntl
+
+if TYPE_CHECKING:
+    from governess.transports._child_pipe import PipeEnd
 
 __all__ = ["PipeReader", "forget_pipes"]
 

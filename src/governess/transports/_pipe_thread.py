@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 
 if sys.platform == "win32":
     from governess.transports._pipe_windows import BlockingPipe

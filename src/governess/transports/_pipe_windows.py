@@ -7,7 +7,7 @@ import _winapi
 import sys
 from typing import Any
 
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 
 assert sys.platform == "win32"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from governess.children._child import Child
 from governess.children._exit import Exit
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 
 __all__ = ["PopenView"]
 

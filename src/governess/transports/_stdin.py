@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from governess.transports._pipe_end import PipeEnd
 from governess.transports._write_buffer import Buffer, Watermarks, flat
+
+if TYPE_CHECKING:
+    from governess.transports._child_pipe import PipeEnd
 
 __all__ = ["StdinTransport", "TerminalWriter"]
 

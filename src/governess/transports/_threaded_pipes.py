@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from governess.children._per_loop import set_unless_done
-from governess.transports._pipe_end import PipeEnd
+from governess.transports._child_pipe import PipeEnd
 from governess.transports._pipe_thread import BlockingPipe, PipeThread
 from governess.transports._write_buffer import Buffer, WriteBuffer, flat
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
-import sys
 import warnings
 import weakref
 from collections.abc import Callable
@@ -18,10 +15,8 @@ from typing import TYPE_CHECKING, Any
 from governess.children._exit import Exit
 from governess.children._per_loop import running_loop
 from governess.children._spawn.command import Spawned
+from governess.transports._child_pipe import ChildPipe, PipeEnd
 from governess.transports._ends_child import EndsChild
-from governess.transports._pipe_end import PipeEnd
-from governess.transports._pipe_reader import PipeReader
-from governess.transports._stdin import StdinTransport, TerminalWriter
 
 if TYPE_CHECKING:
     from governess.transports._start import LoopChildren
@@ -29,10 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["NATIVE_HOOKS", "ChildTransport", "tell_exit"]
 
 logger = logging.getLogger("governess")
-
-
-# The modules whose `connect_read_pipe` a `PipeReader` stands in for. A loop that has another one is asked for it.
-_REPLACED = ("asyncio.base_events", "uvloop.loop")
 
 
 # asyncio's own methods of these names. A loop that has another one gets it called, as by asyncio.
@@ -107,7 +98,7 @@ class ChildTransport(EndsChild):
         self._args = args
         self.child = spawned.child
         self.group = spawned.group
-        self.pipes: dict[int, _PipeProtocol | None] = dict.fromkeys(pipes) if pipes else _NO_PIPES
+        self.pipes: dict[int, ChildPipe | None] = dict.fromkeys(pipes) if pipes else _NO_PIPES
         self._pending: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
         self._connected = len(pipes)  # those that are not closed
         self._returncode: int | None = None
@@ -132,9 +123,11 @@ class ChildTransport(EndsChild):
     async def connect(self) -> None:
         """Connect the pipes, then call `connection_made` of the protocol, and return after that."""
         for number, end in self._ends.items():
-            pipe = self.pipes[number] = _PipeProtocol(self, number)
-            if not self._connect_here(number, pipe, end):
-                await self._connect_by_loop(number, pipe, end)
+            pipe = self.pipes[number] = ChildPipe(self, number)
+            is_connected = pipe.connect_here(self._loop, end)
+            self._given += (number,)
+            if not is_connected:
+                await pipe.connect_by_loop(self._loop, end)
         try:
             self._protocol.connection_made(self)
         except Exception as error:
@@ -143,35 +136,6 @@ class ChildTransport(EndsChild):
             pending, self._pending = self._pending or (), None
             for callback, args in pending:
                 self._loop.call_soon(callback, *args)
-
-    def _connect_here(self, number: int, pipe: _PipeProtocol, end: PipeEnd) -> bool:
-        """Read by `add_reader`, or write to a terminal; return False if that is left to the loop."""
-        if number == 0:
-            if not os.isatty(end.fileno()):
-                return False
-            TerminalWriter(self._loop, pipe, end)
-        else:
-            if sys.platform == "win32" or getattr(self._loop.connect_read_pipe, "__module__", "") not in _REPLACED:
-                return False
-            try:
-                PipeReader(self._loop, pipe, end)
-            except NotImplementedError:  # the loop has no add_reader
-                return False
-        self._given += (number,)
-        return True
-
-    async def _connect_by_loop(self, number: int, pipe: _PipeProtocol, end: PipeEnd) -> None:
-        """Have the loop read or write; it also closes the end, in its own way."""
-        loop = self._loop
-        end.share()
-        self._given += (number,)
-        try:
-            await (loop.connect_read_pipe if number else loop.connect_write_pipe)(lambda: pipe, end)
-        except NotImplementedError:
-            # Few loops have none of their own.
-            from governess.transports._threaded_pipes import connect_read_pipe, connect_write_pipe
-
-            await (connect_read_pipe if number else connect_write_pipe)(loop, lambda: pipe, end)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known by that name, as the class says."""
@@ -350,32 +314,3 @@ def tell_exit(pid: int, returncode: int, reference: weakref.ref[ChildTransport])
     else:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(transport.process_exited, returncode)
-
-
-class _PipeProtocol(asyncio.Protocol):
-    """Passes the events of one pipe on to the child's transport."""
-
-    def __init__(self, owner: ChildTransport, fd: int) -> None:
-        self._owner: Any = owner
-        self._fd = fd
-        self.transport: Any = None
-        self.disconnected = False
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = StdinTransport(transport) if self._fd == 0 else transport
-
-    def data_received(self, data: bytes) -> None:
-        self._owner.pipe_data_received(self._fd, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if isinstance(exc, OSError) and exc.errno == errno.EIO:
-            exc = None  # a terminal reports EIO when its other end is closed
-        self.disconnected = True
-        owner, self._owner = self._owner, None  # which leads back here: no garbage is left to be collected
-        owner.pipe_connection_lost(self._fd, exc)
-
-    def pause_writing(self) -> None:
-        self._owner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._owner.resume_writing()
