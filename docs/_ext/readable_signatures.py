@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
 from governess.loops._limited.loop import DEFAULT
-from governess.subprocess._output import LIMIT
+from governess.subprocess._streams import LIMIT
 
 # Private names of defaults, and what they stand for.
 NAMES = {

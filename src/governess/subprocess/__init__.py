@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from governess.subprocess._pipeline_run import Flow, FlowStart
     from governess.subprocess._pool import ProcessPool
     from governess.subprocess._pool_map import PoolMap, PoolResult
-    from governess.subprocess._process import Process, create_subprocess_exec, create_subprocess_shell
+    from governess.subprocess._process import Process
     from governess.subprocess._pty import WindowSize
     from governess.subprocess._reader import Reader
     from governess.subprocess._results import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from governess.subprocess._run import run
     from governess.subprocess._start import Start, start
+    from governess.subprocess._streams import create_subprocess_exec, create_subprocess_shell
     from governess.subprocess._watch import watch
 
 __all__ = [
@@ -80,12 +81,13 @@ __getattr__, __dir__ = lazy_names(
         "_pipeline_run": ("Flow", "FlowStart"),
         "_pool": ("ProcessPool",),
         "_pool_map": ("PoolMap", "PoolResult"),
-        "_process": ("Process", "create_subprocess_exec", "create_subprocess_shell"),
+        "_process": ("Process",),
         "_pty": ("WindowSize",),
         "_reader": ("Reader",),
         "_results": ("Completed", "CompletedPipeline", "ProcessError", "ProcessTimeout", "TerminalRequired"),
         "_run": ("run",),
         "_start": ("Start", "start"),
+        "_streams": ("create_subprocess_exec", "create_subprocess_shell"),
         "_watch": ("watch",),
     },
 )

@@ -11,7 +11,7 @@ from governess.children._callbacks import coroutine_refused, refuse_coroutine_fu
 from governess.transports._write_buffer import write_all
 
 if TYPE_CHECKING:
-    from governess.subprocess._output import Streams
+    from governess.subprocess._streams import Streams
 
 __all__ = [
     "BinaryFile",

@@ -13,12 +13,12 @@ from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._options import CommandRunOptions, StartOptions
-from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._pipeline_run import FlowStart, run_pipeline
 from governess.subprocess._protocol import ChildProtocol, Collector
 from governess.subprocess._results import Completed, CompletedPipeline
 from governess.subprocess._run import input_bytes, run
 from governess.subprocess._start import NO_INPUT, Start, foreground_of, start, words_of
+from governess.subprocess._streams import LIMIT, Streams
 from governess.transports._write_buffer import Buffer
 
 __all__ = ["Cmd", "Pipeline", "cmd", "pipeline"]

@@ -1,4 +1,4 @@
-"""A running program, and asyncio's functions that start one; they work in any running loop."""
+"""A running program, and its start in the running loop, which may be any loop."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import asyncio
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from governess.children._callbacks import refuse_coroutine_function
 from governess.children._child import Child
 from governess.children._exit import Exit, MaybeNone
 from governess.children._group import Group
 from governess.children._reaper import reap_later
-from governess.children._spawn.command import Command, Program, Stdio, command_of, shell_command_of
+from governess.children._spawn.command import Command
 from governess.subprocess._end import EndBounds, end_process
 from governess.subprocess._foreground import Foreground
-from governess.subprocess._limits import Usage, UsageWatch, check_proc, child_options, usage_of
+from governess.subprocess._limits import Usage, UsageWatch, check_proc, usage_of
 from governess.subprocess._lines import Line, LineIterator, MergedLines
-from governess.subprocess._options import ExecOptions
-from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._protocol import ChildProtocol
 from governess.subprocess._pty import in_terminal, set_window_size
 from governess.subprocess._reader import Reader
@@ -28,63 +26,10 @@ from governess.transports._start import start_child
 from governess.transports._transport import ChildTransport
 from governess.transports._write_buffer import Buffer, flat
 
-__all__ = ["Process", "create", "create_subprocess_exec", "create_subprocess_shell"]
+if TYPE_CHECKING:
+    from governess.subprocess._streams import Streams
 
-
-async def create_subprocess_exec(
-    program: Program,
-    *args: Program,
-    stdin: Stdio = None,
-    stdout: Stdio = None,
-    stderr: Stdio = None,
-    limit: int = LIMIT,
-    **options: Unpack[ExecOptions],
-) -> Process:
-    """Start a program in the running loop, which may be any loop; return its `Process`.
-
-    Args:
-        program: the program.
-        *args: the arguments of the program.
-        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of a file, or None for the standard input of this
-            process.
-        stdout: the same for standard output.
-        stderr: the same for standard error; STDOUT sends it to the same place as standard output.
-        limit: how many bytes a reader buffers before the program has to wait.
-        **options: the other arguments of `subprocess.Popen`, except those that make text of bytes, and three options
-            of governess: `limits`, `pty` and `die_with_parent`. `ExecOptions` describes all of them. A terminal
-            (`pty`) replaces pipes, DEVNULL and the streams of this process. With `die_with_parent`, the group that the
-            program leads gets TERM and CONT when this process ends, and KILL after 5 seconds; a program that leads no
-            group gets KILL.
-
-    Raises:
-        OSError: the program cannot be started; all errors of `subprocess.Popen` are possible.
-        ValueError: an option would make the streams anything but bytes.
-        TypeError: an option does not exist, or has the wrong type.
-        NotImplementedError: `limits` or `pty` needs the native spawner, which is not used here; or `die_with_parent`
-            needs the native spawner or pidfds.
-    """
-    return await create(
-        command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options),
-        partial(Streams, limit, ()),
-    )
-
-
-async def create_subprocess_shell(
-    cmd: str | bytes,
-    stdin: Stdio = None,
-    stdout: Stdio = None,
-    stderr: Stdio = None,
-    limit: int = LIMIT,
-    **options: Unpack[ExecOptions],
-) -> Process:
-    """Start a shell that runs the line `cmd`, in the running loop; return its `Process`.
-
-    The other arguments and the errors are those of `create_subprocess_exec`.
-    """
-    return await create(
-        shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options),
-        partial(Streams, limit, ()),
-    )
+__all__ = ["Process", "create"]
 
 
 async def create(command: Command, make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol]) -> Process:
@@ -298,8 +243,7 @@ class Process(asyncio.subprocess.Process):
             RuntimeError: from the iterator, if other code has read one of the outputs.
         """
         if self._merged is None:
-            assert isinstance(self._streams, Streams)
-            self._merged = MergedLines(self._streams)
+            self._merged = MergedLines(cast("Streams", self._streams))  # which all have that callers get
         return self._merged.lines(encoding, errors, drain)
 
     async def end(self, *, grace: float = 5.0, kill_timeout: float = 5.0, drain: float = 1.0) -> Exit | None:

@@ -19,9 +19,9 @@ from governess.subprocess._habits import OF_RUN, checked_options
 from governess.subprocess._limits import child_options
 from governess.subprocess._lines import BinaryFile, LineListener, listeners_of
 from governess.subprocess._options import ChildOptions
-from governess.subprocess._output import LIMIT, Streams
 from governess.subprocess._process import Process, create
 from governess.subprocess._protocol import ChildProtocol
+from governess.subprocess._streams import LIMIT, Streams
 
 __all__ = ["NO_INPUT", "Start", "foreground_of", "group_command", "leading_group", "start", "words_of"]
 

@@ -1,24 +1,81 @@
-"""The protocol that feeds the readers of a child's outputs."""
+"""asyncio's functions that start a child, over any running loop; and the streams that the child gets from them."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import Any, Unpack
 
+from governess.children._spawn.command import Program, Stdio, command_of, shell_command_of
+from governess.subprocess._limits import child_options
 from governess.subprocess._lines import Listener
+from governess.subprocess._options import ExecOptions
+from governess.subprocess._process import Process, create
 from governess.subprocess._protocol import ChildProtocol
 from governess.subprocess._reader import OutputOrder, Reader
 from governess.subprocess._together import results_of
 from governess.transports._write_buffer import Buffer
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["LIMIT", "Streams"]
+__all__ = ["LIMIT", "Streams", "create_subprocess_exec", "create_subprocess_shell"]
 
 LIMIT = 1 << 16
+
+
+async def create_subprocess_exec(
+    program: Program,
+    *args: Program,
+    stdin: Stdio = None,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    limit: int = LIMIT,
+    **options: Unpack[ExecOptions],
+) -> Process:
+    """Start a program in the running loop, which may be any loop; return its `Process`.
+
+    Args:
+        program: the program.
+        *args: the arguments of the program.
+        stdin: PIPE, DEVNULL, a descriptor, an open file, the Path of a file, or None for the standard input of this
+            process.
+        stdout: the same for standard output.
+        stderr: the same for standard error; STDOUT sends it to the same place as standard output.
+        limit: how many bytes a reader buffers before the program has to wait.
+        **options: the other arguments of `subprocess.Popen`, except those that make text of bytes, and three options
+            of governess: `limits`, `pty` and `die_with_parent`. `ExecOptions` describes all of them. A terminal
+            (`pty`) replaces pipes, DEVNULL and the streams of this process. With `die_with_parent`, the group that the
+            program leads gets TERM and CONT when this process ends, and KILL after 5 seconds; a program that leads no
+            group gets KILL.
+
+    Raises:
+        OSError: the program cannot be started; all errors of `subprocess.Popen` are possible.
+        ValueError: an option would make the streams anything but bytes.
+        TypeError: an option does not exist, or has the wrong type.
+        NotImplementedError: `limits` or `pty` needs the native spawner, which is not used here; or `die_with_parent`
+            needs the native spawner or pidfds.
+    """
+    return await create(
+        command_of((program, *args), stdin, stdout, stderr, child_options(options) if options else options),
+        partial(Streams, limit, ()),
+    )
+
+
+async def create_subprocess_shell(
+    cmd: str | bytes,
+    stdin: Stdio = None,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    limit: int = LIMIT,
+    **options: Unpack[ExecOptions],
+) -> Process:
+    """Start a shell that runs the line `cmd`, in the running loop; return its `Process`.
+
+    The other arguments and the errors are those of `create_subprocess_exec`.
+    """
+    return await create(
+        shell_command_of(cmd, stdin, stdout, stderr, child_options(options) if options else options),
+        partial(Streams, limit, ()),
+    )
 
 
 class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
@@ -80,7 +137,7 @@ class Streams(ChildProtocol, asyncio.subprocess.SubprocessStreamProtocol):
         if reader._ended is not None:
             reader._ended.set()
 
-    @functools.cached_property
+    @cached_property
     def order(self) -> OutputOrder:
         """In which order its two outputs have come."""
         return OutputOrder()
