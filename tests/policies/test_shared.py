@@ -4,9 +4,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
+import gc
 import signal
 import sys
 import threading
+import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -349,6 +351,56 @@ class TestSubmit:
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             assert list(pool.map(work, range(8))) == [125 * number for number in range(8)]
+
+
+class Failure(Exception):
+    """What the calls below raise; unlike built-in exceptions, it can be weakly referenced."""
+
+
+async def raise_failure() -> None:
+    raise Failure
+
+
+def refuse_task(*_: object, **__: object) -> Any:
+    raise Failure
+
+
+def make_refused_task(policy: SharedEventLoopPolicy) -> None:
+    """Have the loop's thread call a function that raises."""
+    loop = policy.get_event_loop()
+    loop.set_task_factory(refuse_task)
+    coroutine = raise_failure()
+    try:
+        loop.create_task(coroutine)
+    finally:
+        coroutine.close()
+        loop.set_task_factory(None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda policy: policy.call(raise_failure()),
+        lambda policy: policy.submit(raise_failure()).result(),
+        lambda policy: policy.get_event_loop().run_until_complete(raise_failure()),
+        make_refused_task,
+    ],
+    ids=["call", "submit", "run_until_complete", "create_task"],
+)
+def test_no_reference_cycle(shared: SharedEventLoopPolicy, call: Callable[[SharedEventLoopPolicy], object]) -> None:
+    """An error that a call raises is freed as soon as its caller has handled it, without the garbage collector."""
+    shared.call(here())
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            call(shared)
+        except Failure as failure:
+            left = weakref.ref(failure)
+        shared.call(here())  # until the loop's thread is done with the call before
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 class TestClose:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from governess.loops._threaded.loop import ThreadedLoop
 
-__all__ = ["JOIN_TIMEOUT", "CallQueue", "LoopFuture", "complete", "deadlock_error", "signal_poll_interval"]
+__all__ = ["JOIN_TIMEOUT", "CallQueue", "LoopFuture", "deadlock_error", "prepare_call", "wait_until_set"]
 
 T = TypeVar("T")
 
@@ -108,6 +108,8 @@ class LoopFuture(concurrent.futures.Future[T]):
             return super().result()
         except concurrent.futures.CancelledError:
             raise asyncio.CancelledError from None
+        finally:
+            del self  # of this frame, which the error keeps: no garbage is left to be collected
 
     def wait_for_end(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the coroutine, cancelled or not, has ended."""
@@ -134,7 +136,10 @@ class LoopFuture(concurrent.futures.Future[T]):
     def result(self, timeout: float | None = None) -> T:
         """Return what the coroutine returns, or raise what it raises."""
         self._refuse_to_wait_here()
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        finally:
+            del self  # as in `run`
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception of the coroutine; None if it returns a result."""
@@ -197,30 +202,38 @@ class CallQueue:
     """Calls that wait to be run, in the order of their submission."""
 
     def __init__(self) -> None:
-        self._pending: deque[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = deque()
+        self._pending: deque[Callable[[], None]] = deque()
 
     def submit(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
-        """Queue the call of a function, in a copy of the caller's context; return the future of its result."""
-        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._pending.append((outcome, functools.partial(contextvars.copy_context().run, function)))
+        """Queue the call of a function; return the future of its result."""
+        outcome, call = prepare_call(function)
+        self._pending.append(call)
         return outcome
 
     def run_pending(self) -> None:
         """Run all queued calls, except cancelled ones."""
         while self._pending:
-            outcome, function = self._pending.popleft()
-            if outcome.set_running_or_notify_cancel():
-                complete(outcome, function)
+            self._pending.popleft()()
 
 
-def complete(outcome: concurrent.futures.Future[T], function: Callable[[], T]) -> None:
-    """Call the function; set the future's result or exception."""
+def prepare_call(function: Callable[[], T]) -> tuple[concurrent.futures.Future[T], Callable[[], None]]:
+    """Return the future of a function's result, and what calls the function, in a copy of this context."""
+    outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+    return outcome, functools.partial(_complete, outcome, functools.partial(contextvars.copy_context().run, function))
+
+
+def _complete(outcome: concurrent.futures.Future[T], function: Callable[[], T]) -> None:
+    """Call the function, unless the future is cancelled; set the future's result or exception."""
+    if not outcome.set_running_or_notify_cancel():
+        return
     try:
         result = function()
     except BaseException as error:
         outcome.set_exception(error)
     else:
         outcome.set_result(result)
+    finally:
+        del outcome  # of this frame, which the error keeps: no garbage is left to be collected
 
 
 # Python's signal handlers run in the main thread. A signal does not wake that thread from waiting for a lock if it
@@ -236,3 +249,9 @@ def signal_poll_interval() -> float | None:
     if sys.platform != "win32" and callable(_signal.getsignal(signal.SIGCHLD)):
         return FAST
     return SLOW
+
+
+def wait_until_set(event: threading.Event) -> None:
+    """Wait for an event that another thread sets; Python's signal handlers run meanwhile."""
+    while not event.wait(signal_poll_interval()):
+        pass

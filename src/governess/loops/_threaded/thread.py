@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import contextvars
-import functools
 import itertools
 import os
 import threading
@@ -16,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from governess.children._after_fork import run_after_fork
-from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, LoopFuture, complete, signal_poll_interval
+from governess.loops._threaded.calls import JOIN_TIMEOUT, CallQueue, LoopFuture, prepare_call, wait_until_set
 
 __all__ = ["LoopThread"]
 
@@ -98,11 +95,10 @@ class LoopThread:
 
     def run(self, function: Callable[[], T]) -> T:
         """Have the thread call the function, which runs the loop; return its result. An interrupt stops the loop."""
-        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        outcome, job = prepare_call(function)
         # Set when the thread is free again, too: the caller may run the loop once more at once. And unlike
         # concurrent.futures.wait, an interrupt does not leave the locks of an Event locked.
         is_done = threading.Event()
-        job = functools.partial(complete, outcome, functools.partial(contextvars.copy_context().run, function))
         try:
             with self._change:
                 self._check()
@@ -110,13 +106,15 @@ class LoopThread:
                     raise RuntimeError("This event loop is already running")
                 self._job, self._job_is_done = job, is_done
                 self._wake()
-            while not is_done.wait(signal_poll_interval()):
-                pass
+            wait_until_set(is_done)
         except BaseException:
             if self._interrupt(job):
                 is_done.wait(JOIN_TIMEOUT)
             raise
-        return outcome.result()
+        try:
+            return outcome.result()
+        finally:
+            del outcome, job  # of this frame, which an error keeps: no garbage is left to be collected
 
     def call_in_thread(self, function: Callable[[], T]) -> T:
         """Have the thread call the function, which uses the loop; return its result or raise its exception.
@@ -137,6 +135,8 @@ class LoopThread:
         except BaseException:
             outcome.cancel()
             raise
+        finally:
+            del outcome  # as in `run`
 
     def remove_pending(self, future: LoopFuture[Any], error: BaseException | None) -> None:
         """Unregister the future of a submitted coroutine, which has ended, perhaps with an error."""
@@ -153,8 +153,7 @@ class LoopThread:
                 return
             self._stop_waiters.add(waiter)
         try:
-            while not waiter.wait(signal_poll_interval()):
-                pass
+            wait_until_set(waiter)
         finally:
             self._stop_waiters.discard(waiter)
 
@@ -170,9 +169,8 @@ class LoopThread:
     def begin_end(self) -> None:
         """Ask the loop to stop if it runs continuously; `end` waits for that."""
         with self._change:
-            if self._is_busy and self._job is None and not self._is_elsewhere():
-                self._is_over = True
-                self._ask_to_stop()
+            if not self._is_elsewhere():
+                self._stop_continuous()
 
     def end(self, close: Callable[[], object], timeout: float) -> None:
         """Close the loop by `close`, its own method, and end the thread.
@@ -189,9 +187,9 @@ class LoopThread:
             return
         deadline = time.monotonic() + timeout
         with self._change:
-            if self._is_busy and self._job is None:
-                self._is_over = True
-                self._stop_continuous(timeout)
+            if self._stop_continuous() and not self._change.wait_for(lambda: not self._is_busy, timeout):
+                text = f"{self._loop()!r} runs in a thread of its own and has not stopped within {JOIN_TIMEOUT:g} s"
+                raise RuntimeError(text)
             if self._is_busy:
                 raise RuntimeError("Cannot close a running event loop")
             own = self.here
@@ -221,16 +219,15 @@ class LoopThread:
         loop.call_soon_threadsafe(loop.stop)
         return True
 
-    def _stop_continuous(self, timeout: float) -> None:
-        self._ask_to_stop()
-        if not self._change.wait_for(lambda: not self._is_busy, timeout):
-            seconds = f"{JOIN_TIMEOUT:g} s"
-            raise RuntimeError(f"{self._loop()!r} runs in a thread of its own and has not stopped within {seconds}")
-
-    def _ask_to_stop(self) -> None:
+    def _stop_continuous(self) -> bool:
+        """Ask the loop to stop for ever if it runs continuously; return whether it does."""
+        if not self._is_busy or self._job is not None:
+            return False
+        self._is_over = True
         if (loop := self._loop()) is not None:
             with contextlib.suppress(RuntimeError):  # a callback has closed it
                 loop.call_soon_threadsafe(loop.stop)
+        return True
 
     def _check(self) -> None:
         if self._is_over:
