@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,12 +26,8 @@ from governess.services._words import status_of
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["MARK", "Supervisor"]
+__all__ = ["Supervisor"]
 
-MARK = "GOVERNESS_SERVICE"
-"""The variable that marks the processes of services."""
-# What systemd gives to this process alone.
-_OURS = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"})
 # Seconds for what is left to be written at the end.
 _FLUSH = 2.0
 
@@ -80,7 +75,7 @@ class Supervisor:
         self._fleet = Fleet(check_services(services), self.events)
         self._on_output = on_output
         self._capture = capture
-        self._mark = mark
+        self.mark = mark
         self._on_process = on_process
         self._listeners = Listeners()
         self._watching = Watching(self._fleet, self.events)
@@ -283,15 +278,6 @@ class Supervisor:
     def blocker(self, service: Service) -> str:
         """Return what a service still waits for, in words; ``""`` if the service may start."""
         return self._fleet.blocker(service)
-
-    def environment(self, copy: Copy) -> dict[str, str]:
-        """Return the environment of a copy."""
-        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
-        port = copy.service.port_of(copy.number)
-        own = {"PS": copy.name, MARK: f"{self._mark}{copy.name}"}
-        if copy.service.port is not None:
-            own["PORT"] = str(port)
-        return {**inherited, **copy.service.env, **own}
 
     def sockets(self, service: Service) -> Sequence[int]:
         """Return the listening sockets of a service."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,28 +19,31 @@ from governess.services._words import seconds
 if TYPE_CHECKING:
     from governess.services._copy import Copy
 
-__all__ = ["Host", "WatchedProcess"]
+__all__ = ["MARK", "Host", "WatchedProcess"]
+
+MARK = "GOVERNESS_SERVICE"
+"""The variable that marks the processes of services."""
+# What systemd gives to this process alone.
+_OURS = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"})
 
 
 class Host(Protocol):
     """What a copy needs of its supervisor.
 
     Attributes:
+        mark: what stands before the name of a copy in the variable `MARK`.
         events: gets what happens.
         is_hurried: whether nothing gets a grace any more.
         writer: gets the output; None if the copies write where this process does.
     """
 
+    mark: str
     events: EventLog
     is_hurried: bool
     writer: OutputWriter | None
 
     def blocker(self, service: Service) -> str:
         """Return what a service still has to wait for, in words; "" if it may start."""
-        ...
-
-    def environment(self, copy: Copy) -> dict[str, str]:
-        """Return the environment of a copy."""
         ...
 
     def sockets(self, service: Service) -> Sequence[int]:
@@ -86,7 +90,7 @@ class WatchedProcess:
         service = self._service
         try:
             self._readiness = readiness = Readiness(service, self._port)
-            env = {**self._host.environment(self._copy), **readiness.env}
+            env = {**_environment(self._copy, self._host.mark), **readiness.env}
             self.process = process = await ServiceProcess.start(
                 service.command,
                 cwd=service.cwd,
@@ -177,3 +181,12 @@ class WatchedProcess:
         if writer.is_full and (process := self.process) is not None:
             process.pause_output()
             writer.when_there_is_room(process.resume_output)
+
+
+def _environment(copy: Copy, mark: str) -> dict[str, str]:
+    """Return the environment of a copy: ours, what its service sets, and its name, its mark and its port."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+    own = {"PS": copy.name, MARK: f"{mark}{copy.name}"}
+    if copy.service.port is not None:
+        own["PORT"] = str(copy.service.port_of(copy.number))
+    return {**inherited, **copy.service.env, **own}

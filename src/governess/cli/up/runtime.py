@@ -14,7 +14,7 @@ from pathlib import Path
 
 from governess._programs.marks import Identity, boot_id, end_processes, identity_of
 from governess._programs.marks import belongs as belongs_to
-from governess.services._supervisor import MARK
+from governess.services._watched import MARK
 
 if sys.platform != "win32":
     import fcntl
