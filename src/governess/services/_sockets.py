@@ -6,7 +6,9 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+
+from governess.services._service import Service, ServiceError
 
 __all__ = ["Listeners", "parse_address"]
 
@@ -21,30 +23,32 @@ class Listeners:
         """Have none yet."""
         self._sockets: dict[str, socket.socket] = {}
 
-    def open(self, addresses: Iterable[str]) -> None:
-        """Listen on addresses; all of them, or none more than before.
+    def open(self, services: Iterable[Service]) -> None:
+        """Listen on the addresses of services; on all of them, or on none more than before.
 
         Raises:
-            OSError: one cannot be had; the error has it as its filename.
+            ServiceError: one cannot be had.
         """
         fresh: dict[str, socket.socket] = {}
-        try:
-            for address in addresses:
-                if address not in self._sockets and address not in fresh:
-                    fresh[address] = _listen(address)
-        except OSError:
-            for each in fresh.values():
-                each.close()
-            raise
+        wanted = [(address, service.name) for service in services for address in service.listen]
+        for address, name in wanted:
+            if address in self._sockets or address in fresh:
+                continue
+            try:
+                fresh[address] = _listen(address)
+            except OSError as error:
+                for each in fresh.values():
+                    each.close()
+                raise ServiceError(f"service {name}, listen: {address}: {error.strerror}", name, "listen") from error
         self._sockets.update(fresh)
 
-    def descriptors(self, addresses: Sequence[str]) -> list[int]:
-        """Return the descriptors of open addresses."""
-        return [self._sockets[address].fileno() for address in addresses]
+    def descriptors(self, service: Service) -> list[int]:
+        """Return the descriptors of the addresses of a service, which are open."""
+        return [self._sockets[address].fileno() for address in service.listen]
 
-    def keep_only(self, addresses: Iterable[str]) -> None:
-        """Close all others."""
-        kept = set(addresses)
+    def keep_only(self, services: Iterable[Service]) -> None:
+        """Close all sockets but those of the services."""
+        kept = {address for service in services for address in service.listen}
         for address in [address for address in self._sockets if address not in kept]:
             self._sockets.pop(address).close()
             if "/" in address:

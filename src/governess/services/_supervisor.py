@@ -92,7 +92,7 @@ class Supervisor:
             self.writer = OutputWriter(self._on_output or write_to_stdout, self._log_trouble)
         services = list(self._fleet.services.values())
         try:
-            self._listen(services)
+            self._listeners.open(services)
             self._watching.update(services)
         except ServiceError:
             self._listeners.keep_only(())
@@ -253,11 +253,11 @@ class Supervisor:
         changes = changes_between(fleet.services, fresh)
         if dry_run:
             return changes
-        self._listen(fresh.values())
+        self._listeners.open(fresh.values())
         try:
             self._watching.update(fresh.values())
         except ServiceError:
-            self._keep_listening(fleet.services.values())
+            self._listeners.keep_only(fleet.services.values())
             raise
         removed = [copy for name in fleet.services if name not in fresh for copy in fleet.of(name)]
         await fleet.stop(removed, "removed")
@@ -270,7 +270,7 @@ class Supervisor:
         await all_of(
             fleet.roll([copy for copy in fleet.of(name) if copy in copies], "changed") for name, copies in old.items()
         )
-        self._keep_listening(fresh.values())
+        self._listeners.keep_only(fresh.values())
         return changes
 
     # What a copy asks of its host.
@@ -281,7 +281,7 @@ class Supervisor:
 
     def sockets(self, service: Service) -> Sequence[int]:
         """Return the listening sockets of a service."""
-        return self._listeners.descriptors(service.listen)
+        return self._listeners.descriptors(service)
 
     def wrote(self, copy: Copy, lines: bytes) -> None:
         """Record whole lines that a copy has written."""
@@ -316,14 +316,6 @@ class Supervisor:
         services = self._fleet.services.values()
         return self._on_output is not None or any(each.log or isinstance(each.ready, LogLine) for each in services)
 
-    def _listen(self, services: Iterable[Service]) -> None:
-        wanted = {address: service.name for service in services for address in service.listen}
-        try:
-            self._listeners.open(wanted)
-        except OSError as error:
-            name = wanted[error.filename]
-            raise ServiceError(f"service {name}, listen: {error.filename}: {error.strerror}", name, "listen") from error
-
     async def _shut_down(self) -> None:
         """Stop everything in the reverse order; what ends by itself meanwhile is not started again."""
         self._is_stopping = True
@@ -339,9 +331,6 @@ class Supervisor:
         if self.writer is not None:
             await self.writer.close(_FLUSH)
         self.end(0)
-
-    def _keep_listening(self, services: Iterable[Service]) -> None:
-        self._listeners.keep_only(address for service in services for address in service.listen)
 
     def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
         if error is not None:
