@@ -78,11 +78,27 @@ class Fleet:
         del copies[service.copies :]
         return surplus
 
-    def replace(self, services: Mapping[str, Service]) -> None:
-        """Have these services; the copies of others must be gone."""
+    async def replace(self, services: Mapping[str, Service], restarted: Iterable[str], host: Host) -> None:
+        """Have these services: remove the copies of others, start new copies, and restart those that are out of date.
+
+        Args:
+            services: the new services.
+            restarted: the names of services that need new processes.
+            host: the host of new copies.
+        """
+        removed = [copy for name in self.services if name not in services for copy in self.of(name)]
+        await self.stop(removed, "removed")
+        await all_of(copy.remove() for copy in removed)
         for name in self.services.keys() - services.keys():
             del self._copies[name]
         self.services = dict(services)
+        old = {name: set(self.of(name)) for name in restarted}
+        surplus = [copy for name in services for copy in self.resize(name, host)]
+        self._events.wake()
+        await all_of(copy.remove() for copy in surplus)
+        await all_of(
+            self.roll([copy for copy in self.of(name) if copy in copies], "changed") for name, copies in old.items()
+        )
 
     def blocker(self, service: Service) -> str:
         """Return what a service still has to wait for, in words; "" if it may start."""

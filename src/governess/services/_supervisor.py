@@ -259,17 +259,7 @@ class Supervisor:
         except ServiceError:
             self._listeners.keep_only(fleet.services.values())
             raise
-        removed = [copy for name in fleet.services if name not in fresh for copy in fleet.of(name)]
-        await fleet.stop(removed, "removed")
-        await all_of(copy.remove() for copy in removed)
-        fleet.replace(fresh)
-        old = {change.name: set(fleet.of(change.name)) for change in changes if change.is_restart}
-        surplus = [copy for name in fresh for copy in fleet.resize(name, self)]
-        self.events.wake()
-        await all_of(copy.remove() for copy in surplus)
-        await all_of(
-            fleet.roll([copy for copy in fleet.of(name) if copy in copies], "changed") for name, copies in old.items()
-        )
+        await fleet.replace(fresh, [change.name for change in changes if change.is_restart], self)
         self._listeners.keep_only(fresh.values())
         return changes
 
