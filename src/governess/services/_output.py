@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from governess.services._events import EventLog, ServiceEvent
 from governess.services._logfile import LogFile
 from governess.services._service import Log
 from governess.transports._write_buffer import write_all
@@ -87,21 +88,16 @@ class OutputWriter:
 
     _LIMIT = 1 << 20
 
-    def __init__(
-        self,
-        on_output: OnOutput,
-        on_trouble: Callable[[str, OSError | None, int], object],
-    ) -> None:
+    def __init__(self, on_output: OnOutput, events: EventLog) -> None:
         """Start nothing yet.
 
         Args:
             on_output: gets the lines.
-            on_trouble: is called in the loop when a log file cannot be written, with its path and the error; and when
-                it can be again, with its path, None, and how many bytes were dropped.
+            events: gets an event, in the loop, when a log file cannot be written, and when it can be again.
         """
         self._loop = asyncio.get_running_loop()
         self._on_output = on_output
-        self._on_trouble = on_trouble
+        self._events = events
         self.recent = RecentOutput()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -157,7 +153,14 @@ class OutputWriter:
         before = file.dropped
         error = file.write(lines, log.size, log.keep)
         if bool(before) != bool(error):
-            self._call(self._on_trouble, log.file, error, before)
+            self._call(self._log_trouble, log.file, error, before)
+
+    def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
+        if error is not None:
+            text = f"cannot write {path}: {error.strerror}; its lines are dropped until it can be written"
+        else:
+            text = f"{path} is written again; {dropped} bytes were dropped"
+        self._events.add(ServiceEvent("", None, text))
 
     def _written(self, size: int) -> None:
         with self._lock:

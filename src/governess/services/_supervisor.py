@@ -16,7 +16,7 @@ from governess.services._fleet import Fleet, all_of
 from governess.services._order import check_services
 from governess.services._output import OutputWriter, write_to_stdout
 from governess.services._reload import Change, changes_between
-from governess.services._service import Log, Service, ServiceError
+from governess.services._service import Service, ServiceError
 from governess.services._sockets import Listeners
 from governess.services._states import State
 from governess.services._status import CopyStatus, status_of_copy
@@ -89,7 +89,7 @@ class Supervisor:
             raise RuntimeError("each Supervisor is good for one block")
         self._over = asyncio.get_running_loop().create_future()
         if self._is_captured:
-            self.writer = OutputWriter(self._on_output or write_to_stdout, self._log_trouble)
+            self.writer = OutputWriter(self._on_output or write_to_stdout, self.events)
         services = list(self._fleet.services.values())
         try:
             self._listeners.open(services)
@@ -273,15 +273,6 @@ class Supervisor:
         """Return the listening sockets of a service."""
         return self._listeners.descriptors(service)
 
-    def wrote(self, copy: Copy, lines: bytes) -> None:
-        """Record whole lines that a copy has written."""
-        if self.writer is None:
-            return
-        log = copy.service.log
-        if log is not None:
-            log = Log(copy.service.path(log.file.replace("{}", copy.name)), log.size, log.keep)
-        self.writer.write(copy.name, lines, log)
-
     def process_changed(self) -> None:
         """Call `on_process`: a copy has got a process, or its process is gone."""
         if self._on_process is not None:
@@ -321,10 +312,3 @@ class Supervisor:
         if self.writer is not None:
             await self.writer.close(_FLUSH)
         self.end(0)
-
-    def _log_trouble(self, path: str, error: OSError | None, dropped: int) -> None:
-        if error is not None:
-            text = f"cannot write {path}: {error.strerror}; its lines are dropped until it can be written"
-        else:
-            text = f"{path} is written again; {dropped} bytes were dropped"
-        self.events.add(ServiceEvent("", None, text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from governess.services._conditions import ask
@@ -12,7 +13,7 @@ from governess.services._events import EventLog
 from governess.services._output import LineJoiner, OutputWriter
 from governess.services._process import Passed, ServiceProcess
 from governess.services._readiness import Readiness
-from governess.services._service import Service
+from governess.services._service import Log, Service
 from governess.services._states import Event, State
 from governess.services._words import seconds
 
@@ -48,10 +49,6 @@ class Host(Protocol):
 
     def sockets(self, service: Service) -> Sequence[int]:
         """Return the listening sockets of a service."""
-        ...
-
-    def wrote(self, copy: Copy, lines: bytes) -> None:
-        """Take note of whole lines that a copy has written."""
         ...
 
     def process_changed(self) -> None:
@@ -177,10 +174,16 @@ class WatchedProcess:
             return
         if self._readiness is not None:
             self._readiness.feed(lines)
-        self._host.wrote(self._copy, lines)
+        writer.write(self._copy.name, lines, _log_of(self._copy))
         if writer.is_full and (process := self.process) is not None:
             process.pause_output()
             writer.when_there_is_room(process.resume_output)
+
+
+def _log_of(copy: Copy) -> Log | None:
+    """Return the log of a copy, whose file has the name of the copy in place of `{}`."""
+    service, log = copy.service, copy.service.log
+    return None if log is None else replace(log, file=service.path(log.file.replace("{}", copy.name)))
 
 
 def _environment(copy: Copy, mark: str) -> dict[str, str]:
