@@ -74,8 +74,10 @@ async def _python_calls(run_all: Callable[[int, int], Awaitable[None]], at_once:
         counted["library_calls" if _is_the_librarys(path) else "loop_calls"] += 1
 
     sys.setprofile(count)
-    await run_all(COUNTED, at_once)
-    sys.setprofile(None)
+    try:
+        await run_all(COUNTED, at_once)
+    finally:
+        sys.setprofile(None)
     return {name: number / COUNTED for name, number in counted.items()}
 
 
