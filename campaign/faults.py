@@ -122,6 +122,14 @@ class Shim:
             first, last = pieces[0].split("-")[0], pieces[-1].split("-")[1]
             self._library.campaign_spare(ctypes.c_size_t(int(first, 16)), ctypes.c_size_t(int(last, 16)))
 
+    def choose_some(self, rng: random.Random) -> None:
+        """Choose one call that fails once, or a rain of faults."""
+        if rng.random() < 0.3:
+            fault = rng.choice(FAULTS)
+            self.choose_one(fault, rng.choice(fault.errors), rng.randint(1, 30))
+        else:
+            self.choose(rng, rng.choice((0.003, 0.03, 0.3)), rng.choice((3, 10, 30)))
+
     def choose(self, rng: random.Random, probability: float, limit: int) -> None:
         """Choose calls that fail from `resume` on, each with one of its errors.
 

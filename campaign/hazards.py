@@ -1,4 +1,4 @@
-"""What happens to a process and its children meanwhile: thieves, raising signal handlers, forks in other threads."""
+"""What happens to a process meanwhile: thieves, forks in other threads, closed loops, raising signal handlers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from campaign.case import BOUND, Verdict
+from campaign.hangs import awaited
+from governess import DefaultEventLoopPolicy
 from governess.subprocess import run
 
-__all__ = ["forks", "interrupted", "thief"]
+__all__ = ["forks", "run_and_close", "run_and_interrupt", "thief"]
 
 
 @contextmanager
@@ -33,8 +37,72 @@ def thief(library: Path, rng: random.Random) -> Iterator[Callable[[], int]]:
         taken = loaded.thief_stop()
 
 
+def run_and_close(policy: DefaultEventLoopPolicy, main: Coroutine[Any, Any, None], rng: random.Random) -> None:
+    """Close the loop while the scenarios run."""
+    loop = policy.new_event_loop()
+    try:
+        task = loop.create_task(main)
+        loop.run_until_complete(asyncio.wait([task], timeout=rng.random() * 0.1))
+    finally:
+        loop.close()
+
+
+def run_and_interrupt(
+    policy: DefaultEventLoopPolicy, main: Coroutine[Any, Any, None], rng: random.Random, verdict: Verdict
+) -> bool:
+    """Interrupt the scenarios, and end as asyncio.Runner does, but with a bound; return whether the loop stays open.
+
+    An interrupt between two lines of the loop can lose the next step of a task, which then never ends.
+    """
+    loop = policy.new_event_loop()
+    try:
+        task = loop.create_task(main)
+        with _interrupted(rng, 0.1):
+            loop.run_until_complete(task)
+        left = _cancel_all(loop)
+        verdict.surfaced["a task whose next step an interrupt has lost"] += len(left)
+        for task in left:
+            if getattr(task, "_fut_waiter", None):
+                places = "\n    ".join(awaited(task.get_coro()))
+                verdict.problems.append(f"it waits for ever: {task}\n    {places}")
+    finally:
+        is_stuck = not _close(loop)
+        if is_stuck:
+            verdict.surfaced["a loop of uvloop that an interrupt has left as running"] += 1
+    return is_stuck
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+    """Cancel the tasks of the loop; return those that are not done after a while."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    while left:
+        # A task that was interrupted passes that on to whoever runs the loop.
+        with suppress(KeyboardInterrupt):
+            return loop.run_until_complete(asyncio.wait(left, timeout=BOUND))[1]
+        left = {task for task in left if not task.done()}
+    return left
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> bool:
+    """Close the loop; return False if it can never be closed.
+
+    An interrupt in the first lines of uvloop's run, after it has marked the loop as running and before it calls libuv,
+    leaves the mark (uvloop/loop.pyx, `__run`).
+    """
+    try:
+        loop.close()
+    except RuntimeError:
+        is_uvloop = any(kind.__module__.startswith("uvloop") for kind in type(loop).__mro__)
+        if not is_uvloop or not loop.is_running():
+            raise
+        return False
+    return True
+
+
 @contextmanager
-def interrupted(rng: random.Random, within: float) -> Iterator[None]:
+def _interrupted(rng: random.Random, within: float) -> Iterator[None]:
     """Raise KeyboardInterrupt from a signal handler once, at a random instant of the block."""
 
     def interrupt(*_: object) -> None:

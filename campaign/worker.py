@@ -26,10 +26,10 @@ from typing import Any
 import governess
 from campaign import hazards, kernel
 from campaign.build import Programs
-from campaign.case import BOUND, Case, Verdict, attempt, explained
+from campaign.case import Case, Verdict, attempt, explained
 from campaign.checks import MARK, Snapshot, leaks, marked_processes, memory
-from campaign.faults import FAULTS, Shim
-from campaign.hangs import awaited, describe_hang
+from campaign.faults import Shim
+from campaign.hangs import describe_hang
 from campaign.plan import Plan, plan_of
 from campaign.scenarios import SCENARIOS
 from campaign.settings import make_policy, run_in_place
@@ -102,7 +102,7 @@ class Worker:
         verdict, errors = Verdict(), frozenset[int]()
         self._choose_way(rng)
         if self.shim is not None:
-            self._choose_faults(rng)
+            self.shim.choose_some(rng)
             errors = self.shim.errors
         began = time.monotonic()
         stolen = self._run(rng, verdict, errors)
@@ -149,9 +149,9 @@ class Worker:
                 stack.enter_context(hazards.forks(rng, str(self.programs.child), verdict.problems))
             try:
                 if hazard == "closed loops":
-                    self._run_and_close(rng, main)
+                    hazards.run_and_close(self.policy, main(0), rng)
                 elif hazard == "raising signals":
-                    self._run_and_interrupt(rng, main, verdict)
+                    self.has_stuck_loop |= hazards.run_and_interrupt(self.policy, main(0), rng, verdict)
                 else:
                     run_in_place(self.plan, self.policy, main)
             except Exception as error:
@@ -186,54 +186,6 @@ class Worker:
         if is_last and self.shim is not None:
             self.shim.resume()
 
-    def _run_and_close(self, rng: random.Random, main: Any) -> None:
-        """Close the loop while the scenarios run."""
-        loop = self.policy.new_event_loop()
-        try:
-            task = loop.create_task(main(0))
-            loop.run_until_complete(asyncio.wait([task], timeout=rng.random() * 0.1))
-        finally:
-            loop.close()
-
-    def _run_and_interrupt(self, rng: random.Random, main: Any, verdict: Verdict) -> None:
-        """Interrupt the scenarios, and end as asyncio.Runner does, but with a bound.
-
-        An interrupt between two lines of the loop can lose the next step of a task, which then never ends.
-        """
-        loop = self.policy.new_event_loop()
-        try:
-            task = loop.create_task(main(0))
-            with hazards.interrupted(rng, 0.1):
-                loop.run_until_complete(task)
-            left = self._cancel_all(loop)
-            verdict.surfaced["a task whose next step an interrupt has lost"] += len(left)
-            for task in left:
-                if getattr(task, "_fut_waiter", None):
-                    places = "\n    ".join(awaited(task.get_coro()))
-                    verdict.problems.append(f"it waits for ever: {task}\n    {places}")
-        finally:
-            try:
-                loop.close()
-            except RuntimeError:
-                if self.plan.loop != "uvloop" or not loop.is_running():
-                    raise
-                # An interrupt in the first lines of uvloop's run, after it has marked the loop as running and before it
-                # calls libuv, leaves the mark (uvloop/loop.pyx, `__run`): the loop can never be closed.
-                verdict.surfaced["a loop of uvloop that an interrupt has left as running"] += 1
-                self.has_stuck_loop = True
-
-    def _cancel_all(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
-        """Cancel the tasks of the loop; return those that are not done after a while."""
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        while left:
-            # A task that was interrupted passes that on to whoever runs the loop.
-            with contextlib.suppress(KeyboardInterrupt):
-                return loop.run_until_complete(asyncio.wait(left, timeout=BOUND))[1]
-            left = {task for task in left if not task.done()}
-        return left
-
     def _case(self, rng: random.Random, verdict: Verdict, errors: frozenset[int] = frozenset()) -> Case:
         # From birth: it tells the exit, whoever has reaped the child. One that comes later may be too late.
         has_pidfd = self._has_pidfd_from_birth and not errors
@@ -249,15 +201,6 @@ class Worker:
             has_native=spawner().name == "native",
             loop_is_closed=self.plan.hazard == "closed loops",
         )
-
-    def _choose_faults(self, rng: random.Random) -> None:
-        """Choose the faults: one alone, or a rain of them."""
-        assert self.shim is not None
-        if rng.random() < 0.3:
-            fault = rng.choice(FAULTS)
-            self.shim.choose_one(fault, rng.choice(fault.errors), rng.randint(1, 30))
-        else:
-            self.shim.choose(rng, rng.choice((0.003, 0.03, 0.3)), rng.choice((3, 10, 30)))
 
     _has_pidfd_from_birth = False
 
