@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from governess.children._after_fork import run_after_fork
 from governess.children._per_loop import PerLoop
 from governess.children._starting import Starts, starts_of
+from governess.transports._pipe_transport import PipeReadTransport
 
 if sys.platform == "linux":
     import fcntl
@@ -34,7 +35,7 @@ _DEFAULT_SIZE = 64 * 1024
 _CHUNK = 256 * 1024  # as much as asyncio reads at once
 
 
-class PipeReader(asyncio.ReadTransport):
+class PipeReader(PipeReadTransport):
     """Passes what comes from a pipe or a terminal on to an `asyncio.Protocol`.
 
     Attributes:
@@ -50,11 +51,9 @@ class PipeReader(asyncio.ReadTransport):
         """
         super().__init__({"pipe": end})
         self._loop = loop
-        self._protocol: Any = protocol
+        self._protocol = protocol
         self._end = end
         self._descriptor = descriptor = end.fileno()
-        self._paused = False
-        self._closing = False
         # Not _poller_of() at once: this is done for each pipe.
         self._poller = getattr(loop, "__dict__", _NO_ATTRIBUTES).get(_pollers.name) or _poller_of(loop)
         self.max_size = _DEFAULT_SIZE
@@ -65,23 +64,6 @@ class PipeReader(asyncio.ReadTransport):
     def __repr__(self) -> str:
         state = "closing" if self._closing else "paused" if self._paused else "reading"
         return f"<PipeReader {state} {self._end!r}>"
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol take over."""
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol; None when the pipe is closed."""
-        return self._protocol  # type: ignore[no-any-return]
-
-    def is_closing(self) -> bool:
-        """Return whether the pipe is closed, or about to be."""
-        return self._closing
-
-    def is_reading(self) -> bool:
-        """Return whether the protocol gets data."""
-        return not self._paused and not self._closing
 
     def pause_reading(self) -> None:
         """Give the protocol no data until `resume_reading`."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from governess.transports._pipe_transport import PipeTransport
 from governess.transports._write_buffer import Buffer, Watermarks, flat
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class StdinTransport(asyncio.WriteTransport):
 _END_OF_FILE = b"\x04"  # what Ctrl-D sends: VEOF of termios(3)
 
 
-class TerminalWriter(asyncio.WriteTransport):
+class TerminalWriter(PipeTransport, asyncio.WriteTransport):
     """Writes to a terminal; another transport reads from it.
 
     `connect_write_pipe` cannot be used: uvloop's write transport also reads, and would consume the child's output.
@@ -109,12 +110,11 @@ class TerminalWriter(asyncio.WriteTransport):
         """Own the descriptor, and write from the loop."""
         super().__init__({"pipe": end})
         self._loop = loop
-        self._protocol: Any = protocol
+        self._protocol = protocol
         self._end = end
         self._buffer = bytearray()
         self._at_line_start = True
         self._marks = Watermarks()
-        self._closing = False
         os.set_blocking(end.fileno(), False)
         protocol.connection_made(self)
 
@@ -148,18 +148,6 @@ class TerminalWriter(asyncio.WriteTransport):
         """Close at once."""
         self._closing = True
         self._lose()
-
-    def is_closing(self) -> bool:
-        """Return whether it is closed, or about to be."""
-        return self._closing
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol."""
-        return self._protocol  # type: ignore[no-any-return]
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol take over."""
-        self._protocol = protocol
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait to be written."""

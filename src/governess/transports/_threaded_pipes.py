@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from governess.children._per_loop import set_unless_done
 from governess.transports._child_pipe import PipeEnd
 from governess.transports._pipe_thread import BlockingPipe, PipeThread
+from governess.transports._pipe_transport import PipeReadTransport, PipeTransport
 from governess.transports._write_buffer import Buffer, WriteBuffer, flat
 
 __all__ = ["ThreadedReadTransport", "ThreadedWriteTransport", "connect_read_pipe", "connect_write_pipe"]
@@ -43,16 +44,14 @@ async def connect_write_pipe(
     return transport, protocol
 
 
-class ThreadedReadTransport(asyncio.ReadTransport):
+class ThreadedReadTransport(PipeReadTransport):
     """Reads in a thread, which waits with the next chunk until the protocol has taken the one before."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, end: PipeEnd) -> None:
         """Own the end; nothing is read before `start`."""
         super().__init__({"pipe": end})
         self._loop = loop
-        self._protocol: Any = protocol
-        self._closing = False
-        self._paused = False
+        self._protocol = protocol
         self._kept: bytes | None = None  # what came while paused
         self._thread = PipeThread(loop, end, self._read_all, self._ended)
 
@@ -62,22 +61,6 @@ class ThreadedReadTransport(asyncio.ReadTransport):
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol take over."""
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol."""
-        return self._protocol  # type: ignore[no-any-return]
-
-    def is_closing(self) -> bool:
-        """Return whether the pipe is closed, or about to be."""
-        return self._closing
-
-    def is_reading(self) -> bool:
-        """Return whether the protocol gets data."""
-        return not self._paused and not self._closing
 
     def pause_reading(self) -> None:
         """Give the protocol no data until `resume_reading`."""
@@ -133,15 +116,14 @@ class ThreadedReadTransport(asyncio.ReadTransport):
         self._loop.call_soon(self._protocol.connection_lost, error)
 
 
-class ThreadedWriteTransport(asyncio.WriteTransport):
+class ThreadedWriteTransport(PipeTransport, asyncio.WriteTransport):
     """Buffers data, which a thread writes; it pauses the protocol while the buffer is too large."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, end: PipeEnd) -> None:
         """Own the end; nothing is written before `start`."""
         super().__init__({"pipe": end})
         self._loop = loop
-        self._protocol: Any = protocol
-        self._closing = False
+        self._protocol = protocol
         self._lost = False
         self._buffer = WriteBuffer()
         self._thread = PipeThread(loop, end, self._write_all, self._ended)
@@ -152,18 +134,6 @@ class ThreadedWriteTransport(asyncio.WriteTransport):
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol take over."""
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol."""
-        return self._protocol  # type: ignore[no-any-return]
-
-    def is_closing(self) -> bool:
-        """Return whether the pipe is closed, or about to be."""
-        return self._closing
 
     def write(self, data: Buffer) -> None:
         """Write data, soon; it is dropped if the pipe is closed.
