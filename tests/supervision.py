@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,7 +24,7 @@ class Watched:
         self._news = asyncio.Event()
 
     def note(self, event: ServiceEvent) -> None:
-        self.events.append((self._loop.time(), event))
+        self.events.append((time.monotonic(), event))  # uvloop has the time only in milliseconds
         self._news.set()
 
     def hear(self, name: str, lines: bytes) -> None:
