@@ -245,7 +245,10 @@ _OBJECTS = 20_000
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Collect garbage less often, and never look at what was imported until now."""
+    """Collect garbage less often, and never look at what was imported until now.
+
+    Not even afterwards: the process ends, and its last collections would take longer than all it does for one command.
+    """
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_OBJECTS, *before[1:])
@@ -253,7 +256,6 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _files_of(values: dict[str, Any]) -> dict[str, Any]:
