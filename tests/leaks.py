@@ -33,6 +33,17 @@ def pytest_configure() -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the collections after each test what is there before the first: modules, and pytest's own things."""
+    _freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Spare the tests of the next file what those of this one have imported, and what pytest keeps of them."""
+    if nextitem is not None and nextitem.path != item.path:
+        _freeze()
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
 
