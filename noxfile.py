@@ -50,7 +50,8 @@ def coverage(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         # sys.monitoring costs little, so that the tests' times still hold; with branches it works from 3.14 on.
         env = {"COVERAGE_CORE": "sysmon", "COVERAGE_FILE": f"{temporary}/data"}
-        run = ["coverage", "run", "-m", "pytest", "-m", "not slow", "-n", "3", "--dist", "loadscope", *UNMEASURABLE]
+        workers = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
+        run = ["coverage", "run", "-m", "pytest", "-m", "not slow", *workers, *UNMEASURABLE]
         session.run(*run, env=env)
         folders = ["tests/children", "tests/loops", "tests/pains", "tests/subprocess"]
         session.run(*run, *folders, "--ignore=tests/children/spawners", env={**env, "GOVERNESS_PURE": "1"})
