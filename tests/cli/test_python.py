@@ -15,10 +15,24 @@ from typing import Any
 import pytest
 
 windows = pytest.mark.windows
-ways = pytest.mark.parametrize("way", ["script", "module", "code", "stdin"])
+WAYS = ("script", "module", "code", "stdin")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, links and permissions")
 
 Done = subprocess.CompletedProcess[str]
+
+
+def in_every_way(names: str, cases: list[tuple[Any, ...]]) -> pytest.MarkDecorator:
+    """Parametrize with each case in each way; not slow are all cases in the first way, and the first case in all."""
+    return pytest.mark.parametrize(
+        f"{names}, way",
+        [
+            pytest.param(*case, way, marks=[] if case is cases[0] or way == WAYS[0] else [pytest.mark.slow])
+            for case in cases
+            for way in WAYS
+        ],
+    )
+
+
 Same = Callable[..., Done]
 
 
@@ -208,11 +222,10 @@ class TestHowItEnds:
         assert same("program.py").returncode == status
 
     @windows
-    @pytest.mark.parametrize(
-        ("statement", "status"),
-        [("pass", 0), ("sys.exit(3)", 3), ("sys.exit('a text')", 1), ("1 / 0", 1), ("exec('1 / 0')", 1)],
+    @in_every_way(
+        "statement, status",
+        [("1 / 0", 1), ("pass", 0), ("sys.exit(3)", 3), ("sys.exit('a text')", 1), ("exec('1 / 0')", 1)],
     )
-    @ways
     def test_exit_status_in_every_way(self, same: Same, folder: Path, statement: str, status: int, way: str) -> None:
         """They are so for modules and code too, and no machinery is seen but that of `python -m` itself."""
         program = f"import sys\nprint('begun')\n{statement}"
@@ -332,18 +345,17 @@ class TestHowItEnds:
         assert same("program.py", PYTHONUNBUFFERED="1").stdout == "first\nsecond\n"
 
     @posix
-    @pytest.mark.parametrize(
+    @in_every_way(
         "statement",
         [
-            "raise KeyboardInterrupt",
-            "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
-            "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
-            "asyncio.run(main())",
-            "signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
-            "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); signal.raise_signal(signal.SIGTERM)",
+            ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",),
+            ("raise KeyboardInterrupt",),
+            ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",),
+            ("asyncio.run(main())",),
+            ("signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",),
+            ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); signal.raise_signal(signal.SIGTERM)",),
         ],
     )
-    @ways
     def test_signals(self, same: Same, folder: Path, statement: str, way: str) -> None:
         """A signal that ends a program truly ends it, atexit handlers before; its own handlers are its own."""
         program = (

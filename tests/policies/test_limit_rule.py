@@ -163,10 +163,14 @@ class Rule(RuleBasedStateMachine):
         assert self.limiter._free == self.number
 
 
+examples = pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.slow)])
+
+
+@examples
 @pytest.mark.parametrize("number", [1, 2, 5])
-def test_rule(number: int) -> None:
+def test_rule(number: int, examples: int) -> None:
     """Each place is somebody's, none is idle, and who waits lends its own."""
-    run_state_machine_as_test(lambda: Rule(number), settings=settings(max_examples=100, deadline=None))
+    run_state_machine_as_test(lambda: Rule(number), settings=settings(max_examples=examples, deadline=None))
 
 
 @dataclass(frozen=True)
@@ -240,12 +244,13 @@ class Life:
         self.left += tasks
 
 
+@examples
 @pytest.mark.parametrize("max_tasks", [1, 2, 3])
-def test_programs_end(loop_factory: Callable[[], AbstractEventLoop], max_tasks: int) -> None:
+def test_programs_end(loop_factory: Callable[[], AbstractEventLoop], max_tasks: int, examples: int) -> None:
     """Every program of tasks that make tasks and wait for them ends under the limit, as it does without one."""
     loop_class = limited(loop_factory, max_tasks)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(PROGRAMS)
     def test(program: Program) -> None:
         life = Life()

@@ -141,14 +141,15 @@ def test_cancelled_at_any_time(spawner: Spawner, loop_factory: Callable) -> None
         runner.run(main())
 
 
-def test_killed_at_any_step(stoppable: Spawner, loop_factory: Callable) -> None:
+@pytest.mark.parametrize("count", [200, pytest.param(800, marks=pytest.mark.slow)])
+def test_killed_at_any_step(stoppable: Spawner, loop_factory: Callable, count: int) -> None:
     """A child killed between spawned and exec leaves no lock held that a later child, in the same memory, waits for.
 
     glibc 2.41 and later has such a lock in sigaction(3).
     """
 
     async def main() -> None:
-        for number in range(800):
+        for number in range(count):
             task = asyncio.create_task(stoppable.spawn(command(["true"], start_new_session=True)))
             await asyncio.sleep(0)
             born = time.perf_counter() + number % 50 * 2e-6
