@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -111,9 +112,10 @@ class Order(RuleBasedStateMachine):
         self.loop.close()
 
 
-def test_order(loop_factory: Callable[[], AbstractEventLoop]) -> None:
+@pytest.mark.parametrize("examples", [25, pytest.param(250, marks=pytest.mark.slow)])
+def test_order(loop_factory: Callable[[], AbstractEventLoop], examples: int) -> None:
     """Who is due first runs first, nothing is lost, and nothing overtakes what has waited long enough."""
     with patch.object(loop_module, "AGING_STEP", AGING_STEP):
         run_state_machine_as_test(
-            lambda: Order(prioritized(loop_factory)()), settings=settings(max_examples=60, deadline=None)
+            lambda: Order(prioritized(loop_factory)()), settings=settings(max_examples=examples, deadline=None)
         )

@@ -351,7 +351,7 @@ class TestLinesAfterTheExit:
 
         async def main() -> None:
             async with start("sh", "-c", f"echo mine; {rest} & exit 2", stdout=PIPE) as process:
-                lines = process.merged_lines(drain=0.1) if merged else process.stdout.lines(drain=0.1)
+                lines = process.merged_lines(drain=0.03) if merged else process.stdout.lines(drain=0.03)
                 got = [line async for line in lines]
                 assert got[0] == (Line("stdout", b"mine") if merged else b"mine")
                 assert process.exit == 2
