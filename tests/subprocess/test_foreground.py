@@ -112,6 +112,31 @@ print(complete(flow.run(foreground=True)).stdout, has_terminal())
         assert terminal.wait_for_end() == 0
 
 
+@everywhere
+def test_pipeline_whose_first_program_is_gone(where: str) -> None:
+    """If the first program is reaped before the second one starts, the second one has the terminal all the same."""
+    code = """
+from governess.subprocess import _pipeline_run
+
+create = _pipeline_run.create
+
+async def create_late(*arguments):
+    process = await create(*arguments)
+    if process.argv[0] == "true":
+        await process.wait()
+    return process
+
+_pipeline_run.create = create_late
+done = complete((cmd("true") | cmd("sh", "-c", ASK) | cmd("cat")).run(foreground=True, encoding="utf-8"))
+print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
+""".replace("ASK", repr(ASK))
+    with OnTerminal(*python(code, where)) as terminal:
+        terminal.wait_for("password: ")
+        terminal.type("secret\n")
+        terminal.wait_for("[0, 0, 0] got secret True")
+        assert terminal.wait_for_end() == 0
+
+
 def test_interrupt() -> None:
     """Ctrl-C ends the program alone: all of a pipeline, and not the parent."""
     code = """

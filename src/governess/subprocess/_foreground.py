@@ -51,8 +51,12 @@ class Foreground:
 
     @property
     def group(self) -> int:
-        """The number of the process group, which is the pid of the first process; 0 before that."""
+        """The number of the process group, which is the pid of its first process; 0 before that."""
         return self._group
+
+    def leave_group(self) -> None:
+        """Give the terminal to the group of the next process: the group so far is gone."""
+        self._group = 0
 
     def add(self, process: Process) -> None:
         """Give the terminal to the group of the process, until it has ended; the others are in the group of the first.

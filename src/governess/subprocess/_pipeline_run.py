@@ -198,8 +198,11 @@ class FlowStart:
                 finally:
                     close_last(pipe)
                 stdin = reading
-                if self._foreground is not None and len(processes) == 1:
-                    our_copies.enter_context(processes[0]._child.held())  # the others join its group
+                leader = processes[-1]
+                if self._foreground is not None and self._foreground.group == leader.pid:
+                    our_copies.enter_context(leader._child.held())  # the others join its group
+                    if leader.exit is not None:  # it is reaped, and so its group is gone
+                        self._foreground.leave_group()
             processes.append(await self._start(self._stages[-1], stdin, stdout))
 
     async def _start(self, stage: Stage, stdin: Stdio, stdout: Stdio) -> Process:
