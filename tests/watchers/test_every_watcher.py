@@ -34,7 +34,9 @@ def steal(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-class TestEveryWatcher:
+class TestHandlers:
+    """What a handler is told, and when."""
+
     @pytest.mark.parametrize(("script", "expected"), [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", -signal.SIGKILL)])
     def test_reports_the_returncode(self, setting: Setting, script: str, expected: int) -> None:
         """The returncode is the exit status, or the negative number of the signal."""
@@ -140,6 +142,10 @@ class TestEveryWatcher:
 
         setting.run(main)
         assert calls == []
+
+
+class TestBesideOthers:
+    """Other children, other code, and ends of loops and watchers."""
 
     def test_leaves_strangers_alone(self, setting: Setting) -> None:
         """A child that nobody handed to the watcher can still be waited for (but FastChildWatcher takes all)."""

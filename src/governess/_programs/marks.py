@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from governess.children._backoff import pauses
+from governess.children._pauses import pauses
 from governess.children._pidfd import send_signal_if
 from governess.children._procfs import process_numbers, read_stat
 

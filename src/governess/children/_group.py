@@ -11,9 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from governess.children._backoff import pauses
 from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
+from governess.children._pauses import pauses
 from governess.children._procfs import process_numbers, read_stat
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import threading
 import time
 
 from governess.children._after_fork import run_after_fork
-from governess.children._backoff import pauses
 from governess.children._child import Child
+from governess.children._pauses import pauses
 
 __all__ = ["is_late", "reap_later", "reap_pending"]
 

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from governess.children import _pidfd as pidfds
-from governess.children._backoff import pauses
 from governess.children._exit import CAN_PEEK
+from governess.children._pauses import pauses
 
 if TYPE_CHECKING:
     from governess.children._child import Child

@@ -1,4 +1,4 @@
-"""Whether a job that has failed is run again, and when; without I/O."""
+"""Whether a job that has failed is run again; `Backoff` (governess._programs.backoff) says when."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from governess._programs.marks import boot_id, end_all, identity_of, living, mark_in, signal_all
-from governess.children._backoff import pauses
 from governess.children._exit import Exit
+from governess.children._pauses import pauses
 from governess.children._pidfd import has_exited, open_pidfd, reaped_status
 from governess.children._procfs import process_numbers, read_stat
 from governess.jobs._errors import JournalError

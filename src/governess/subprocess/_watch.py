@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from governess._current_policy import watcher_of
 from governess.children import _registry
-from governess.children._backoff import pauses
 from governess.children._exit import CAN_PEEK, Exit, State, exit_of, state_of
+from governess.children._pauses import pauses
 from governess.children._per_loop import set_unless_done
 from governess.children._pidfd import has_exited, is_detached, reaped_status
 

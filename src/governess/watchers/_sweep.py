@@ -180,5 +180,5 @@ class Sweeper:
 
     def _is_due(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether this is the timer's sweeper, although a signal may have come as the loop woke up for it."""
-        # Loops sweeper their clock to a millisecond.
+        # Loops round their clock to a millisecond.
         return loop is not None and self._timer is not None and self._timer.when() <= loop.time() + 0.001

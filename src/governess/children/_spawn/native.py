@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import functools
 import itertools
-import os
 import subprocess
 import weakref
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from governess.children._pidfd import open_pidfd
 from governess.children._spawn import _native, popen
 from governess.children._spawn.blocking import POPEN
 from governess.children._spawn.command import Command, Outcome, Spawned, arguments_of, discard_outcome
-from governess.children._spawn.popen_rules import argv_of
+from governess.children._spawn.errors import error_of_start
 from governess.children._spawn.with_parent import end_with_parent, leads_group, promise_of
 from governess.children._starting import Starts, starts_of
 
@@ -128,7 +127,7 @@ class _SpawnQueue:
             if outcome is None or command is None or outcome.done():
                 return
             if step is not None:
-                outcome.set_exception(_failure(command, error, step))
+                outcome.set_exception(error_of_start(command, error, step))
                 outcome.exception()  # retrieved by that: its receiver may be thrown away with a closed loop
                 return
             try:
@@ -235,16 +234,3 @@ def _keep(guard: Guard, spawned: Spawned, *, is_told: bool) -> None:
     except BaseException:
         spawned.discard()
         raise
-
-
-def _failure(command: Command, error: int, step: str) -> OSError:
-    """Return what Popen would raise; it names the file for two of the steps alone."""
-    executable = command.options.get("executable")
-    program = argv_of(command.args, command.shell, executable)[0] if executable is None else executable
-    files = {"cwd": command.options.get("cwd"), "exec": program}
-    files |= {"stdin": command.stdin, "stdout": command.stdout, "stderr": command.stderr}
-    if isinstance(file := files.get(step), (str, bytes, os.PathLike)):
-        return OSError(error, os.strerror(error), file)
-    failure = OSError(error, os.strerror(error))
-    failure.add_note(f"what failed in the start of the child: {step}")
-    return failure

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from governess.children._backoff import pauses
+from governess.children._pauses import pauses
 from governess.jobs._errors import JournalError
 
 if sys.platform == "win32":
