@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from governess.children import _pidfd
+from governess.children._spawn import describe
 from governess.subprocess import run
-from spawning import needs_extension
 
-pytestmark = [needs_extension, pytest.mark.skipif(_pidfd.unavailable() is not None, reason="needs pidfds")]
+pytestmark = pytest.mark.skipif(_pidfd.unavailable() is not None, reason="needs pidfds")
 
 CHILDREN = 50
 
@@ -31,6 +31,7 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
+@pytest.mark.skipif(describe()[0] != "native", reason="the native spawner alone has its starts in a queue")
 def test_readers_are_added_once(readers: list[int]) -> None:
     """Of 50 children that are started together, each kind of reader is added for the first and the last alone."""
 
