@@ -516,7 +516,7 @@ PyModExport__native(void)
 #else
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, execute_module},
-#ifdef Py_mod_gil
+#ifdef Py_MOD_GIL_NOT_USED /* since 3.13; 3.15 has Py_mod_gil alone for older stable ABIs */
     {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
