@@ -42,7 +42,7 @@ def _has(text: str, name: str, module: str) -> bool:
     return any(f":: {owner}{name}\n" in lines for owner in ("governess.", f"governess.{module}.", ""))
 
 
-def test_floors() -> None:
+def test_layers() -> None:
     """The picture of the layers is that of pyproject.toml: `python docs/layers/draw.py` draws it anew."""
     folder = DOCS.parent / "layers"
     assert runpy.run_path(str(folder / "draw.py"))["draw"]() == (folder / "layers.svg").read_text()

@@ -133,7 +133,8 @@ class Group:
         """
         with self.leader.held() if self._pidfd is None else contextlib.nullcontext():
             try:
-                self._ask([request if request and number == signal.SIGTERM else number for number in self._requests])
+                asked = signal.SIGTERM if request is None else request
+                self._ask([asked if number == signal.SIGTERM else number for number in self._requests])
                 await self.emptied(grace)
             finally:
                 self.kill()

@@ -29,7 +29,7 @@ BATCH = 64
 
 
 class ExitPoller(Protocol):
-    """A kernel object that becomes readable when one of its children has exited; it is open while it has children."""
+    """A kernel object that becomes readable when one of its children has exited; its user closes it."""
 
     @property
     def fileno(self) -> Callable[[], int]:
