@@ -65,7 +65,7 @@ types: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/pyright
 	$(BIN)/python tests/typing/doc_blocks.py build/doc_blocks && $(BIN)/pyright build/doc_blocks
 
-docs: $(VENV)/.docs ## the documentation, into docs/_build/html
+docs: $(VENV)/.dev ## the documentation, into docs/_build/html
 	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs docs/_build/html
 
 docs-check: docs $(VENV)/.docs-check $(VENV)/node_modules/axe-core ## every page in chromium: widths, themes, accessibility; and a report of jobs
@@ -130,8 +130,8 @@ $(VENV)/.test: $(VENV)/.pip $(PACKAGE)
 	$(PIP) install -e '.[$(EXTRAS),dask,uvloop]' --group test
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.pip $(PACKAGE)
-	$(PIP) install -e '.[$(EXTRAS),dask,uvloop]' --group dev
+$(VENV)/.dev: $(VENV)/.test pyproject.toml
+	$(PIP) install --group dev --group docs
 	@touch $@
 
 $(VENV)/bench/.done: $(PACKAGE)
@@ -144,16 +144,12 @@ $(VENV)/pains/.done: $(PACKAGE)
 	$(VENV)/pains/bin/python -m pip --disable-pip-version-check -qq install -e '.[$(EXTRAS),uvloop]' --group pains
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.pip $(PACKAGE)
-	$(PIP) install -e '.[cli]' --group docs
-	@touch $@
-
 $(VENV)/.release: $(VENV)/.pip pyproject.toml
 	$(PIP) install --group release
 	@touch $@
 
-$(VENV)/.docs-check: $(VENV)/.test $(VENV)/.docs
-	$(PIP) install -e '.[cli]' --group docs-check
+$(VENV)/.docs-check: $(VENV)/.dev pyproject.toml
+	$(PIP) install --group docs-check
 	@touch $@
 
 $(VENV)/node_modules/axe-core:

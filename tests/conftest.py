@@ -1,26 +1,13 @@
 """The loops that tests run over."""
 
-import asyncio
 import os
 import signal
-import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 import pytest
 
-#: The classes that a program gets where nobody chose.
-LOOPS: dict[str, Callable[[], AbstractEventLoop]] = {
-    "asyncio": asyncio.ProactorEventLoop if sys.platform == "win32" else asyncio.SelectorEventLoop
-}
-
-try:
-    import uvloop
-except ImportError:
-    if os.environ.get("GOVERNESS_REQUIRE_UVLOOP") == "1":
-        raise
-else:
-    LOOPS["uvloop"] = uvloop.Loop
+from loop_classes import LOOPS
 
 
 @pytest.fixture(params=LOOPS)

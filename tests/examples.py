@@ -3,16 +3,15 @@
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from sybil import Example
 from sybil.evaluators.python import pad
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
+from forked import Starts
 from governess.children._spawn import can_die_with_parent, describe
 
 
@@ -36,14 +35,15 @@ def run_console(example: Example) -> str | None:
 
     Output is compared if any is shown; `...` stands for anything. Returns what went wrong.
     """
+    starts = example.namespace.get("starts") or Starts()
     with tempfile.TemporaryDirectory() as folder:
         for step in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
-            if problem := _run_step(step, folder):
+            if problem := _run_step(step, folder, starts.path):
                 return problem
     return None
 
 
-def _run_step(step: str, folder: str) -> str | None:
+def _run_step(step: str, folder: str, path: list[str]) -> str | None:
     lines = step.rstrip().splitlines()
     command = [lines.pop(0)]
     while lines and (lines[0] == ">" or lines[0].startswith("> ")):
@@ -53,10 +53,9 @@ def _run_step(step: str, folder: str) -> str | None:
         status = int(told[1])
         lines.pop()
 
-    bin_folder = Path(sys.executable).parent
     environment = {
         **os.environ,
-        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
         "COLUMNS": "100",
         "TERM": "dumb",
     }

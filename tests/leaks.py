@@ -97,9 +97,10 @@ def threads() -> Things:
 def children() -> Things:
     """Children of any thread, alive or dead; where there is no /proc, one dead child at most."""
     pids: set[int] = set()
-    for task in Path("/proc/self/task").glob("*/children"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
-            pids.update(map(int, task.read_text().split()))
+    for thread in os.listdir("/proc/self/task") if sys.platform == "linux" else []:
+        # The thread may have ended.
+        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/self/task/{thread}/children", "rb") as file:
+            pids.update(map(int, file.read().split()))
     if hasattr(os, "waitid"):
         with suppress(ChildProcessError):
             zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -12,6 +12,8 @@ import sys
 
 def main() -> int:
     """Ask the server and wait; a process that reports nothing has failed."""
+    if sys.argv[1:2] == ["python"]:  # a program has an interpreter to itself
+        os.execv(sys.executable, [sys.executable, "-m", "governess", *sys.argv[1:]])
     request = {
         "words": sys.argv[1:],
         "folder": os.getcwd(),

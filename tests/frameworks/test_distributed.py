@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
+
 PACKAGES = ("distributed",)
+
+pytestmark = pytest.mark.slow  # `make frameworks` and `.ci/run` run it
 
 
 def test_workers(program: Callable[..., str]) -> None:

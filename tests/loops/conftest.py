@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 import governess
-from conftest import LOOPS as LOOPS_WITH_PIPES
+from loop_classes import LOOPS as LOOPS_WITH_PIPES
 
 
 def without_pipes(loop_class: type[Any]) -> type[Any]:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no for
 PREPARE = """
 import asyncio, multiprocessing, os, sys, threading
 import governess
-from conftest import LOOPS
+from loop_classes import LOOPS
 
 def in_child(function):
     pid = os.fork()

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from conftest import LOOPS
 from governess import Exit, observe
 from governess.children import Child, children
 from governess.subprocess import Process, start
+from loop_classes import LOOPS
 
 #: What is started: each ends when its input does, or at TERM, or at KILL only; with and without others in its group.
 SCRIPTS = (
@@ -303,7 +303,7 @@ SHARES = 2 * len(LOOPS)
 def test_any_order(loop: str, steps: int, seconds: float) -> None:
     """Start, write, read, signal, cancel, time out, detach and leave, in any order."""
     some = settings(
-        max_examples=5,  # so that it ends soon after its time
+        max_examples=2,  # so that it ends soon after its time
         stateful_step_count=steps,
         deadline=None,
         database=None,

@@ -345,7 +345,7 @@ class TestLinesAfterTheExit:
         assert run(main) == ([Line("stdout", "one"), Line("stdout", "two")] if merged else ["one", "two"])
 
     @pytest.mark.parametrize("merged", [False, True])
-    @pytest.mark.parametrize("rest", ["sleep 60", "yes"])
+    @pytest.mark.parametrize("rest", ["sleep 60", f"yes {'x' * 1000}"], ids=["sleep", "yes"])
     def test_end_though_the_pipe_is_held(self, run: Callable, merged: bool, rest: str) -> None:
         """The lines end `drain` seconds after the exit, though another process holds the pipe, or writes into it."""
 

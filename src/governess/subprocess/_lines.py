@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -111,7 +112,7 @@ class MergedLines:
         readers = {1: streams.stdout, 2: streams.stderr}
         self._open = {fd: reader for fd, reader in readers.items() if reader is not None}
         self._splitters = {fd: LineSplitter() for fd in self._open}
-        self._ready: list[tuple[Literal["stdout", "stderr"], bytes]] = []
+        self._ready: deque[tuple[Literal["stdout", "stderr"], bytes]] = deque()
 
     def lines(self, encoding: str | None, errors: str, drain: float) -> LineIterator[Line[Any]]:
         """Give the lines as they come."""
@@ -124,7 +125,7 @@ class MergedLines:
                 await self._read_on()
             if not self._ready:
                 return None
-            stream, line = self._ready.pop(0)
+            stream, line = self._ready.popleft()
             text: Any = line if encoding is None else line.decode(encoding, errors)
             return Line(stream, text)
 

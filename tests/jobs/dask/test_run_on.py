@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import Cluster, Run
 
+pytestmark = pytest.mark.slow  # which `.ci/run` runs
+
 
 def test_outputs_and_statuses(module_cluster: Cluster, run: Run) -> None:
     """Commands run on the workers as they would here: their outputs, their order with -k, and their statuses."""
@@ -113,28 +115,12 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path, nobody_left: None) -> None:
     assert "governess run: SIGINT: ending what runs" in errors
 
 
-def test_wrong_options(run: Run) -> None:
-    """What --on cannot do is told, and so is what it needs."""
-    assert "--on takes tcp://HOST:PORT" in run("--on", "somewhere", "true", ":::", "x").stderr
-    assert "--load looks at this machine" in run("--on", "tcp://h:1", "--load", "3", "true", ":::", "x").stderr
-    assert "--shared is for a cluster" in run("--shared", os.curdir, "true", ":::", "x").stderr
-
-
-def test_no_scheduler(run: Run) -> None:
-    """A scheduler that is not there is told when the patience is over."""
-    done = run("--on", "tcp://127.0.0.1:9", "--patience", "1", "true", ":::", "x")
-    assert done.returncode == 255
-    assert "there is no scheduler at tcp://127.0.0.1:9" in done.stderr
-
-
-@pytest.mark.slow
 def test_a_cluster_for_a_try(run: Run) -> None:
     """`--on local-cluster:2` starts two workers, and ends them."""
     done = run("-k", "--on", "local-cluster:2", "echo", ":::", "a", "b", "c")
     assert (done.stdout, done.returncode) == ("a\nb\nc\n", 0), done.stderr
 
 
-@pytest.mark.slow
 def test_a_shared_folder_for_a_try(run: Run, tmp_path: Path) -> None:
     """`--shared` holds for the workers of `local-cluster` too."""
     (shared := tmp_path / "shared").mkdir()

@@ -117,16 +117,19 @@ def read_records(file: BinaryIO, path: str, delimiter: bytes = b"\n") -> Iterato
         SourceError: the file cannot be read, or a record is far too long.
     """
     decode = _decoder(delimiter)
-    rest = b""
+    begun = bytearray()
     for chunk in read_chunks(file, path):
-        *records, rest = (rest + chunk if rest else chunk).split(delimiter)
-        if records:
+        searched = max(0, len(begun) - len(delimiter) + 1)
+        begun += chunk
+        if begun.find(delimiter, searched) >= 0:
+            *records, rest = bytes(begun).split(delimiter)
             yield from map(decode, records)
-        elif len(rest) > LONGEST:
+            begun = bytearray(rest)
+        elif len(begun) > LONGEST:
             name = "standard input" if path == "-" else path
             raise SourceError(f"a record of {name} is longer than {LONGEST} bytes: is the delimiter right?")
-    if rest:
-        yield decode(rest)
+    if begun:
+        yield decode(bytes(begun))
 
 
 def read_chunks(file: BinaryIO, path: str, size: int = CHUNK) -> Iterator[bytes]:
