@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from governess.children import Child, Group, _group, adopt
+from governess.children import Child, Group, _group, _session, adopt
 from governess.children import _pidfd as pidfd
+from governess.children._procfs import read_stat
+from governess.children._session import Session
 
 #: A leader that leaves a member of its group behind, which tells its number.
 LEAVES_ONE = "sleep 60 & echo $!"
@@ -31,8 +34,9 @@ def mechanism(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return request.param
 
 
-def start(script: str) -> tuple[Child, int]:
-    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, process_group=0)
+def start(script: str, session: bool = False) -> tuple[Child, int]:
+    leads: dict[str, Any] = {"start_new_session": True} if session else {"process_group": 0}
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, **leads)
     process.returncode = 0
     with process.stdout:
         member = int(process.stdout.readline() or 0)
@@ -106,6 +110,24 @@ def test_cheap_when_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         child.reap()
         monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("searched"))
         asyncio.run(group.end(grace=60))
+
+
+@pytest.mark.parametrize("kind", [Group, Session])
+def test_other_processes_are_not_looked_at(kind: type[Group], monkeypatch: pytest.MonkeyPatch) -> None:
+    """To see whether somebody lives, only /proc/PID/stat of those who belong to it is read, however many others run."""
+    child, member = start(f"trap '' TERM; {LEAVES_ONE}; wait", session=kind is Session)
+    read: set[int] = set()
+    for module in _group, _session:
+        monkeypatch.setattr(module, "read_stat", lambda pid: read.add(pid) or read_stat(pid))
+    monkeypatch.setattr(_group, "CAN_PEEK", False)  # as after the exit of the leader, which remains a zombie
+
+    with contextlib.closing(kind(child)) as group:
+        assert not asyncio.run(group.emptied(0.01))
+        assert {child.pid, member} & read
+        assert read <= {child.pid, member}
+        asyncio.run(group.end(grace=0.0))
+    child.wait_for_exit()
+    child.reap()
 
 
 def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import asyncio, logging, os, signal, sys
 sys.path.insert(0, {tests!r})
 from pains.sandbox import forbid
 forbid({calls!r}, {error!r})
+from loop_classes import LOOPS
 import governess
 from governess.subprocess import ProcessTimeout, create_subprocess_exec, run, start, watch
 
@@ -68,13 +69,10 @@ async def main():
         pass
     assert await process.wait() in (5, 255)
 
-factory = None
-if {loop!r} == "uvloop":
-    import uvloop
-    factory = uvloop.Loop
-with governess.DefaultEventLoopPolicy(factory) as policy:
-    with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
-        runner.run(asyncio.wait_for(main(), 50))
+for factory in LOOPS.values():
+    with governess.DefaultEventLoopPolicy(factory) as policy:
+        with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
+            runner.run(asyncio.wait_for(main(), 25))
 """
 
 
@@ -95,7 +93,6 @@ def test_what_is_refused(
     calls: tuple[str, ...],
     error: int,
     spawner: str,
-    loop_name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Statuses, signals, timeouts, cancelled starts and groups are right whichever of the calls fail."""
@@ -104,4 +101,4 @@ def test_what_is_refused(
     else:
         monkeypatch.delenv("GOVERNESS_PURE", raising=False)
     tests = str(Path(__file__).parents[1])
-    run_fresh(SCENARIO.format(tests=tests, calls=calls, error=error, loop=loop_name))
+    run_fresh(SCENARIO.format(tests=tests, calls=calls, error=error))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import termios
 
 from tests.terminals import OnTerminal
 
+from forked import Starts
 from governess.cli.run.output import Writer
 from governess.cli.run.progress import Bar, Snapshot
 
@@ -26,13 +26,13 @@ ASK = "printf 'password: ' >/dev/tty; read x </dev/tty; echo got $x {}"
 WAIT_FOR = "while [ ! -e {} ]; do sleep 0.02; done"
 
 
-def on_terminal(folder: Path, *words: str, width: int = 70, stdout: int | None = None) -> str:
+def on_terminal(starts: Starts, folder: Path, *words: str, width: int = 70, stdout: int | None = None) -> str:
     """Run governess on a terminal of its own; give all that it wrote there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "governess", *words],
+    process = starts.popen(
+        *words,
         stdin=theirs,
         stdout=theirs if stdout is None else stdout,
         stderr=theirs,
@@ -58,11 +58,11 @@ def visible(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\r\n", "\n")
 
 
-def test_bar(tmp_path: Path) -> None:
+def test_bar(starts: Starts, tmp_path: Path) -> None:
     """A bar tells how far the commands are while they run, and is gone at the end."""
     script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; echo {}"
 
-    seen = visible(on_terminal(tmp_path, "run", "-j3", "--table", script, ":::", *"123", width=140))
+    seen = visible(on_terminal(starts, tmp_path, "run", "-j3", "--table", script, ":::", *"123", width=140))
 
     assert re.search(r"━.* 1/3  0:00:0\d left  2 running  2, 3", seen)
     last_screen = seen.rpartition("\x1b[J")[2]
@@ -71,51 +71,47 @@ def test_bar(tmp_path: Path) -> None:
     assert "3 commands: 3 succeeded, in " in last_screen
 
 
-def test_blocks_stand_above_the_bar(tmp_path: Path) -> None:
+def test_blocks_stand_above_the_bar(starts: Starts, tmp_path: Path) -> None:
     """Output on the same terminal starts on a line of its own, with or without a newline at its end."""
     script = "[ {} = 1 ] || " + WAIT_FOR.format("go") + "; printf out{}"
 
-    seen = visible(on_terminal(tmp_path, "run", "-j3", script, ":::", *"123"))
+    seen = visible(on_terminal(starts, tmp_path, "run", "-j3", script, ":::", *"123"))
 
     assert re.search(r"(?m)(?:^|\x1b\[J)out1\n.* 1/3", seen)
     assert not re.search(r"running[^\x1b]*out", seen)
 
 
-def test_output_elsewhere(tmp_path: Path) -> None:
+def test_output_elsewhere(starts: Starts, tmp_path: Path) -> None:
     """With standard output in a file the terminal has the bar and the table alone."""
     with open(tmp_path / "out", "wb") as out:
-        seen = on_terminal(tmp_path, "run", "echo", "hello", ":::", "x", stdout=out.fileno())
+        seen = on_terminal(starts, tmp_path, "run", "echo", "hello", ":::", "x", stdout=out.fileno())
 
     assert (tmp_path / "out").read_text() == "hello x\n"
     assert "1 command: 1 succeeded" in seen
 
 
 @pytest.mark.parametrize("width", [40, 70])
-def test_wide_commands(tmp_path: Path, width: int) -> None:
+def test_wide_commands(starts: Starts, tmp_path: Path, width: int) -> None:
     """No line of the table is wider than the terminal."""
-    seen = visible(on_terminal(tmp_path, "run", "false", ":::", "x" * 300, width=width))
+    seen = visible(on_terminal(starts, tmp_path, "run", "false", ":::", "x" * 300, width=width))
 
     assert all(len(line) <= width for line in seen.splitlines()[:-1])
     assert "…" in seen
 
 
-def test_commands_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+def test_commands_cannot_speak_to_the_terminal(starts: Starts, tmp_path: Path) -> None:
     """Escape sequences in a command do not reach the terminal, and rich's markup is plain text."""
-    seen = on_terminal(tmp_path, "run", "false", ":::", "\x1b]0;evil\x07", "[bold red]x[/]", "[link=http://x]y")
+    seen = on_terminal(starts, tmp_path, "run", "false", ":::", "\x1b]0;evil\x07", "[bold red]x[/]", "[link=http://x]y")
 
     assert "\x1b]0;" not in seen
     assert r"\x1b]0;evil\x07" in seen
     assert "[bold red]x[/]" in seen
 
 
-def test_dumb_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dumb_terminal(starts: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that cannot redraw a line gets plain lines."""
     ours, theirs = pty.openpty()
-    subprocess.run(
-        [sys.executable, "-m", "governess", "run", "true", ":::", "x"],
-        stderr=theirs,
-        env={**os.environ, "TERM": "dumb"},
-    )
+    starts.popen("run", "true", ":::", "x", stderr=theirs, env={**os.environ, "TERM": "dumb"}).wait()
     seen = os.read(ours, 10_000)
     os.close(ours)
     os.close(theirs)
@@ -213,10 +209,9 @@ def test_without_tty() -> None:
         assert terminal.wait_for_end() == 1
 
 
-def test_tty_and_jobs(tmp_path: Path) -> None:
+def test_tty_and_jobs(starts: Starts) -> None:
     """--tty with several jobs at once is refused."""
-    command = [sys.executable, "-m", "governess", "run", "--tty", "-j2", "true", ":::", "1"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = starts.run("run", "--tty", "-j2", "true", ":::", "1", text=True)
 
     assert done.returncode == 255
     assert "--tty runs one command after the other: leave out --jobs, or give 1" in done.stderr

@@ -2,7 +2,7 @@
 
 To start an interpreter and to import the command line takes most of the time of a test that runs `governess` once.
 What is started here is a child of the tests all the same, with the descriptors, the folder and the environment that it
-was given, and it ends as an interpreter does. Tests of the start itself start an interpreter.
+was given. Tests of the start itself, and of what an interpreter does at its end, start an interpreter.
 """
 
 from .processes import Forks, Popen

@@ -5,6 +5,7 @@
 Requests come from the tests, through the socket of the number TESTS, and from shells, to the listening socket SHELLS.
 """
 
+import atexit
 import ctypes
 import fcntl
 import gc
@@ -20,6 +21,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -60,7 +62,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes of shells
     tests, shells = (socket.socket(fileno=int(word)) for word in sys.argv[1:])
     reports = _serve(tests, shells)
-    sys.exit(_run_and_report() if reports else _command_line())
+    _end(_run_and_report() if reports else _command_line())
 
 
 def _import_all() -> None:
@@ -177,6 +179,18 @@ def _run_and_report() -> int:
     sys.stderr.flush()
     os.write(REPORT, struct.pack("i", status))
     return status
+
+
+def _end(status: int) -> None:
+    """End as multiprocessing ends its forks: to take all the modules apart would cost more than most commands do."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(status)  # then an interpreter complains, and exits with another status
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs /proc", allow_module_level=True)
 
+from forked import Starts
 from governess.children._procfs import read_stat
 from governess.jobs._journal.schema import connect
 from governess.jobs._survivors import can_tell_exits, find_marked
@@ -31,6 +32,9 @@ ENDS_SURVIVORS = """if True:
     from governess.cli import main
     sys.exit(main())
 """
+
+
+SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def command(*words: str, adopts: bool = True) -> list[str]:
@@ -100,9 +104,9 @@ def wait_until_locked(journal: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-def start_and_kill(folder: Path, *words: str) -> None:
+def start_and_kill(starts: Starts, folder: Path, *words: str) -> None:
     """Start a run whose jobs write `up`, wait for that, and kill it."""
-    process = subprocess.Popen(command(*words), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = starts.popen("run", *words, cwd=folder, **SILENT)
     deadline = time.monotonic() + 30
     while not (folder / "up").exists():
         assert time.monotonic() < deadline
@@ -132,13 +136,13 @@ WAITS = "echo $$ >up; read line <go; echo $line >>result; exit $line"
 @pytest.mark.skipif(not can_tell_exits(), reason="the kernel does not tell")
 @pytest.mark.usefixtures("nobody_left")
 @pytest.mark.parametrize("status", [0, 7])
-def test_a_survivor_is_adopted(tmp_path: Path, status: int) -> None:
+def test_a_survivor_is_adopted(starts: Starts, tmp_path: Path, status: int) -> None:
     """A job that has outlived its run is not started again: the next run waits for it, and tells how it ended."""
     os.mkfifo(tmp_path / "go")
     (tmp_path / "list").write_text(WAITS + "\n")
     words = ["--journal", "journal", "--resume", "list"]
-    start_and_kill(tmp_path, *words)
-    process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start_and_kill(starts, tmp_path, *words)
+    process = starts.popen("run", *words, cwd=tmp_path, **SILENT)
     wait_until_adopted(tmp_path / "journal")
     (tmp_path / "go").write_text(f"{status}\n")
     assert process.wait(30) == bool(status)
@@ -149,11 +153,11 @@ def test_a_survivor_is_adopted(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.usefixtures("nobody_left")
-def test_a_survivor_is_ended_where_nobody_tells_its_end(tmp_path: Path) -> None:
+def test_a_survivor_is_ended_where_nobody_tells_its_end(starts: Starts, tmp_path: Path) -> None:
     """Elsewhere a job that has outlived its run is ended with all that it has started, and then run again."""
     (tmp_path / "list").write_text("[ -e up ] && { echo $$ >up; exit 0; }; sleep 60 & echo $$ >up; wait\n")
     words = ["--journal", "journal", "--resume", "list"]
-    start_and_kill(tmp_path, *words)
+    start_and_kill(starts, tmp_path, *words)
     first = int((tmp_path / "up").read_text())
     done = subprocess.run(command(*words, adopts=False), cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -163,71 +167,71 @@ def test_a_survivor_is_ended_where_nobody_tells_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not can_tell_exits(), reason="the kernel does not tell")
 @pytest.mark.usefixtures("nobody_left")
-def test_a_job_without_its_mark_is_known_by_its_number(tmp_path: Path) -> None:
+def test_a_job_without_its_mark_is_known_by_its_number(starts: Starts, tmp_path: Path) -> None:
     """A job that has emptied its environment is known by its number and its start, and not started twice."""
     script = tmp_path / "job"
     script.write_text("#!/bin/sh\necho $$ >up\nread line <go\necho x >>result\n")
     script.chmod(0o700)
     os.mkfifo(tmp_path / "go")
     words = ["--journal", "journal", "--resume", "--", "env", "-i", str(script), ":::", "x"]
-    start_and_kill(tmp_path, *words)
-    process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start_and_kill(starts, tmp_path, *words)
+    process = starts.popen("run", *words, cwd=tmp_path, **SILENT)
     wait_until_adopted(tmp_path / "journal")
     (tmp_path / "go").write_text("\n")
     assert process.wait(30) == 0
     assert (tmp_path / "result").read_text() == "x\n"
 
 
-def test_after_a_reboot_nobody_is_signalled(tmp_path: Path) -> None:
+def test_after_a_reboot_nobody_is_signalled(starts: Starts, tmp_path: Path) -> None:
     """What ran before the machine was started again is run again, and no process gets a signal for it."""
     os.mkfifo(tmp_path / "go")
     (tmp_path / "list").write_text("echo $$ >up; [ -e second ] && exit 0; touch second; read line <go\n")
     words = ["--journal", "journal", "--resume", "list"]
-    start_and_kill(tmp_path, *words)
+    start_and_kill(starts, tmp_path, *words)
     first = int((tmp_path / "up").read_text())
     with closing(sqlite3.connect(tmp_path / "journal" / "journal.db")) as database:
         database.execute("UPDATE runs SET boot = 'another'")
         database.commit()
-    done = subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = starts.run("run", *words, cwd=tmp_path, text=True)
     assert done.returncode == 0, done.stderr
     assert is_alive(first)
     os.kill(first, signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("nobody_left")
-def test_a_survivor_that_is_no_longer_wanted(tmp_path: Path) -> None:
+def test_a_survivor_that_is_no_longer_wanted(starts: Starts, tmp_path: Path) -> None:
     """A job that still runs, and is not in the plan any more, is ended."""
     (tmp_path / "list").write_text("echo $$ >up; exec sleep 60\n")
     words = ["--journal", "journal", "--resume", "list"]
-    start_and_kill(tmp_path, *words)
+    start_and_kill(starts, tmp_path, *words)
     first = int((tmp_path / "up").read_text())
     (tmp_path / "list").write_text("echo other\n")
-    done = subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = starts.run("run", *words, cwd=tmp_path, text=True)
     assert (done.returncode, done.stdout) == (0, "other\n")
     assert not is_alive(first)
     assert states(tmp_path / "journal") == {"interrupted": 1, "done": 1}
 
 
 @pytest.mark.usefixtures("nobody_left")
-def test_a_second_run_is_refused(tmp_path: Path) -> None:
+def test_a_second_run_is_refused(starts: Starts, tmp_path: Path) -> None:
     """While a run has the journal, another one is refused with the number of the first; a killed one leaves no lock."""
     (tmp_path / "list").write_text("touch up; exec sleep 60\n")
     words = ["--journal", "journal", "--resume", "list"]
-    first = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = starts.popen("run", *words, cwd=tmp_path, **SILENT)
     while not (tmp_path / "up").exists():
         time.sleep(0.01)
-    refused = subprocess.run(command(*words), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    refused = starts.run("run", *words, cwd=tmp_path, text=True)
     assert refused.returncode == 255
     assert f"governess run: the journal journal is in use by process {first.pid} on " in refused.stderr
     assert refused.stderr.count("\n") == 1
     first.kill()
     first.wait()
     (tmp_path / "list").write_text("true\n")
-    assert subprocess.run(command(*words), cwd=tmp_path, capture_output=True, timeout=60).returncode == 0
+    assert starts.run("run", *words, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.skipif(not can_tell_exits(), reason="the kernel does not tell")
-def test_a_survivor_that_ends_at_once(tmp_path: Path) -> None:
+def test_a_survivor_that_ends_at_once(starts: Starts, tmp_path: Path) -> None:
     """A survivor that ends before its adoption is written is recorded as it ended."""
     import asyncio
 

@@ -11,13 +11,13 @@ pytest.importorskip("governess.loops._priority._ready")
 SCENARIOS = {
     "nested as callbacks": """
         handle = None
-        for _ in range(1_000_000):
+        for _ in range(300_000):
             handle = ReadyHandle(handle, (), context)
         del handle
     """,
     "nested as arguments": """
         handle = None
-        for _ in range(1_000_000):
+        for _ in range(300_000):
             handle = ReadyHandle(print, (handle,), context)
         del handle
     """,

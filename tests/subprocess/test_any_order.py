@@ -31,7 +31,7 @@ SCRIPTS = (
     "(trap '' TERM; while :; do sleep 1; done) & cat",
     "trap 'echo bye; exit 6' TERM; echo hello; while :; do sleep 0.02; done",
     "head -c 300000 /dev/zero; echo done >&2; exit 7",
-    "yes",
+    f"yes {'x' * 1000}",
 )
 
 #: The variable of the environment that tells whose children they are.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
 from governess.children._pauses import pauses
-from governess.children._procfs import process_numbers, read_stat
+from governess.children._procfs import leaders_of, process_numbers, read_stat
 
 if TYPE_CHECKING:
     from governess.children._guardian import Guard
@@ -159,7 +159,7 @@ class Group:
             return sys.platform == "linux"  # on macOS there are only zombies then
         # OSError: there is no /proc, or no descriptor is left to read it.
         with contextlib.suppress(OSError):
-            return self.leader.pid in _snapshot.groups(since)
+            return _snapshot.has_living_member(self.leader.pid, since)
         return True
 
     def _usable_pidfd(self) -> int | None:
@@ -202,22 +202,34 @@ _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 
 
 
 class _Snapshot:
-    """The process groups that have a living member, read from /proc at most every few milliseconds."""
+    """The members of all process groups, read from /proc at most every few milliseconds."""
 
     MAX_AGE = 0.01
 
     def __init__(self) -> None:
         self._taken = -1.0
-        self._groups: set[int] = set()
+        self._members: dict[int, list[int]] = {}
 
-    def groups(self, since: float) -> set[int]:
-        """Return the groups as they were a moment ago, but not before `since`: a group may be younger than that."""
+    def has_living_member(self, group: int, since: float) -> bool:
+        """Return whether a process of the group lives, as far as it was there a moment ago.
+
+        Args:
+            group: its number.
+            since: a moment, by `time.monotonic`; the group may be no older than that.
+        """
         now = time.monotonic()
         if self._taken < max(since, now - self.MAX_AGE):
-            stats = map(read_stat, process_numbers())
-            self._groups = {stat.group for stat in stats if stat is not None and stat.is_alive}
-            self._taken = now
-        return self._groups
+            self._members, self._taken = _members_by_group(), now
+        stats = map(read_stat, self._members.get(group, ()))
+        return any(stat.is_alive and stat.group == group for stat in stats if stat is not None)
+
+
+def _members_by_group() -> dict[int, list[int]]:
+    members: dict[int, list[int]] = {}
+    for number in process_numbers():
+        for group in leaders_of(number)[:1]:
+            members.setdefault(group, []).append(number)
+    return members
 
 
 _snapshot = _Snapshot()

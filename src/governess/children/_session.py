@@ -12,7 +12,7 @@ from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
 from governess.children._group import Group
 from governess.children._pidfd import send_signal_if
-from governess.children._procfs import process_numbers, read_stat
+from governess.children._procfs import leaders_of, process_numbers, read_stat
 
 __all__ = ["Session"]
 
@@ -93,5 +93,7 @@ class Session(Group):
         return filter(self._is_member, process_numbers())
 
     def _is_member(self, pid: int) -> bool:
+        if self.leader.pid not in leaders_of(pid)[1:]:
+            return False
         stat = read_stat(pid)
         return stat is not None and stat.is_alive and stat.session == self.leader.pid

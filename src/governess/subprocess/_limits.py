@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from governess.children._procfs import process_numbers, read_stat
+from governess.children._procfs import leaders_of, process_numbers, read_stat
 
 if sys.platform != "win32":
     import resource
@@ -171,6 +171,8 @@ class UsageWatch:
 
 def _usage(pid: int, leader: int) -> tuple[float, int, int] | None:
     """Return the CPU seconds, resident bytes and 1 of a process that belongs to the leader; None for any other."""
+    if leader not in (pid, *leaders_of(pid)):
+        return None
     stat = read_stat(pid)
     if stat is None or leader not in (pid, stat.group, stat.session):
         return None
