@@ -22,7 +22,7 @@ venv = $(1) -m venv $(2) && $(2)/bin/python -m pip --disable-pip-version-check -
 # Without byte code each of the many interpreters that the tests start would compile all that it imports.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-all bench bench-quick campaign campaign-slice sanitize lint types docs docs-check terminal matrix
+.PHONY: help demo test test-all cluster bench bench-quick campaign campaign-slice sanitize lint types docs docs-check terminal matrix
 .PHONY: frameworks peers pains conformance wild windows dist dist-check release release-dry-run all clean
 .DEFAULT_GOAL := help
 
@@ -37,6 +37,9 @@ test: $(VENV)/.test ## the tests, without the slow ones (ARGS='-k pidfd' goes to
 
 test-all: $(VENV)/.test ## all tests
 	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+cluster: $(VENV)/.test ## jobs on a real scheduler and real workers of Dask, and the examples of docs/dask.md
+	$(BIN)/python -m pytest -m slow -k "not ten and not cost" -n 3 --dist loadgroup docs/dask.md tests/jobs/dask $(ARGS)
 
 bench: $(VENV)/bench/.done ## every benchmark, on a quiet machine: about 12 minutes (ARGS=rate asks one question)
 	$(VENV)/bench/bin/python -m benchmarks $(ARGS)

@@ -6,7 +6,7 @@ import pytest
 
 PACKAGES = ("distributed",)
 
-pytestmark = pytest.mark.slow  # `make frameworks` and `.ci/run` run it
+pytestmark = pytest.mark.slow  # `make frameworks` runs it
 
 
 def test_workers(program: Callable[..., str]) -> None:

@@ -289,14 +289,15 @@ class TestStart:
 
         async def main() -> None:
             pool = ProcessPool(1)
+            has_started = asyncio.Event()
 
             async def hold() -> None:
                 async with pool.start("sleep", "60") as process:
+                    has_started.set()
                     await process.wait()
 
             tasks = [asyncio.ensure_future(hold()) for _ in range(2)]
-            while not children():
-                await asyncio.sleep(0.01)
+            await has_started.wait()
             await pool.close()
             await asyncio.wait(tasks)
             assert tasks[0].exception() is None

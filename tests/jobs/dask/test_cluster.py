@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Cluster, Run
 
-pytestmark = pytest.mark.slow  # which `.ci/run` runs
+pytestmark = pytest.mark.slow  # `make cluster` runs them
 
 
 def test_resources(cluster: Cluster, run: Run, tmp_path: Path) -> None:

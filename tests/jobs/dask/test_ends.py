@@ -107,7 +107,7 @@ def runs_to_end(folder: Path, address: str, rounds: int, rng: random.Random) -> 
     all_done(folder)
 
 
-pytestmark = pytest.mark.slow  # `.ci/run` leaves out only those of ten rounds
+pytestmark = pytest.mark.slow  # `make cluster` leaves out only those of ten rounds
 
 ROUNDS = [pytest.param(1, id="once"), pytest.param(10, id="ten times")]
 

@@ -12,7 +12,8 @@ import pytest
 
 from .conftest import Cluster, Run
 
-pytestmark = pytest.mark.slow  # which `.ci/run` runs
+# `make cluster` runs them, by one worker of xdist, since they share a cluster.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
 
 def test_outputs_and_statuses(module_cluster: Cluster, run: Run) -> None:

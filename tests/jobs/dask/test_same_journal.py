@@ -17,7 +17,7 @@ from .conftest import Cluster
 
 BLOCKER = re.compile(r"\w+ has not succeeded")
 SIZES = [pytest.param(60, 2, id="few"), pytest.param(2000, 20, id="many")]
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # `make cluster` runs them
 
 
 def write_jobs(path: Path, short: int, long: int) -> None:
