@@ -5,7 +5,7 @@ WINDOWS_PYTHON ?= python-windows
 # The newest one that is there: what hurts with the other libraries changes with the versions.
 PAINS_PYTHON ?= $(shell for python in python3.15 python3.14 $(PYTHON); do command -v $$python && break; done)
 # Tests wait more than they compute. The examples of a page, and the tests of a class, stay together; and each worker goes
-# from folder to folder, since what the tests of a folder share is made again where it comes back to them (tests/forked).
+# from folder to folder, so that it starts the server of tests/forked only once.
 WORKERS ?= -n 4 --dist loadscope --no-loadscope-reorder
 ARGS ?=
 

@@ -42,7 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples of Dask as slow: a scheduler and workers take seconds to start."""
+    """Mark the examples of Dask as slow, since a scheduler and workers take seconds to start; they use one port."""
     for item in items:
         if item.path.name == "dask.md":
             item.add_marker("slow")
+            item.add_marker(pytest.mark.xdist_group("dask.md"))

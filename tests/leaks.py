@@ -97,7 +97,7 @@ def threads() -> Things:
 def children() -> Things:
     """Children of any thread, alive or dead; where there is no /proc, one dead child at most."""
     pids: set[int] = set()
-    for thread in os.listdir("/proc/self/task") if sys.platform == "linux" else []:
+    for thread in os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else []:
         # The thread may have ended.
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/self/task/{thread}/children", "rb") as file:
             pids.update(map(int, file.read().split()))

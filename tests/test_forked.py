@@ -53,6 +53,16 @@ def test_a_shell(starts: Starts, tmp_path: Path) -> None:
     assert (done.stdout, done.returncode) == (b"1\n2\n3\n", 3), done.stderr
 
 
+def test_what_an_interpreter_reads_in_a_shell(starts: Starts, tmp_path: Path) -> None:
+    """With such a variable a shell gets an interpreter of its own, and so does `governess python`."""
+    path = os.pathsep.join((*starts.path, os.environ["PATH"]))
+    tell = "python -c 'import sys; print(\"governess.cli.app\" in sys.modules, sys.flags.optimize)'"
+    line = f"governess {tell}; PYTHONOPTIMIZE=1 governess {tell}; PYTHONOPTIMIZE=1 governess --version"
+    done = subprocess.run(["sh", "-c", line], env={**os.environ, "PATH": path}, capture_output=True, text=True)
+
+    assert done.stdout.startswith("False 0\nFalse 1\ngoverness "), done.stderr
+
+
 def test_what_an_interpreter_reads(starts: Starts) -> None:
     """With other variables that an interpreter reads when it starts, one is started."""
     with starts.popen("--version", env={**os.environ, "PYTHONWARNINGS": "error"}, stdout=subprocess.PIPE) as process:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,6 +128,28 @@ def test_other_processes_are_not_looked_at(kind: type[Group], monkeypatch: pytes
         assert read <= {child.pid, member}
         asyncio.run(group.end(grace=0.0))
     child.wait_for_exit()
+    child.reap()
+
+
+def test_who_is_started_meanwhile_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the members that were listed have started others and exited, the group is alive."""
+    monkeypatch.setattr(_group._Snapshot, "MAX_AGE", 3600.0)
+    child, member = start("trap '' TERM; (sleep 60) & echo $!; sleep 60")
+    with contextlib.closing(Group(child)) as group:
+        began = time.monotonic()
+        assert _group._snapshot.has_living_member(child.pid, began)
+        os.kill(member, signal.SIGKILL)
+        other = subprocess.Popen(["sleep", "60"], process_group=child.pid)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait_for_exit()
+        while (stat := read_stat(member)) is not None and stat.is_alive:
+            time.sleep(0.001)
+
+        assert _group._snapshot.has_living_member(child.pid, began)
+
+        group.kill()
+        other.wait()
+        assert not _group._snapshot.has_living_member(child.pid, began)
     child.reap()
 
 

@@ -1,6 +1,8 @@
 """From the words of the command line to the commands."""
 
 import asyncio
+import io
+import itertools
 import os
 import re
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from governess.cli.run.inputs import Format, InputOptions, SourceError, make_plan, parse_delimiter
 from governess.cli.run.inputs.read_ahead import ReadAhead
+from governess.cli.run.inputs.records import read_records
 from governess.jobs import Command
 
 pytestmark = pytest.mark.windows
@@ -422,3 +425,18 @@ async def read_ahead_is_bounded() -> None:
         assert made <= number + 11
 
     assert taken == list(range(1, 1001))
+
+
+@pytest.mark.parametrize("delimiter", [b"b", b"ab", b"aa", b"aba", b"\r\n"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_delimiters_between_two_reads(delimiter: bytes, size: int) -> None:
+    """Records are the same however little is read at a time, also where a delimiter is read in parts."""
+
+    class Slow(io.BytesIO):
+        def read(self, count: int | None = -1, /) -> bytes:
+            return super().read(size)
+
+    for letters in itertools.product(sorted({*b"x", *delimiter}), repeat=5):
+        text = bytes(letters)
+        expected = text.decode().split(delimiter.decode())
+        assert list(read_records(Slow(text), "input", delimiter)) == (expected if expected[-1] else expected[:-1])

@@ -12,7 +12,8 @@ import sys
 
 def main() -> int:
     """Ask the server and wait; a process that reports nothing has failed."""
-    if sys.argv[1:2] == ["python"]:  # a program has an interpreter to itself
+    # A program has an interpreter to itself; and what an interpreter reads when it starts the server has read before.
+    if sys.argv[1:2] == ["python"] or _read_at_start() != _read_by_the_server():
         os.execv(sys.executable, [sys.executable, "-m", "governess", *sys.argv[1:]])
     request = {
         "words": sys.argv[1:],
@@ -32,6 +33,16 @@ def main() -> int:
     os.close(theirs)
     status = os.read(report, 4)
     return int(struct.unpack("i", status)[0]) if status else 125
+
+
+def _read_at_start() -> dict[str, str]:
+    names = ("PYTHON", "GOVERNESS_", "TZ")  # as in `processes`, which this program does not import
+    return {name: text for name, text in os.environ.items() if name.startswith(names) and name != "PYTHONUNBUFFERED"}
+
+
+def _read_by_the_server() -> object:
+    with open(f"{os.path.dirname(__file__)}/environment", "rb") as file:
+        return pickle.load(file)
 
 
 if __name__ == "__main__":

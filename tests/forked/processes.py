@@ -53,6 +53,7 @@ class Forks:
     def _write_program(self) -> None:
         program = self.folder / "governess"
         program.write_text(f"#!{sys.executable} -IS\n{CLIENT.read_text()}")
+        (self.folder / "environment").write_bytes(pickle.dumps(self._environment))
         program.chmod(0o755)
 
     def close(self) -> None:

@@ -188,7 +188,7 @@ def _end(status: int) -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:
+    except (OSError, ValueError):
         sys.exit(status)  # then an interpreter complains, and exits with another status
     os._exit(status)
 

@@ -294,16 +294,16 @@ SHARES = 2 * len(LOOPS)
 @pytest.mark.filterwarnings("ignore:unclosed (transport|resource):ResourceWarning")
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(
-    ("steps", "seconds"),
+    ("steps", "examples", "seconds"),
     [
-        pytest.param(12, 3 / SHARES, id="some seconds"),
-        pytest.param(30, 600 / SHARES, id="ten minutes", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param(12, 5, 3 / SHARES, id="some seconds"),
+        pytest.param(30, 50, 600 / SHARES, id="ten minutes", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
-def test_any_order(loop: str, steps: int, seconds: float) -> None:
+def test_any_order(loop: str, steps: int, examples: int, seconds: float) -> None:
     """Start, write, read, signal, cancel, time out, detach and leave, in any order."""
     some = settings(
-        max_examples=2,  # so that it ends soon after its time
+        max_examples=examples,  # hypothesis begins each time with the simplest one
         stateful_step_count=steps,
         deadline=None,
         database=None,

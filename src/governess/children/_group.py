@@ -211,17 +211,27 @@ class _Snapshot:
         self._members: dict[int, list[int]] = {}
 
     def has_living_member(self, group: int, since: float) -> bool:
-        """Return whether a process of the group lives, as far as it was there a moment ago.
+        """Return whether a process of the group lives.
 
         Args:
             group: its number.
-            since: a moment, by `time.monotonic`; the group may be no older than that.
+            since: a moment, by `time.monotonic`; what was read before it is not used, since the group may be younger.
         """
+        if self._taken >= max(since, time.monotonic() - self.MAX_AGE) and _lives(group, self._members):
+            return True
+        # A member may start another one and exit after it was listed: nobody lives only if two new lists say so.
+        return any(_lives(group, self._read_again()) for _ in range(2))
+
+    def _read_again(self) -> dict[int, list[int]]:
         now = time.monotonic()
-        if self._taken < max(since, now - self.MAX_AGE):
-            self._members, self._taken = _members_by_group(), now
-        stats = map(read_stat, self._members.get(group, ()))
-        return any(stat.is_alive and stat.group == group for stat in stats if stat is not None)
+        members = _members_by_group()
+        self._members, self._taken = members, now
+        return members
+
+
+def _lives(group: int, members: dict[int, list[int]]) -> bool:
+    stats = map(read_stat, members.get(group, ()))
+    return any(stat.is_alive and stat.group == group for stat in stats if stat is not None)
 
 
 def _members_by_group() -> dict[int, list[int]]:

@@ -62,7 +62,7 @@ def leaders_of(pid: int) -> tuple[int, ...]:
         return os.getpgid(pid), os.getsid(pid)
     except ProcessLookupError:
         return ()
-    except PermissionError:  # a security module refuses it: getpgid(2)
+    except OSError:  # a security module or a sandbox refuses it
         stat = read_stat(pid)
         return () if stat is None else (stat.group, stat.session)
 

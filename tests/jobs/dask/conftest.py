@@ -23,6 +23,14 @@ from governess.jobs._survivors import WORKER
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker of xdist have the tests that share a cluster."""
+    for item in items:
+        if "module_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 class Cluster:
     """A scheduler, and its workers by name.
 

@@ -12,8 +12,7 @@ import pytest
 
 from .conftest import Cluster, Run
 
-# `make cluster` runs them, by one worker of xdist, since they share a cluster.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.slow  # `make cluster` runs them
 
 
 def test_outputs_and_statuses(module_cluster: Cluster, run: Run) -> None:
