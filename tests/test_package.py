@@ -18,7 +18,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MADE = {"PKG-INFO", "setup.cfg"}  # by setuptools, beside src/governess.egg-info
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="setuptools is not there")
+pytestmark = [
+    pytest.mark.slow,  # what is built takes seconds; `make dist-check` runs them
+    pytest.mark.skipif(sys.platform == "win32", reason="setuptools is not there"),
+]
 
 if sys.platform != "win32":
     from markdown_it import MarkdownIt
