@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 MADE = {"PKG-INFO", "setup.cfg"}  # by setuptools, beside src/governess.egg-info
 
 pytestmark = [
-    pytest.mark.slow,  # what is built takes seconds; `make dist-check` runs them
+    pytest.mark.slow,  # what is built takes seconds; `make test-all` runs them
     pytest.mark.skipif(sys.platform == "win32", reason="setuptools is not there"),
 ]
 
