@@ -134,23 +134,17 @@ def test_other_processes_are_not_looked_at(kind: type[Group], monkeypatch: pytes
 def test_who_is_started_meanwhile_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the members that were listed have started others and exited, the group is alive."""
     monkeypatch.setattr(_group._Snapshot, "MAX_AGE", 3600.0)
-    child, member = start("trap '' TERM; (sleep 60) & echo $!; sleep 60")
-    with contextlib.closing(Group(child)) as group:
-        began = time.monotonic()
-        assert _group._snapshot.has_living_member(child.pid, began)
-        os.kill(member, signal.SIGKILL)
-        other = subprocess.Popen(["sleep", "60"], process_group=child.pid)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait_for_exit()
-        while (stat := read_stat(member)) is not None and stat.is_alive:
-            time.sleep(0.001)
-
-        assert _group._snapshot.has_living_member(child.pid, began)
-
-        group.kill()
-        other.wait()
-        assert not _group._snapshot.has_living_member(child.pid, began)
-    child.reap()
+    with group_without_leader() as (group, member):
+        number, began = group.leader.pid, time.monotonic()
+        assert _group._snapshot.has_living_member(number, began)
+        with subprocess.Popen(["sleep", "60"], process_group=number) as other:
+            signal.pidfd_send_signal(member, signal.SIGKILL)
+            assert ended(member)
+            meanwhile = _group._snapshot.has_living_member(number, began)
+            group.kill()
+        assert meanwhile
+        assert other.returncode == -signal.SIGKILL
+        assert not _group._snapshot.has_living_member(number, began)
 
 
 def test_where_an_end_cannot_be_seen_without_a_reap(monkeypatch: pytest.MonkeyPatch) -> None:
