@@ -616,8 +616,7 @@ enter_pool(void)
     if (pool.is_forking) {
         for (Request *request = pool.running; request != NULL; request = request->next) {
             close_pipes(request);
-            if (request->is_born)
-                close_descriptor(&request->pidfd);
+            forget_parents_pidfd(request);
         }
     }
     pool.lock = (pthread_mutex_t)LOCK;

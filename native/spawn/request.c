@@ -327,7 +327,7 @@ new_request(PyObject *arguments)
         PyErr_NoMemory();
         return NULL;
     }
-    request->pidfd = -1;
+    request->pidfd = request->told_pidfd = -1;
     for (int number = 0; number < 3; number++)
         request->pipes[number][0] = request->pipes[number][1] = -1;
     if (PyArg_ParseTuple(arguments,

@@ -133,6 +133,7 @@ typedef struct Request {
     volatile int is_born;    /* set by the child: until then neither pid nor pidfd mean anything */
     volatile pid_t pid;
     int pidfd;
+    volatile int told_pidfd; /* by the kernel, while it makes the child; of a failed call it means nothing */
     int before_exec;         /* the kernel sets it to 0 when the child execs or dies (CLONE_CHILD_CLEARTID) */
     volatile int is_guarded; /* set by the child: the guardian was told of it */
     volatile int cancelled;
@@ -167,6 +168,7 @@ void start_child(Request *request, char *stack, void (*when_slow)(Request *));
 int tells_slow_starts(void);
 void kill_child(Request *request);
 void end_child(Request *request);
+void forget_parents_pidfd(Request *request);
 void close_descriptor(int *descriptor);
 void close_childs_ends(Request *request);
 void close_pipes(Request *request);

@@ -198,17 +198,18 @@ start_by_clone(Request *request, char *stack, int by)
         [VFORK_WITH_PIDFD] = CLONE_VFORK | CLONE_PIDFD,
         [PLAIN_CLONE] = CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID,
     };
-    int born_as = -1; /* the kernel stores a pidfd's number before it may fail, so that of a failed call means nothing */
-    int *told = FLAGS[by] & CLONE_PIDFD ? FLAGS[by] & CLONE_VFORK ? &request->pidfd : &born_as : (int *)&request->pid;
+    volatile int *told = &request->pid;
+    if (FLAGS[by] & CLONE_PIDFD)
+        told = FLAGS[by] & CLONE_VFORK ? &request->pidfd : &request->told_pidfd;
     request->before_exec = FLAGS[by] & CLONE_VFORK ? 0 : 1;
     pid_t pid = clone(be_the_child, stack + CHILD_STACK, CLONE_VM | SIGCHLD | FLAGS[by], request, told, NULL,
                       &request->before_exec);
     if (pid < 0) {
         request->before_exec = 0;
-        request->pidfd = -1;
+        request->pidfd = request->told_pidfd = -1;
     }
-    else if (told == &born_as)
-        request->pidfd = born_as;
+    else if (told == &request->told_pidfd)
+        request->pidfd = request->told_pidfd;
     request->pid = pid;
     return pid >= 0;
 }
@@ -372,6 +373,21 @@ signal_by_pidfd(Request *request, unsigned flags)
     (void)flags;
     return 0;
 #endif
+}
+
+/* In a fork of this process: closes the pidfd of a child that was being made, if its number means one already. Until the
+   child runs, nothing but the kernel knows whether it does. */
+void
+forget_parents_pidfd(Request *request)
+{
+    if (request->pidfd < 0)
+        request->pidfd = request->told_pidfd;
+#ifdef __linux__
+    if (!request->is_born && (request->pidfd < 0 ||
+                              (syscall(SYS_pidfd_send_signal, request->pidfd, 0, NULL, 0) < 0 && errno != ESRCH)))
+        return;
+#endif
+    close_descriptor(&request->pidfd);
 }
 
 /* By its pidfd, or where there is none or the call is refused, by its number, which it keeps until it is reaped. */
