@@ -208,8 +208,11 @@ start_by_clone(Request *request, char *stack, int by)
         request->before_exec = 0;
         request->pidfd = request->told_pidfd = -1;
     }
-    else if (told == &request->told_pidfd)
+    else if (told == &request->told_pidfd) {
         request->pidfd = request->told_pidfd;
+        __sync_synchronize(); /* a fork between finds one of them */
+        request->told_pidfd = -1; /* its number may mean something else when the pidfd is closed */
+    }
     request->pid = pid;
     return pid >= 0;
 }

@@ -231,7 +231,7 @@ def test_a_second_run_is_refused(starts: Starts, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not can_tell_exits(), reason="the kernel does not tell")
-def test_a_survivor_that_ends_at_once(starts: Starts, tmp_path: Path) -> None:
+def test_a_survivor_that_ends_at_once(tmp_path: Path) -> None:
     """A survivor that ends before its adoption is written is recorded as it ended."""
     import asyncio
 
