@@ -68,6 +68,16 @@ class OnTerminal:
         """Wait until the program has given the terminal to another group."""
         self._wait(lambda: os.tcgetpgrp(self._terminal) != self.pid, "another group in the foreground", timeout)
 
+    def wait_for_reader(self, name: str, timeout: float = 30.0) -> None:
+        """Wait until a program of this name has the terminal and waits for input, if it does nothing but read there."""
+
+        def sleeps() -> bool:
+            with contextlib.suppress(OSError), open(f"/proc/{os.tcgetpgrp(self._terminal)}/stat") as stat:
+                return f"({name}) S " in stat.read()
+            return False
+
+        self._wait(sleeps, f"{name} in the foreground", timeout)
+
     def wait_for_programs(self, name: str, count: int, timeout: float = 30.0) -> None:
         """Wait until so many processes of the session run the program: until its exec, a shell is in their place."""
 

@@ -188,6 +188,7 @@ def test_tty_and_stop(tmp_path: Path) -> None:
     with OnTerminal("bash", "--norc", "--noprofile", "--noediting", "-i") as terminal:
         terminal.type(f"PS1='ready> '; {sys.executable} -m governess run --tty -- sh {tmp_path}/ask ::: 1\n")
         terminal.wait_for("password: ")
+        terminal.wait_for_reader("sh")
         terminal.type("\x1a")
         terminal.wait_for("Stopped")
         terminal.wait_for("ready> ")

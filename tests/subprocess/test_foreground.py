@@ -213,6 +213,7 @@ def test_stop_and_continue(where: str, tmp_path: Path) -> None:
     """Ctrl-Z stops the program and the parent, whose shell goes on; fg continues both, and the program has it again."""
     with in_shell(STOPPABLE, tmp_path, where) as terminal:
         terminal.wait_for("running")
+        terminal.wait_for_reader("sh")
         terminal.type("\x1a")
         terminal.wait_for("Stopped")
         terminal.wait_for("ready> ")
@@ -225,10 +226,29 @@ def test_stop_and_continue(where: str, tmp_path: Path) -> None:
 
 
 @needs_waitid
+def test_stopped_when_it_gets_the_terminal(tmp_path: Path) -> None:
+    """A Ctrl-Z that comes as soon as the program has the terminal stops it, too."""
+    code = """
+give = os.tcsetpgrp
+
+def give_and_stop(descriptor, group):
+    give(descriptor, group)
+    if group != os.getpgrp():
+        os.killpg(group, signal.SIGTSTP)
+
+os.tcsetpgrp = give_and_stop
+complete(run('sleep', '60', foreground=True))
+"""
+    with in_shell(code, tmp_path) as terminal:
+        terminal.wait_for("Stopped")
+
+
+@needs_waitid
 def test_started_in_the_background(tmp_path: Path) -> None:
     """A job in the background takes no terminal: it is stopped when its program reads, until fg continues it."""
     with in_shell(STOPPABLE, tmp_path) as terminal:
         terminal.wait_for("running")
+        terminal.wait_for_reader("sh")
         terminal.type("\x1a")
         terminal.wait_for("Stopped")
         terminal.type("bg\n")

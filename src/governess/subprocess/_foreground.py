@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from governess.children._exit import CAN_PEEK
 from governess.subprocess._protocol import ignore_stop
 from governess.transports._stops import BY_TERMINAL, stop_signal
 
@@ -73,7 +74,7 @@ class Foreground:
             process._foreground = self
             process._streams.on_stop = ignore_stop
             if self._is_ours():
-                self._give()
+                self._give(self._stop())
             if self._timer is None:
                 self._timer = process._home.call_later(_INTERVAL, self._look, process._home)
         process._child.subscribe(lambda child, exit: self.remove(process))
@@ -100,19 +101,23 @@ class Foreground:
                 self._timer = None
                 return
             with contextlib.suppress(OSError, termios.error):
-                self._follow(next(filter(None, (stop_signal(process._child) for process in self._processes)), 0))
+                self._follow(self._stop())
             self._timer = loop.call_later(_INTERVAL, self._look, loop)
+
+    def _stop(self) -> int:
+        """Return the signal by which the processes are stopped now; 0 if none is stopped, or nobody can tell."""
+        return next(filter(None, (stop_signal(process._child) for process in self._processes)), 0)
 
     def _follow(self, stop: int) -> None:
         is_ours = self._is_ours()
         if self._is_suspended or not stop:  # this process was continued, or nobody is stopped
             self._is_suspended = False
             if is_ours:
-                self._give()
+                self._give(stop)
             elif stop:
                 self._continue()
         elif stop in BY_TERMINAL and (is_ours or self._is_theirs()):
-            self._give()
+            self._give(stop)
         elif self._is_theirs():
             self._modes = termios.tcgetattr(self._descriptor)
             self._take(restore=True)
@@ -129,7 +134,11 @@ class Foreground:
             self._is_suspended = True
             os.killpg(os.getpgrp(), stop)
 
-    def _give(self) -> None:
+    def _give(self, stop: int) -> None:
+        """Give the terminal to the group, and continue it if it is stopped.
+
+        The others need no SIGCONT, by which the kernel would discard the SIGTSTP of a Ctrl-Z that comes just then.
+        """
         self._our_modes = termios.tcgetattr(self._descriptor)
         with _without_ttou():
             if self._modes is not None:
@@ -137,7 +146,8 @@ class Foreground:
                 self._modes = None
             with contextlib.suppress(OSError):  # all of the group have ended
                 os.tcsetpgrp(self._descriptor, self._group)
-        self._continue()
+        if stop or not CAN_PEEK:
+            self._continue()
 
     def _take(self, *, restore: bool) -> None:
         """Take the terminal back; `restore` its modes, as shells do unless the job has exited by itself."""
