@@ -1,6 +1,7 @@
-"""What `make windows` does where Wine has lost a start."""
+"""What `make windows` does where Wine has lost a start, or what wakes a loop."""
 
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,42 @@ def test_other_errors_are_raised(monkeypatch: pytest.MonkeyPatch, errors: list[i
     """Any other error is raised at once, and so is the third of these."""
     with pytest.raises(OSError, match="lost"):
         create_process(errors, monkeypatch)("program", "-c pass")
+
+
+class Socket:
+    """A socket that takes nothing so many times."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.sent = b""
+
+    def send(self, data: bytes) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError
+        self.sent += data
+
+
+@pytest.mark.parametrize(("refusals", "sent"), [(0, b"\0"), (3, b"\0"), (100, b"")])
+def test_a_lost_wake_is_sent_again(refusals: int, sent: bytes) -> None:
+    """What wakes a loop is sent until the socket takes it; a full one is left alone after a hundred times."""
+    socket = Socket(refusals)
+    runpy.run_path(str(SITECUSTOMIZE))["_write_to_self"](SimpleNamespace(_csock=socket))
+    assert (socket.sent, socket.refusals) == (sent, 0)
+
+
+def test_asyncio_sends_again() -> None:
+    """Both loop classes of asyncio wake themselves by it, and the finder hides no other module."""
+    code = f"""
+import runpy, sys
+ours = runpy.run_path({str(SITECUSTOMIZE)!r})
+sys.meta_path.insert(0, ours["_LoopsThatSendAgain"])
+from asyncio.proactor_events import BaseProactorEventLoop
+from asyncio.selector_events import BaseSelectorEventLoop
+assert BaseProactorEventLoop._write_to_self is BaseSelectorEventLoop._write_to_self is ours["_write_to_self"]
+import asyncio
+async def main():
+    return await asyncio.to_thread(len, "four")
+print(asyncio.run(main()))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "4\n"
