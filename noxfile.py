@@ -59,8 +59,8 @@ def coverage(session: nox.Session) -> None:
         session.run("coverage", "report", env=env)
 
 
-# Another user cannot write the measurement's file, nor can a process with a limit on files; its hook changes what
-# `__main__` is in a spawned process; and a signal handler that raises in the hook leaves its lock taken.
+# Another user cannot write the measurement's file, nor can a process with a limit on files; coverage's hook
+# changes what `__main__` is in a spawned process; a signal handler that raises in this hook leaves its lock taken.
 UNMEASURABLE = [
     *("-k", "not test_no_process and not test_what_stands_in_main"),
     *("--deselect", "tests/children/test_descriptors.py::test_interrupts"),

@@ -44,7 +44,8 @@ def _governess(detail: str) -> Library:
     if detail != "popen":
         _insist_on_the_native_spawner()
     loop_class = importlib.import_module("uvloop").Loop if detail == "uvloop" else None
-    watcher = importlib.import_module("governess.watchers").get_watcher_class(detail) if detail in WATCHERS else None
+    choose_watcher = importlib.import_module("governess.watchers").choose_watcher
+    watcher = choose_watcher(detail).factory if detail in WATCHERS else None
     return Asyncio(governess.DefaultEventLoopPolicy(loop_class, watcher=watcher).loop_factory)
 
 

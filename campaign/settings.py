@@ -9,7 +9,7 @@ from typing import Any
 
 import governess
 from campaign.plan import Plan
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 
 __all__ = ["make_policy", "run_in_place"]
 
@@ -28,7 +28,7 @@ Main = Callable[[int], Coroutine[Any, Any, None]]
 
 def make_policy(plan: Plan) -> governess.DefaultEventLoopPolicy:
     """Make the policy of a round."""
-    return POLICIES[plan.policy](loop_factory=plan.loop, watcher=get_watcher_class(plan.watcher)())
+    return POLICIES[plan.policy](loop_factory=plan.loop, watcher=choose_watcher(plan.watcher).factory())
 
 
 def run_in_place(plan: Plan, policy: governess.DefaultEventLoopPolicy, main: Main) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import governess
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 from governess.watchers._base import ChildWatcher
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Setting:
 
 
 def make_setting(watcher: str, loop_class: Callable[[], asyncio.AbstractEventLoop], place: str) -> Setting:
-    return Setting(get_watcher_class(watcher)(), loop_class, place, watcher in ATTACHED)
+    return Setting(choose_watcher(watcher).factory(), loop_class, place, watcher in ATTACHED)
 
 
 def run_in(

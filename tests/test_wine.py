@@ -42,7 +42,7 @@ def test_other_errors_are_raised(monkeypatch: pytest.MonkeyPatch, errors: list[i
 
 
 class Socket:
-    """A socket that takes nothing so many times."""
+    """A socket that refuses the first sends."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
-# Cells of at most so many letters, such as a tick, a version or "nothing", stand beside each other.
+# Cells of at most this number of letters, such as a tick, a version or "nothing", stand beside each other.
 SHORT = 7
 # A name of at most 21 letters is not broken; a word of more than 14 letters in a heading may be.
 NAME, WORD = 21, 14

@@ -305,7 +305,7 @@ static PyMethodDef ready_methods[] = {
      "take()\n--\n\nTake the one that is next; None if none is left that is not cancelled."},
     {"run", (PyCFunction)ready_run, METH_VARARGS,
      "run(count, report)\n--\n\n"
-     "Call so many of those that are queued, or what there is; return the last.\n\n"
+     "Call the next `count` of those that are queued, or all if there are fewer; return the last.\n\n"
      "What one raises goes to `report(handle, error)`, but for SystemExit and KeyboardInterrupt."},
     {"run_batch", (PyCFunction)ready_run_batch, METH_NOARGS,
      "run_batch()\n--\n\nRun those that are queued now, and ask for another turn if some are there then."},

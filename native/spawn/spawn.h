@@ -133,7 +133,7 @@ typedef struct Request {
     volatile int is_born;    /* set by the child: until then neither pid nor pidfd mean anything */
     volatile pid_t pid;
     int pidfd;
-    volatile int told_pidfd; /* by the kernel, while it makes the child; of a failed call it means nothing */
+    volatile int told_pidfd; /* written by the kernel during clone(); invalid if clone() fails */
     int before_exec;         /* the kernel sets it to 0 when the child execs or dies (CLONE_CHILD_CLEARTID) */
     volatile int is_guarded; /* set by the child: the guardian was told of it */
     volatile int cancelled;

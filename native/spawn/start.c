@@ -210,7 +210,7 @@ start_by_clone(Request *request, char *stack, int by)
     }
     else if (told == &request->told_pidfd) {
         request->pidfd = request->told_pidfd;
-        __sync_synchronize(); /* a fork between finds one of them */
+        __sync_synchronize(); /* a fork at this point sees at least one of the two */
         request->told_pidfd = -1; /* its number may mean something else when the pidfd is closed */
     }
     request->pid = pid;
@@ -378,7 +378,7 @@ signal_by_pidfd(Request *request, unsigned flags)
 #endif
 }
 
-/* In a fork of this process: closes the pidfd of a child that was being made, if its number means one already. Until the
+/* In a fork of this process: closes the pidfd of a child that was being made, if the kernel has installed it already. Until the
    child runs, nothing but the kernel knows whether it does. */
 void
 forget_parents_pidfd(Request *request)

@@ -115,7 +115,7 @@ def test_cheap_when_nobody_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [Group, Session])
 def test_other_processes_are_not_looked_at(kind: type[Group], monkeypatch: pytest.MonkeyPatch) -> None:
-    """To see whether somebody lives, only /proc/PID/stat of those who belong to it is read, however many others run."""
+    """To see whether a member lives, only /proc/PID/stat of members is read, however many other processes run."""
     child, member = start(f"trap '' TERM; {LEAVES_ONE}; wait", session=kind is Session)
     read: set[int] = set()
     for module in _group, _session:
@@ -131,7 +131,21 @@ def test_other_processes_are_not_looked_at(kind: type[Group], monkeypatch: pytes
     child.reap()
 
 
-def test_who_is_started_meanwhile_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_is_listed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that was started after the first list was read is found in a second one."""
+    child, member = start(f"trap '' TERM; {LEAVES_ONE}; wait", session=True)
+    lists = [[], [member]]
+    with contextlib.closing(Session(child)) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(_session, "process_numbers", lambda: iter(lists.pop(0)))
+            assert session._lives(0.0)
+        assert not lists
+        session.kill()
+    child.wait_for_exit()
+    child.reap()
+
+
+def test_a_member_that_is_started_meanwhile_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the members that were listed have started others and exited, the group is alive."""
     monkeypatch.setattr(_group._Snapshot, "MAX_AGE", 3600.0)
     with group_without_leader() as (group, member):

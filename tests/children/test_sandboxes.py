@@ -36,6 +36,7 @@ async def nobody_left():
         await asyncio.sleep(0.002)
 
 async def main():
+    logging.disable(logging.NOTSET)
     assert (await run("sh", "-c", "echo x; exit 3")).exit == 3
     for end, status in (("kill", -9), ("terminate", -15)):
         process = await create_subprocess_exec("sleep", "60")
@@ -73,7 +74,7 @@ for name, factory in list(LOOPS.items())[::{order}]:
     with governess.DefaultEventLoopPolicy(factory) as policy:
         with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
             try:
-                runner.run(asyncio.wait_for(main(), 50))
+                runner.run(asyncio.wait_for(main(), 25))
             except BaseException as error:
                 error.add_note("in a loop of " + name)
                 raise

@@ -77,7 +77,7 @@ def test_signals_have_names() -> None:
 def tally(count: int, failed: set[int] = frozenset(), *, all: bool = False) -> Tally:  # type: ignore[assignment]
     tally = Tally(all=all)
     for number in range(1, count + 1):
-        tally.add(Outcome(number, f"c{number}", int(number in failed), wall=number / 100, cpu=0.01, peak=2**20))
+        tally.add(Outcome(number, f"c{number}", int(number in failed), duration=number / 100, cpu=0.01, peak=2**20))
     return tally
 
 
@@ -115,7 +115,7 @@ def test_very_many_failures() -> None:
 def test_columns_are_left_out(width: int, columns: int) -> None:
     """Columns are left out from the right before a command is shortened."""
     outcomes = Tally()
-    outcomes.add(Outcome(1, "x" * 25, 1, wall=1.0, cpu=1.0, peak=2**20))
+    outcomes.add(Outcome(1, "x" * 25, 1, duration=1.0, cpu=1.0, peak=2**20))
     head, row = plain_table(outcomes, width).splitlines()
 
     assert len(head.replace("peak memory", "peak").split()) == columns

@@ -12,7 +12,8 @@ import sys
 
 def main() -> int:
     """Ask the server and wait; a process that reports nothing has failed."""
-    # A program has an interpreter to itself; and what an interpreter reads when it starts the server has read before.
+    # A program has an interpreter to itself. The server has already read the variables that an interpreter
+    # reads when it starts.
     if sys.argv[1:2] == ["python"] or _read_at_start() != _read_by_the_server():
         os.execv(sys.executable, [sys.executable, "-m", "governess", *sys.argv[1:]])
     request = {

@@ -62,7 +62,7 @@ def test_when_it_halts(halt: str, succeeded: int, failed: int, total: int | None
 
 
 @pytest.mark.parametrize(
-    ("halt", "failed", "started", "total", "culprit", "status"),
+    ("halt", "failed", "started", "total", "ending_status", "status"),
     [
         ("never", 0, 5, 5, None, 0),
         ("never", 100, 200, 200, None, 100),
@@ -76,9 +76,9 @@ def test_when_it_halts(halt: str, succeeded: int, failed: int, total: int | None
         ("now,done=1", 1, 2, 9, 143, 143),
     ],
 )
-def test_exit_status(halt: str, failed: int, started: int, total: int, culprit: int | None, status: int) -> None:
+def test_exit_status(halt: str, failed: int, started: int, total: int, ending_status: int | None, status: int) -> None:
     """The exit status is the one that GNU parallel gives."""
-    assert Halt.parse(halt).exit_status(failed, started, total, culprit) == status
+    assert Halt.parse(halt).exit_status(failed, started, total, ending_status) == status
 
 
 def test_backoff_doubles_up_to_a_limit() -> None:

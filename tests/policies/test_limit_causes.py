@@ -211,7 +211,7 @@ def test_stall(
     loop_factory: LoopFactory, debug: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In debug mode it is logged when workers have all slots and wait for a producer that is queued behind them."""
-    monkeypatch.setattr(stall, "PATIENCE", 0.05)
+    monkeypatch.setattr(stall, "STALL_TIMEOUT", 0.05)
     caplog.set_level(logging.WARNING, "governess")
 
     async def main() -> None:
@@ -237,7 +237,7 @@ def test_stall(
 
 def test_busy_is_no_stall(loop_factory: LoopFactory, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
     """Tasks that take their time are no reason to warn, as long as one of them goes on."""
-    monkeypatch.setattr(stall, "PATIENCE", 0.02)
+    monkeypatch.setattr(stall, "STALL_TIMEOUT", 0.02)
     caplog.set_level(logging.WARNING, "governess")
 
     async def main() -> None:

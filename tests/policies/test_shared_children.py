@@ -16,7 +16,7 @@ from governess import SharedEventLoopPolicy
 if sys.platform == "win32":
     pytest.skip("there are no child watchers on Windows", allow_module_level=True)
 
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 from settings import ATTACHED, WATCHERS
 
 Factory = Callable[[], AbstractEventLoop]
@@ -35,14 +35,14 @@ async def run_children() -> list[int]:
 class TestWatchers:
     def test_main_thread(self, loop_factory: Factory, watcher: str) -> None:
         """Children that the main thread asks for are watched."""
-        with SharedEventLoopPolicy(loop_factory, watcher=get_watcher_class(watcher)) as policy:
+        with SharedEventLoopPolicy(loop_factory, watcher=choose_watcher(watcher).factory) as policy:
             assert policy.call(run_children()) == [0, 1, 2, 3, 4]
             assert policy.submit(run_child()).result(10) == 7
             assert policy.get_event_loop().run_until_complete(run_child()) == 7
 
     def test_instance(self, loop_factory: Factory, watcher: str) -> None:
         """So they are by a watcher that exists already."""
-        ours = get_watcher_class(watcher)()
+        ours = choose_watcher(watcher).factory()
         try:
             with SharedEventLoopPolicy(loop_factory, watcher=ours) as policy:
                 assert policy.call(run_children()) == [0, 1, 2, 3, 4]
@@ -51,7 +51,7 @@ class TestWatchers:
 
     def test_other_thread(self, loop_factory: Factory, watcher: str, in_thread: Callable[..., Any]) -> None:
         """So are those that another thread asks for; watchers that use SIGCHLD need one call in the main thread."""
-        with SharedEventLoopPolicy(loop_factory, watcher=get_watcher_class(watcher)) as policy:
+        with SharedEventLoopPolicy(loop_factory, watcher=choose_watcher(watcher).factory) as policy:
             if watcher in ATTACHED:
                 with pytest.raises(RuntimeError, match="is not active"):
                     in_thread(lambda: policy.call(run_child()))
@@ -60,7 +60,7 @@ class TestWatchers:
 
     def test_beside_another_loop(self, loop_factory: Factory, watcher: str) -> None:
         """They are watched while a loop of the same policy runs in the main thread, and after it."""
-        with SharedEventLoopPolicy(loop_factory, watcher=get_watcher_class(watcher)) as policy:
+        with SharedEventLoopPolicy(loop_factory, watcher=choose_watcher(watcher).factory) as policy:
             governess.set_event_loop_policy(policy)
 
             async def main() -> list[int]:
@@ -80,7 +80,7 @@ class TestWatchers:
             started.append(await asyncio.create_subprocess_exec("sleep", "60"))
 
         with governess.observe(on_exit=lambda child, exit: gone.set()):
-            with SharedEventLoopPolicy(loop_factory, watcher=get_watcher_class(watcher)) as policy:
+            with SharedEventLoopPolicy(loop_factory, watcher=choose_watcher(watcher).factory) as policy:
                 policy.call(start())
                 transport = started[0]._transport
                 child = transport.get_extra_info("child")

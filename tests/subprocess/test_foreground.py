@@ -137,6 +137,31 @@ print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
         assert terminal.wait_for_end() == 0
 
 
+@everywhere
+def test_pipeline_whose_first_program_has_left_another(where: str) -> None:
+    """What the first program has left reads from the terminal as well, if that program is gone before the second."""
+    code = """
+from governess.subprocess import _pipeline_run
+
+create = _pipeline_run.create
+
+async def create_late(*arguments):
+    process = await create(*arguments)
+    if process.argv[0] == "sh":
+        await process.wait()
+    return process
+
+_pipeline_run.create = create_late
+done = complete((cmd("sh", "-c", "(ASK) & exit") | cmd("cat")).run(foreground=True, encoding="utf-8"))
+print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
+""".replace("ASK", ASK)
+    with OnTerminal(*python(code, where)) as terminal:
+        terminal.wait_for("password: ")
+        terminal.type("secret\n")
+        terminal.wait_for("[0, 0] got secret True")
+        assert terminal.wait_for_end() == 0
+
+
 def test_interrupt() -> None:
     """Ctrl-C ends the program alone: all of a pipeline, and not the parent."""
     code = """
@@ -175,7 +200,7 @@ sys.stdin.readline()
 def test_cut_off(how: str) -> None:
     """After a timeout, a cancellation and a detach the parent has the terminal."""
     code = f"""
-SCRIPT = 'echo running >/dev/tty; exec sleep 60'
+SCRIPT = 'exec sleep 60'
 async def main():
     if {how!r} == 'timeout':
         try:

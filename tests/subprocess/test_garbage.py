@@ -15,7 +15,7 @@ import pytest
 import governess
 from governess.children import children
 from governess.subprocess import PIPE, create_subprocess_exec
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 from settings import WATCHERS
 
 
@@ -110,7 +110,7 @@ def test_loops_are_garbage(name: str, new_loop: Callable[[], Any], end: str, cou
 
     loops = []
     with (
-        contextlib.closing(get_watcher_class(name)()) as watcher,
+        contextlib.closing(choose_watcher(name).factory()) as watcher,
         governess.DefaultEventLoopPolicy(watcher=watcher) as policy,
         warnings.catch_warnings(),
     ):

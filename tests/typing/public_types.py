@@ -173,7 +173,7 @@ assert_type(choose_loop(), LoopChoice)
 assert_type(choose_loop("uvloop").name, str)
 assert_type(choose_loop("uvloop").factory, Callable[[], AbstractEventLoop])
 assert_type(choose_loop("uvloop").reason, str)
-assert_type(available_loops(), list[tuple[str, str, bool]])
+assert_type(available_loops(), tuple[str, ...])
 
 
 # How a child ended.
@@ -231,7 +231,7 @@ else:
     import resource
 
     from governess import Child
-    from governess.watchers import WatcherChoice, choose_watcher, get_watcher_class
+    from governess.watchers import WatcherChoice, choose_watcher
 
     assert_type(exit.rusage, resource.struct_rusage | Any)
 
@@ -285,7 +285,7 @@ else:
     assert_type(choose_watcher(), WatcherChoice)
     assert_type(choose_watcher().reason, str)
     DefaultEventLoopPolicy(watcher=choose_watcher().factory)
-    DefaultEventLoopPolicy(watcher=get_watcher_class("pidfd"))
+    DefaultEventLoopPolicy(watcher=choose_watcher("pidfd").factory)
 
     # Children as people need them: bytes or text as the encoding says.
 
@@ -365,9 +365,9 @@ else:
     from governess.subprocess import (
         Cmd,
         CompletedPipeline,
-        Flow,
         Limits,
         Pipeline,
+        PipelineProcess,
         PoolResult,
         ProcessPool,
         cmd,
@@ -385,7 +385,7 @@ else:
         assert_type((await line.run(capture=False, grace=1)).stdout, None)
         assert_type((await line.run()).exits, tuple[Exit, ...])
         async with line.start(stdout=PIPE) as flow:
-            assert_type(flow, Flow)
+            assert_type(flow, PipelineProcess)
             assert_type(flow.stdout, Reader | Any)
             assert_type(await flow.wait(), Exit)
 

@@ -15,7 +15,7 @@ import pytest
 import governess
 from governess import KqueueChildWatcher
 from governess.children import _pidfd as pidfd
-from governess.watchers import choose_watcher, get_watcher_class
+from governess.watchers import choose_watcher
 
 
 class FakeKqueue:
@@ -159,4 +159,4 @@ def test_fake_is_the_default_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("governess.watchers._choice.select", FAKE_SELECT)
     monkeypatch.setattr("governess.watchers._choice.unavailable", lambda: "darwin has no pidfd")
     assert choose_watcher().factory is KqueueChildWatcher
-    assert get_watcher_class("kqueue") is KqueueChildWatcher
+    assert choose_watcher("kqueue").factory is KqueueChildWatcher

@@ -24,7 +24,7 @@ from governess import (
     ThreadedChildWatcher,
 )
 from governess.children import _registry
-from governess.watchers import WATCHERS, _fast, get_watcher_class
+from governess.watchers import WATCHERS, _fast, choose_watcher
 from settings import in_thread, make_setting, run_in, told
 
 
@@ -435,12 +435,13 @@ async def _reaped(pid: int) -> None:
 
 class TestNames:
     def test_named(self) -> None:
-        """A short name leads to its class; a wrong one to an error that lists those that work here."""
-        assert get_watcher_class("threaded") is ThreadedChildWatcher
+        """A short name leads to its class, `auto` to the default; a wrong one to an error that lists the others."""
+        assert choose_watcher("auto") == choose_watcher()
+        assert choose_watcher("threaded").factory is ThreadedChildWatcher
         with pytest.raises(ValueError, match="pidfd, threaded"):
-            get_watcher_class("nanny")
+            choose_watcher("nanny")
         with pytest.raises(ValueError, match="kqueue"):
-            get_watcher_class("kqueue")
+            choose_watcher("kqueue")
         assert "kqueue" in WATCHERS
 
 
@@ -472,7 +473,7 @@ def test_shutdown_is_quiet(loop_name: str, watcher_name: str) -> None:
     script = f"""
 import asyncio, governess
 from governess.loops import choose_loop
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 
 async def main():
     asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
@@ -480,7 +481,7 @@ async def main():
     asyncio.ensure_future(asyncio.create_subprocess_exec("sleep", "3", stdout=-3, stderr=-3))
     await asyncio.sleep(0)
 
-watcher = get_watcher_class({watcher_name!r})()
+watcher = choose_watcher({watcher_name!r}).factory()
 policy = governess.DefaultEventLoopPolicy(choose_loop({loop_name!r}).factory, watcher=watcher)
 governess.set_event_loop_policy(policy)
 governess.run(main())

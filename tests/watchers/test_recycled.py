@@ -13,7 +13,7 @@ SCRIPT = """
 import asyncio, logging, os, threading, time
 import governess
 from governess.subprocess import PIPE, create_subprocess_exec
-from governess.watchers import get_watcher_class
+from governess.watchers import choose_watcher
 
 logging.disable(logging.WARNING)  # "somebody else reaped it"
 ROUNDS = 10
@@ -86,7 +86,7 @@ async def handlers():
         names = dict(told)
         assert len(told) == 2 and names["first"] in (3, 255) and names["second"] == 4, told
 
-watcher = get_watcher_class({watcher!r})()
+watcher = choose_watcher({watcher!r}).factory()
 with governess.DefaultEventLoopPolicy({loop}, watcher=watcher) as policy:
     with asyncio.Runner(loop_factory=policy.loop_factory) as runner:
         runner.run(main())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 from governess._bridge import install
 from governess._workers import Choice, choose
+from governess.abc import AbstractChildWatcher
 from governess.loops._choose import choose_loop
 from governess.policies._default import DefaultEventLoopPolicy
 
@@ -27,15 +28,15 @@ def join(loop: str = "asyncio", watcher: str = "auto") -> None:
     install(
         DefaultEventLoopPolicy(
             loop_factory=(lambda: choose_loop(loop).factory()) if ":" in loop else loop,
-            watcher=None if watcher == "auto" else _watcher_class(watcher),
+            watcher=None if watcher == "auto" else _watcher_factory(watcher),
         )
     )
 
 
-def _watcher_class(name: str) -> type:
-    from governess.watchers import get_watcher_class
+def _watcher_factory(name: str) -> Callable[[], AbstractChildWatcher]:
+    from governess.watchers import choose_watcher
 
-    return get_watcher_class(name)
+    return choose_watcher(name).factory
 
 
 def join_by_environment() -> None:

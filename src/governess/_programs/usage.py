@@ -51,15 +51,16 @@ def _stats_by_psutil() -> dict[int, ProcessStat]:
     for process in psutil.process_iter():
         try:
             with process.oneshot():
-                is_zombie = process.status() == psutil.STATUS_ZOMBIE
+                status = process.status()
                 cpu, resident, parent = process.cpu_times(), process.memory_info().rss, process.ppid()
             group, session = os.getpgid(process.pid), os.getsid(process.pid)
         except (psutil.Error, OSError):  # it has ended, or is another user's
             continue
         ticks = int((cpu.user + cpu.system) * _TICKS)
         started = int(process.create_time())
+        is_zombie, is_stopped = status == psutil.STATUS_ZOMBIE, status == psutil.STATUS_STOPPED
         stats[process.pid] = ProcessStat(
-            not is_zombie, is_zombie, group, session, ticks, started, resident // _PAGE, parent
+            not is_zombie, is_zombie, is_stopped, group, session, ticks, started, resident // _PAGE, parent
         )
     return stats
 

@@ -62,7 +62,7 @@ class Child:
         self._reap_is_due = False
         self._is_reaped = False
         self._is_told = False
-        self._let_go = False
+        self._is_disowned = False
         self._subscribers: list[Subscriber] = []
         before, _registry.living[pid] = _registry.living.get(pid), self
         if before is not None:
@@ -136,7 +136,7 @@ class Child:
         """
         is_stolen = False
         with self._lock:
-            if self._let_go or (self._is_told and self.pidfd is None):
+            if self._is_disowned or (self._is_told and self.pidfd is None):
                 return self.exit
             if not self._is_reaped:
                 is_reaped = self._holds == 0
@@ -201,14 +201,14 @@ class Child:
 
     def owned_elsewhere(self) -> bool:
         """Return whether other code will reap the child: the holder of an exited child, or the code that started it."""
-        return self._let_go or self._reap_is_due
+        return self._is_disowned or self._reap_is_due
 
     def disown(self) -> None:
         """Leave the reap to the code that started the child; do nothing if there are subscribers."""
         with self._lock:
             if self._subscribers or self.exit is not None:
                 return
-            self._let_go = True
+            self._is_disowned = True
             if _registry.living.get(self.pid) is self:
                 del _registry.living[self.pid]
         self._close_pidfd()

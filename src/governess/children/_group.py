@@ -202,7 +202,7 @@ _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 
 
 
 class _Snapshot:
-    """The members of all process groups, read from /proc at most every few milliseconds."""
+    """The members of all process groups; a list up to `MAX_AGE` seconds old only serves to find a living one."""
 
     MAX_AGE = 0.01
 
@@ -219,7 +219,7 @@ class _Snapshot:
         """
         if self._taken >= max(since, time.monotonic() - self.MAX_AGE) and _lives(group, self._members):
             return True
-        # A member may start another one and exit after it was listed: nobody lives only if two new lists say so.
+        # A member may start another one and exit after it was listed: the group is empty only if two new lists say so.
         return any(_lives(group, self._read_again()) for _ in range(2))
 
     def _read_again(self) -> dict[int, list[int]]:

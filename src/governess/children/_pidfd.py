@@ -72,7 +72,7 @@ def has_exited(pidfd: int, timeout: float | None = 0) -> bool:
             return True
         # It may have been interrupted: Python does not call poll(2) again when the time is over.
     except OSError:
-        time.sleep(_PATIENCE if timeout is None else max(0.0, min(timeout, _PATIENCE)))
+        time.sleep(_RETRY_TIMEOUT if timeout is None else max(0.0, min(timeout, _RETRY_TIMEOUT)))
     try:
         signal.pidfd_send_signal(pidfd, 0)
     except ProcessLookupError:
@@ -138,7 +138,7 @@ def lost_status(pidfd: int) -> int | None:
     """
     global _kernel_tells
     # Under SIG_IGN the parent can be woken an instant before the status is stored.
-    deadline = time.monotonic() + (0 if _kernel_tells is False else _PATIENCE)
+    deadline = time.monotonic() + (0 if _kernel_tells is False else _RETRY_TIMEOUT)
     while True:
         if (status := reaped_status(pidfd)) is not None:
             _kernel_tells = True
@@ -151,7 +151,7 @@ def lost_status(pidfd: int) -> int | None:
     return None
 
 
-_PATIENCE = 0.02  # seconds
+_RETRY_TIMEOUT = 0.02  # seconds
 _kernel_tells: bool | None = None  # None: not seen yet
 
 

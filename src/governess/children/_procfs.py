@@ -15,6 +15,7 @@ class ProcessStat(NamedTuple):
     Attributes:
         is_alive: whether it runs; else it is a zombie or gone.
         is_zombie: whether it is dead and not yet reaped.
+        is_stopped: whether a signal such as SIGSTOP has stopped it.
         group: its process group.
         session: its session.
         cpu_ticks: of its own and of the children it has waited for, in user and in system mode, in clock ticks.
@@ -25,6 +26,7 @@ class ProcessStat(NamedTuple):
 
     is_alive: bool
     is_zombie: bool
+    is_stopped: bool
     group: int
     session: int
     cpu_ticks: int
@@ -44,6 +46,7 @@ def read_stat(pid: int) -> ProcessStat | None:
     return ProcessStat(
         is_alive=fields[0] not in (b"Z", b"X"),
         is_zombie=fields[0] == b"Z",
+        is_stopped=fields[0] == b"T",
         group=int(fields[2]),
         session=int(fields[3]),
         cpu_ticks=sum(map(int, fields[11:15])),

@@ -77,15 +77,15 @@ class _Reaper:
     def _work(self) -> None:
         backoff, known = pauses(_FIRST_PAUSE, _LAST_PAUSE), 0
         traced: set[Child] = set()
-        while charges := self._reap():
-            if len(charges) != known:
-                backoff, known = pauses(_FIRST_PAUSE, _LAST_PAUSE), len(charges)
+        while children := self._reap():
+            if len(children) != known:
+                backoff, known = pauses(_FIRST_PAUSE, _LAST_PAUSE), len(children)
             # A tracer keeps a dead child, whose pidfd is readable, from being reaped for as long as it likes.
-            traced |= self._sleep([child for child in charges if child not in traced], next(backoff))
+            traced |= self._sleep([child for child in children if child not in traced], next(backoff))
 
-    def _sleep(self, charges: list[Child], pause: float) -> set[Child]:
+    def _sleep(self, children: list[Child], pause: float) -> set[Child]:
         try:
-            return _sleep_until_an_exit(charges, pause)
+            return _sleep_until_an_exit(children, pause)
         except Exception:  # poll(2) refuses more descriptors than RLIMIT_NOFILE allows, say
             if not self._has_failed:
                 self._has_failed = True
@@ -113,13 +113,13 @@ def _is_done_with(child: Child) -> bool:
         return child.exit is not None
 
 
-def _sleep_until_an_exit(charges: list[Child], timeout: float) -> set[Child]:
+def _sleep_until_an_exit(children: list[Child], timeout: float) -> set[Child]:
     """Sleep; return the children that have exited but cannot be reaped yet."""
     if sys.platform == "win32":
-        charges[0].wait_for_exit(timeout)
+        children[0].wait_for_exit(timeout)
         return set()
     poller = select.poll()
-    pidfds = {pidfd: child for child in charges if (pidfd := child.pidfd) is not None}
+    pidfds = {pidfd: child for child in children if (pidfd := child.pidfd) is not None}
     for pidfd in pidfds:
         poller.register(pidfd, select.POLLIN)
     ready = [pidfds[pidfd] for pidfd, _ in poller.poll(timeout * 1000)]

@@ -77,8 +77,8 @@ class Session(Group):
 
     def _lives(self, since: float) -> bool:
         with contextlib.suppress(OSError):  # as above
-            # Twice, since a member may start another one and exit while the processes are looked at.
-            return any(True for _ in itertools.chain(self._members(), self._members()))
+            # A member may start another one and exit after it was listed: empty means that two new lists say so.
+            return any(True for _ in range(2) for _ in self._members())
         return super()._lives(since)
 
     def _send(self, members: set[int], *numbers: int) -> None:

@@ -76,7 +76,7 @@ def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
     else:  # noqa: RET506 - after it mypy would find it unreachable on Windows
         from governess import watchers
 
-        return watchers.get_watcher_class(name)
+        return watchers.choose_watcher(name).factory
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`governess info`: the loops, watchers and spawners that work here, and the choices of governess."""
 
 import importlib
+import importlib.metadata
 import os
 import platform
 import sys
@@ -39,11 +40,12 @@ def _platform() -> str:
 
 
 def _loops() -> Iterator[tuple[str, str]]:
-    from governess.loops._choose import available_loops, choose_loop
+    from governess.loops._choose import choose_loop, uvloop_obstacle
 
-    for name, detail, found in available_loops():
-        yield "loop", f"{name} {detail}" if found else f"{name}: {detail}"
-    choice = choose_loop("auto")
+    yield "loop", f"asyncio {choose_loop('asyncio').factory.__name__} of Python {sys.version.split()[0]}"
+    obstacle = uvloop_obstacle()
+    yield "loop", f"uvloop {importlib.metadata.version('uvloop')}" if obstacle is None else f"uvloop: {obstacle}"
+    choice = choose_loop()
     yield "", f"auto takes {choice.name}: {choice.reason}"
 
 

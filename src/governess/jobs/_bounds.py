@@ -49,9 +49,9 @@ class Bounds:
         if attempt.options.memory is not None:
             self._memory.discard(attempt)
 
-    def succeeded(self, wall: float) -> None:
+    def succeeded(self, duration: float) -> None:
         """Note how many seconds a job took that has succeeded."""
-        self._median.add(wall)
+        self._median.add(duration)
 
     def cancel(self) -> None:
         """Look after nothing any more."""

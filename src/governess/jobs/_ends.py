@@ -55,14 +55,14 @@ class Ends:
         self._bounds = bounds
         self._wake = wake
         self._halt = halt
-        self._culprit: int | None = None
+        self._ending_status: int | None = None
         self.recorder: Recorder | None = None
 
     @property
     def exit_status(self) -> int:
         """What a command exits with after this run, as it is now."""
         found = self._summary
-        return self._settings.halt.exit_status(found.failed, found.started, found.total, self._culprit)
+        return self._settings.halt.exit_status(found.failed, found.started, found.total, self._ending_status)
 
     def ended(self, attempt: Attempt, event: Event, result: JobResult) -> None:
         """Note the end of a try: the job is tried again, or it has ended for good."""
@@ -111,7 +111,7 @@ class Ends:
         summary.add(result)
         succeeded, failed = summary.succeeded - self._before[0], summary.failed - self._before[1]
         if halt.is_reached(succeeded, failed, summary.total) and self._halt(halt.when == "now"):
-            self._culprit = result.exit_status
+            self._ending_status = result.exit_status
         self._observer.finished(result, attempt)
 
     def _retry(self, attempt: Attempt, result: JobResult) -> None:
@@ -130,7 +130,7 @@ class Ends:
     def _settle(self, attempt: Attempt, result: JobResult) -> None:
         never = self._schedule.settle(attempt.entry, result.state is State.DONE)
         if result.state is State.DONE:
-            self._bounds.succeeded(result.wall)
+            self._bounds.succeeded(result.duration)
         self.count(result, attempt)
         for later in never:
             self.skip(later)

@@ -52,7 +52,7 @@ class Delay:
         self._next = now + self._seconds
 
 
-class _Look:
+class _Sample:
     """Asks a question about the machine now and then, and keeps the answer in between."""
 
     def __init__(self, is_fine: Callable[[], bool]) -> None:
@@ -71,7 +71,7 @@ class _Look:
         """Do nothing."""
 
 
-class Load(_Look):
+class Load(_Sample):
     """Delays starts while `limit` or more processes are running or waiting for a processor.
 
     The gate counts the processes at this moment, not the average of the last minute, so a new process counts at once.
@@ -88,7 +88,7 @@ class Load(_Look):
         self._until = now + _SETTLE
 
 
-class FreeMemory(_Look):
+class FreeMemory(_Sample):
     """Delays starts while less than `limit` bytes of memory are available."""
 
     def __init__(self, limit: int, available: Callable[[], int | None] | None = None) -> None:

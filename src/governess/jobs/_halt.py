@@ -76,7 +76,7 @@ class Halt:
         limit = self._number(total)
         return limit is not None and count > 0 and count >= limit
 
-    def exit_status(self, failed: int, started: int, total: int | None, culprit: int | None) -> int:
+    def exit_status(self, failed: int, started: int, total: int | None, ending_status: int | None) -> int:
         """Return the exit status that GNU parallel gives: the number of failed jobs, 101 for more than 100.
 
         If a limit of one job was reached, the status is that of the job. If the limit is a percentage, the status is
@@ -86,14 +86,14 @@ class Halt:
             failed: the number of jobs that have failed.
             started: the number of jobs that were started.
             total: the number of all jobs; None if unknown.
-            culprit: the exit status of the job that ended the run; None if the limit was not reached.
+            ending_status: the exit status of the job that ended the run; None if the limit was not reached.
         """
-        if culprit is not None and self.why == "success":
+        if ending_status is not None and self.why == "success":
             return 0
-        if culprit is not None and self._number(total) == 1:
-            return culprit
+        if ending_status is not None and self._number(total) == 1:
+            return ending_status
         if self.is_percentage:
-            return math.ceil(failed * 100 / ((total if culprit is not None else started) or 1))
+            return math.ceil(failed * 100 / ((total if ending_status is not None else started) or 1))
         return min(failed, MOST_FAILED)
 
     def _number(self, total: int | None) -> float | None:

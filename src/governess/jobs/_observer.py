@@ -53,7 +53,7 @@ class Observer:
         """Note that a job is ended, since it uses the terminal and does not have it."""
 
     def retrying(self, attempt: Attempt, result: JobResult, pause: float) -> None:
-        """Note that a try has failed, and that the next one comes after a pause of so many seconds."""
+        """Note that a try has failed, and that the next one comes after a pause, in seconds."""
 
     def abandoned(self, attempt: Attempt) -> None:
         """Note that a job was not started, since the run ends."""

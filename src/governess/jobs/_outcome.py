@@ -14,7 +14,7 @@ from governess.jobs._states import Event, State
 __all__ = ["command_of_entry", "is_shortage", "judge", "skipped", "unstarted"]
 
 MOST_LOSSES = 3
-"""A job that has lost so many workers in a row has failed: it is likely that it ends them."""
+"""A job that has lost this number of workers in a row has failed, since it is likely that it ends them."""
 
 
 def judge(attempt: Attempt, code: int | None) -> tuple[Event, JobResult]:
@@ -26,13 +26,13 @@ def judge(attempt: Attempt, code: int | None) -> tuple[Event, JobResult]:
     """
     assert attempt.running is not None
     ended = attempt.running.ended or asyncio.get_running_loop().time()
-    wall = ended - attempt.started
+    duration = ended - attempt.started
     if code is None:
-        return Event.FAIL, _result(attempt, State.FAILED, 255, wall, reason="not ended", remark="not ended")
+        return Event.FAIL, _result(attempt, State.FAILED, 255, duration, reason="not ended", remark="not ended")
     stop = bool(attempt.running.stop)
     event, state = _event(attempt, code, stop)
     usage = usage_of_exit(code) if attempt.usage is None else attempt.usage
-    return event, _result(attempt, state, int(code), wall, lacked_terminal=stop, reason=_reason(attempt), **usage)
+    return event, _result(attempt, state, int(code), duration, lacked_terminal=stop, reason=_reason(attempt), **usage)
 
 
 def _reason(attempt: Attempt) -> str:
@@ -75,13 +75,13 @@ def skipped(entry: Entry) -> JobResult:
     )
 
 
-def _result(attempt: Attempt, state: State, code: int, wall: float = 0.0, **more: object) -> JobResult:
+def _result(attempt: Attempt, state: State, code: int, duration: float = 0.0, **more: object) -> JobResult:
     files = attempt.output if isinstance(attempt.output, Files) else None
     return JobResult(
         attempt.number,
         attempt.command,
         code,
-        wall,
+        duration,
         timed_out=state is State.TIMEOUT,
         name=attempt.job.name,
         state=state,

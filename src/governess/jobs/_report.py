@@ -47,7 +47,7 @@ class Report:
         return sum(known) if known else None
 
     @property
-    def wall(self) -> float:
+    def duration(self) -> float:
         """Seconds that the runs took together; a run that did not come to its end lasted to its last change."""
         return sum(max(self._end(run) - run.started, 0.0) for run in self.runs)
 
@@ -65,7 +65,7 @@ class Report:
         return {
             "journal": self.folder,
             "counts": {str(state): count for state, count in self.counts.items()},
-            "wall": self.wall,
+            "duration": self.duration,
             "busy": self.busy,
             "cpu": self.cpu,
             "at_once": self.at_once,

@@ -25,7 +25,7 @@ class JobResult:
         number: the number of the job in the plan, from 1.
         command: the command.
         code: the exit status; the negative number of the signal; or 126 or 127 for a command that could not start.
-        wall: the duration of the last try in seconds.
+        duration: the duration of the last try in seconds.
         cpu: seconds of processor time, user and system; None if the system does not report it.
         peak: the peak of the memory in use, in bytes; None if the system does not report it.
         peak_is_bound: whether `peak` is only an upper bound: on Linux a child begins with the peak of its parent.
@@ -47,7 +47,7 @@ class JobResult:
     number: int
     command: Command
     code: int
-    wall: float = 0.0
+    duration: float = 0.0
     cpu: float | None = None
     peak: int | None = None
     peak_is_bound: bool = False
@@ -152,7 +152,7 @@ class Summary:
         started: the number of jobs that this run started.
         from_journal: the number of jobs that an earlier run of the journal finished.
         retries: the number of tries after which the job was tried again.
-        wall: the duration of the run in seconds.
+        duration: the duration of the run in seconds.
         cpu: seconds of processor time of all jobs; None if the system does not report it.
         exit_status: the exit status of a command after this run, as in GNU parallel.
         by_state: the number of jobs in each final state.
@@ -166,7 +166,7 @@ class Summary:
     started: int = 0
     from_journal: int = 0
     retries: int = 0
-    wall: float = 0.0
+    duration: float = 0.0
     cpu: float | None = None
     exit_status: int = 0
     by_state: dict[State, int] = field(default_factory=dict)

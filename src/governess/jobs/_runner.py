@@ -121,7 +121,7 @@ class Runner:
                 self._ends.count(entry.last, None)
         if self._failure is not None:
             raise self._failure
-        self.summary.wall = self._loop.time() - began
+        self.summary.duration = self._loop.time() - began
         self.summary.exit_status = self._ends.exit_status
         return self.summary
 

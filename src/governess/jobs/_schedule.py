@@ -67,9 +67,9 @@ class Entry:
         self.is_careful = False
 
 
-# A job may be passed over so often by smaller ones; then the others wait until what it needs is free.
-_PATIENCE = 100
-# So many jobs are looked at for one whose needs are free.
+# Smaller jobs may pass a job over this number of times; then the others wait until what it needs is free.
+_MAX_PASSED_OVER = 100
+# This number of jobs is looked at for one whose needs are free.
 _LOOKS = 200
 
 
@@ -252,7 +252,7 @@ class Schedule:
                 found = item[1]
                 break
             passed.append(item)
-            if item[1].passed_over >= _PATIENCE:
+            if item[1].passed_over >= _MAX_PASSED_OVER:
                 break
         for item in passed:
             if found is not None:

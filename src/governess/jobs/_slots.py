@@ -55,12 +55,12 @@ class Slots:
         return bool(self._tasks)
 
     async def leave(self, timeout: float) -> None:
-        """Wait until all slots have ended, for at most so many seconds."""
+        """Wait until all slots have ended, or `timeout` seconds have passed."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait until `wake` is called, or for so many seconds."""
+        """Wait until `wake` is called, or the `seconds` have passed; None waits without a limit."""
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
         timer = None if seconds is None else self._loop.call_later(seconds, set_unless_done, waiter, None)

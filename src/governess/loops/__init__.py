@@ -4,7 +4,7 @@ from governess._lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from governess.loops._choose import LoopChoice, LoopFactory, available_loops, choose_loop
+    from governess.loops._choose import LOOPS, LoopChoice, LoopFactory, available_loops, choose_loop
     from governess.loops._limited.loop import LimitedLoop, limited, make_limited
     from governess.loops._priority.loop import PrioritizedLoop, make_prioritized, prioritized
     from governess.loops._priority.ready import priority
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from governess.loops._watched import SelectorEventLoop, WatchedLoop, make_watched, watched
 
 __all__ = [
+    "LOOPS",
     "LimitedLoop",
     "LoopChoice",
     "LoopFactory",
@@ -34,7 +35,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "_choose": ("LoopChoice", "LoopFactory", "available_loops", "choose_loop"),
+        "_choose": ("LOOPS", "LoopChoice", "LoopFactory", "available_loops", "choose_loop"),
         "_limited.loop": ("LimitedLoop", "limited", "make_limited"),
         "_priority.loop": ("PrioritizedLoop", "make_prioritized", "prioritized"),
         "_priority.ready": ("priority",),

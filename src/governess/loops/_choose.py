@@ -8,7 +8,18 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["LoopChoice", "LoopFactory", "available_loops", "choose_loop", "factory_of", "import_callable"]
+__all__ = [
+    "LOOPS",
+    "LoopChoice",
+    "LoopFactory",
+    "available_loops",
+    "choose_loop",
+    "factory_of",
+    "import_callable",
+    "uvloop_obstacle",
+]
+
+LOOPS = ("asyncio", "uvloop")
 
 #: A loop class, or any other callable that returns a loop when it is called without arguments.
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -39,7 +50,7 @@ def choose_loop(name: str = "auto") -> LoopChoice:
     if name == "asyncio":
         return LoopChoice("asyncio", _asyncio_loop(), "asked for")
     if name == "uvloop":
-        if (obstacle := _uvloop_obstacle()) is not None:
+        if (obstacle := uvloop_obstacle()) is not None:
             raise ValueError(f"the loop 'uvloop' cannot be used: {obstacle}")
         return LoopChoice("uvloop", import_callable("loop", "uvloop:Loop"), "asked for")
     module, colon, attribute = name.partition(":")
@@ -84,20 +95,24 @@ def import_callable(kind: str, name: str) -> Any:
     return found
 
 
-def available_loops() -> list[tuple[str, str, bool]]:
-    """Return for each named loop: its name, its version or why it is missing, and whether it can be used."""
-    import importlib.metadata  # which imports `email` and `random`, and nothing else here needs them
+def available_loops() -> tuple[str, ...]:
+    """Return the names of the loops that can be used here."""
+    return tuple(name for name in LOOPS if name != "uvloop" or uvloop_obstacle() is None)
 
-    obstacle = _uvloop_obstacle()
-    version = obstacle or importlib.metadata.version("uvloop")
-    return [
-        ("asyncio", f"{_asyncio_loop().__name__} of Python {sys.version.split()[0]}", True),
-        ("uvloop", version, obstacle is None),
-    ]
+
+def uvloop_obstacle() -> str | None:
+    """Return why uvloop cannot be used here; None if it can."""
+    if sys.platform == "win32":
+        return "there is none for Windows"
+    import importlib.util
+
+    if importlib.util.find_spec("uvloop") is None:
+        return "not installed (pip install 'governess[uvloop]')"
+    return None
 
 
 def _fastest() -> LoopChoice:
-    obstacle = _uvloop_obstacle()
+    obstacle = uvloop_obstacle()
     if obstacle is None:
         try:
             return LoopChoice("uvloop", import_callable("loop", "uvloop:Loop"), "the fastest that is installed")
@@ -110,13 +125,3 @@ def _asyncio_loop() -> type[asyncio.AbstractEventLoop]:
     if sys.platform == "win32":
         return asyncio.ProactorEventLoop
     return asyncio.SelectorEventLoop
-
-
-def _uvloop_obstacle() -> str | None:
-    if sys.platform == "win32":
-        return "there is none for Windows"
-    import importlib.util
-
-    if importlib.util.find_spec("uvloop") is None:
-        return "not installed (pip install 'governess[uvloop]')"
-    return None

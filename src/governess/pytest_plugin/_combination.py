@@ -18,7 +18,7 @@ from governess.pytest_plugin._cleanup import current_policy
 if sys.platform != "win32":
     from governess import watchers
 
-__all__ = ["Combination", "UnknownName", "policy_maker", "policy_names", "watcher_class", "watcher_names"]
+__all__ = ["Combination", "UnknownName", "policy_maker", "policy_names", "watcher_factory", "watcher_names"]
 
 
 # The policies that take any loop and any watcher, in the order in which error messages list them.
@@ -33,7 +33,7 @@ class UnknownName(ValueError):
 def policy_names() -> list[str]:
     """Return the names of the policies that work here, without ``kind+loop`` and ``module:factory``."""
     kinds = [kind for kind in _KINDS if _policy_class(kind) is not None]
-    return kinds + [loop for loop, _, works in available_loops() if works and loop in _LOOPS]
+    return kinds + [loop for loop in available_loops() if loop in _LOOPS]
 
 
 def policy_maker(name: str) -> Callable[..., Any]:
@@ -66,8 +66,8 @@ def watcher_names() -> list[str]:
     return [] if sys.platform == "win32" else list(watchers.available_watchers())
 
 
-def watcher_class(name: str) -> type[AbstractChildWatcher]:
-    """Return the watcher class with this name.
+def watcher_factory(name: str) -> Callable[[], AbstractChildWatcher]:
+    """Return what makes the watcher with this name.
 
     Raises:
         UnknownName: no watcher has this name.
@@ -77,7 +77,7 @@ def watcher_class(name: str) -> type[AbstractChildWatcher]:
         raise ValueError("Windows has no child watchers")
     if name not in watchers.WATCHERS:
         raise UnknownName(f"there is no watcher {name!r}; there are {', '.join(watchers.WATCHERS)}")
-    return watchers.get_watcher_class(name)
+    return watchers.choose_watcher(name).factory
 
 
 def _policy_class(kind: str) -> Callable[..., Any] | None:
@@ -107,7 +107,7 @@ class Combination:
         try:
             self._make = policy_maker(policy)
             if watcher is not None:
-                self._options["watcher"] = watcher_class(watcher)
+                self._options["watcher"] = watcher_factory(watcher)
         except UnknownName:
             raise
         except ValueError as error:

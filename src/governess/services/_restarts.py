@@ -51,7 +51,7 @@ class Deaths:
         self._rng = rng
 
     def add(self, ready_for: float) -> float:
-        """Note a death, after so many seconds in which it was ready; return the pause before its next start."""
+        """Note an exit after this time of readiness, in seconds; return the pause before the next start."""
         if self.is_stable(ready_for):
             self.forget()
         self.in_row += 1
@@ -64,7 +64,7 @@ class Deaths:
         self._pause = 0.0
 
     def is_stable(self, ready_for: float) -> bool:
-        """Return whether it counts as stable after so many seconds in which it was ready."""
+        """Return whether it counts as stable after this time of readiness, in seconds."""
         return ready_for >= max(_STABLE, self._pause)
 
     def are_too_many(self, limit: int | None) -> bool:

@@ -6,12 +6,13 @@ from governess._lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from governess.children._spawn.command import Program, Stdio
     from governess.subprocess._limits import Limits, Usage, UsageWatch
-    from governess.subprocess._lines import BinaryFile, Line, LineIterator
+    from governess.subprocess._lines import BinaryFile, Line, LineIterator, LineListener
     from governess.subprocess._options import ChildOptions, CommandRunOptions, ExecOptions, RunOptions, StartOptions
     from governess.subprocess._orphans import reap_orphans
     from governess.subprocess._pipeline import Cmd, Pipeline, cmd, pipeline
-    from governess.subprocess._pipeline_run import Flow, FlowStart
+    from governess.subprocess._pipeline_run import PipelineProcess, PipelineStart
     from governess.subprocess._pool import ProcessPool
     from governess.subprocess._pool_map import PoolMap, PoolResult
     from governess.subprocess._process import Process
@@ -40,22 +41,25 @@ __all__ = [
     "Completed",
     "CompletedPipeline",
     "ExecOptions",
-    "Flow",
-    "FlowStart",
     "Limits",
     "Line",
     "LineIterator",
+    "LineListener",
     "Pipeline",
+    "PipelineProcess",
+    "PipelineStart",
     "PoolMap",
     "PoolResult",
     "Process",
     "ProcessError",
     "ProcessPool",
     "ProcessTimeout",
+    "Program",
     "Reader",
     "RunOptions",
     "Start",
     "StartOptions",
+    "Stdio",
     "TerminalRequired",
     "Usage",
     "UsageWatch",
@@ -74,11 +78,11 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "_limits": ("Limits", "Usage", "UsageWatch"),
-        "_lines": ("BinaryFile", "Line", "LineIterator"),
+        "_lines": ("BinaryFile", "Line", "LineIterator", "LineListener"),
         "_options": ("ChildOptions", "CommandRunOptions", "ExecOptions", "RunOptions", "StartOptions"),
         "_orphans": ("reap_orphans",),
         "_pipeline": ("Cmd", "Pipeline", "cmd", "pipeline"),
-        "_pipeline_run": ("Flow", "FlowStart"),
+        "_pipeline_run": ("PipelineProcess", "PipelineStart"),
         "_pool": ("ProcessPool",),
         "_pool_map": ("PoolMap", "PoolResult"),
         "_process": ("Process",),
@@ -86,7 +90,7 @@ __getattr__, __dir__ = lazy_names(
         "_reader": ("Reader",),
         "_results": ("Completed", "CompletedPipeline", "ProcessError", "ProcessTimeout", "TerminalRequired"),
         "_run": ("run",),
-        "_start": ("Start", "start"),
+        "_start": ("Program", "Start", "Stdio", "start"),
         "_streams": ("create_subprocess_exec", "create_subprocess_shell"),
         "_watch": ("watch",),
     },

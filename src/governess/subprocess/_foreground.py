@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from governess.children._exit import CAN_PEEK
+from governess.children._procfs import leaders_of, process_numbers, read_stat
 from governess.subprocess._protocol import ignore_stop
 from governess.transports._stops import BY_TERMINAL, stop_signal
 
@@ -105,7 +105,7 @@ class Foreground:
             self._timer = loop.call_later(_INTERVAL, self._look, loop)
 
     def _stop(self) -> int:
-        """Return the signal by which the processes are stopped now; 0 if none is stopped, or nobody can tell."""
+        """Return the signal by which the processes are stopped; 0 if none is stopped, or this cannot be determined."""
         return next(filter(None, (stop_signal(process._child) for process in self._processes)), 0)
 
     def _follow(self, stop: int) -> None:
@@ -135,9 +135,9 @@ class Foreground:
             os.killpg(os.getpgrp(), stop)
 
     def _give(self, stop: int) -> None:
-        """Give the terminal to the group, and continue it if it is stopped.
+        """Give the terminal to the group, and continue it if `stop` or a look at its processes says that it is stopped.
 
-        The others need no SIGCONT, by which the kernel would discard the SIGTSTP of a Ctrl-Z that comes just then.
+        Running processes get no SIGCONT: the kernel would discard a pending SIGTSTP, which is a Ctrl-Z.
         """
         self._our_modes = termios.tcgetattr(self._descriptor)
         with _without_ttou():
@@ -146,8 +146,16 @@ class Foreground:
                 self._modes = None
             with contextlib.suppress(OSError):  # all of the group have ended
                 os.tcsetpgrp(self._descriptor, self._group)
-        if stop or not CAN_PEEK:
+        if stop or self._is_stopped_by_terminal():
             self._continue()
+
+    def _is_stopped_by_terminal(self) -> bool:
+        """Return whether a process of the group, perhaps a grandchild, is stopped, but not by a Ctrl-Z just now."""
+        with contextlib.suppress(OSError):  # there is no /proc
+            members = (read_stat(pid) for pid in process_numbers() if leaders_of(pid)[:1] == (self._group,))
+            if not any(stat is not None and stat.is_stopped for stat in members):
+                return False
+        return self._stop() in {0, *BY_TERMINAL}
 
     def _take(self, *, restore: bool) -> None:
         """Take the terminal back; `restore` its modes, as shells do unless the job has exited by itself."""

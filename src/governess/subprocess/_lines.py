@@ -141,6 +141,7 @@ class MergedLines:
         self._ready.extend((stream, line) for line in lines)
 
 
+#: A function that is called with each line, for `on_line`.
 LineListener = Callable[[Line[str]], object]
 
 

@@ -13,7 +13,7 @@ from governess.children._spawn.command import Program, Stdio
 from governess.subprocess._end import EndBounds
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._options import CommandRunOptions, StartOptions
-from governess.subprocess._pipeline_run import FlowStart, run_pipeline
+from governess.subprocess._pipeline_run import PipelineStart, run_pipeline
 from governess.subprocess._protocol import ChildProtocol, Collector
 from governess.subprocess._results import Completed, CompletedPipeline
 from governess.subprocess._run import input_bytes, run
@@ -89,7 +89,7 @@ class Pipeline:
         grace: float = 5.0,
         kill_timeout: float = 5.0,
         drain: float = 1.0,
-    ) -> FlowStart:
+    ) -> PipelineStart:
         """Start the pipeline for the length of a block: ``async with pipeline.start() as flow:``.
 
         At the end of the block, all programs are ended at the same time.
@@ -105,7 +105,7 @@ class Pipeline:
             drain: seconds to read the rest of the output, if a process outside the pipeline holds the pipes open.
 
         Returns:
-            An async context manager, whose value is the `Flow`.
+            An async context manager, whose value is the `PipelineProcess`.
 
         Raises:
             OSError: as in `subprocess.Popen`, when the block is entered. Programs that had started are ended.
@@ -225,13 +225,13 @@ class Pipeline:
         make_protocol: Callable[[asyncio.AbstractEventLoop], ChildProtocol],
         bounds: EndBounds,
         foreground: bool,
-    ) -> FlowStart:
+    ) -> PipelineStart:
         stages = [(command.argv, command.options) for command in self.commands]
         terminal: Foreground | None = None
         if foreground:
             for _, options in stages:
                 terminal = foreground_of(options.get("session", False), options)
-        return FlowStart(stages, stdin, stdout, stderr, make_protocol, bounds, terminal)
+        return PipelineStart(stages, stdin, stdout, stderr, make_protocol, bounds, terminal)
 
     def _words(self) -> tuple[Program, ...]:
         words = tuple(word for command in self.commands for word in ("|", *command.argv))

@@ -29,14 +29,14 @@ from governess.subprocess._start import group_command
 from governess.subprocess._together import cancel_all, own_task, results_of, run_both, wait_for_all
 from governess.transports._write_buffer import Buffer
 
-__all__ = ["Flow", "FlowStart", "run_pipeline"]
+__all__ = ["PipelineProcess", "PipelineStart", "run_pipeline"]
 
 
 _BY_SIGPIPE = -13  # on Windows, where no child ends in this way, there is no signal.SIGPIPE
 Stage = tuple[tuple[Program, ...], Mapping[str, Any]]
 
 
-class Flow:
+class PipelineProcess:
     """A running pipeline.
 
     When one of its programs fails, the others are ended. A program fails if its exit status is not 0. An end by SIGPIPE
@@ -55,7 +55,7 @@ class Flow:
         self._over = own_task(self._attend())
 
     def __repr__(self) -> str:
-        return f"<Flow {' | '.join(map(repr, self.processes))}>"
+        return f"<PipelineProcess {' | '.join(map(repr, self.processes))}>"
 
     @property
     def stdin(self) -> asyncio.StreamWriter | MaybeNone:
@@ -139,8 +139,8 @@ class Flow:
         return exit != _BY_SIGPIPE or process is self.processes[-1]
 
 
-class FlowStart:
-    """The async context manager that `Pipeline.start` returns; its value is the `Flow`."""
+class PipelineStart:
+    """The async context manager that `Pipeline.start` returns; its value is the `PipelineProcess`."""
 
     def __init__(
         self,
@@ -159,9 +159,9 @@ class FlowStart:
         self._make_protocol = make_protocol
         self._bounds = bounds
         self._foreground = foreground
-        self._flow: Flow | None = None
+        self._flow: PipelineProcess | None = None
 
-    async def __aenter__(self) -> Flow:
+    async def __aenter__(self) -> PipelineProcess:
         if self._flow is not None:
             raise RuntimeError("each start() is good for one block")
         processes: list[Process] = []
@@ -174,7 +174,7 @@ class FlowStart:
         except BaseException:
             await _end_all(processes, self._bounds)
             raise
-        self._flow = Flow(processes, self._bounds.grace)
+        self._flow = PipelineProcess(processes, self._bounds.grace)
         return self._flow
 
     async def __aexit__(
@@ -201,7 +201,7 @@ class FlowStart:
                 leader = processes[-1]
                 if self._foreground is not None and self._foreground.group == leader.pid:
                     our_copies.enter_context(leader._child.held())  # the others join its group
-                    if leader.exit is not None:  # it is reaped, and so its group is gone
+                    if not leader._is_anybody_left():  # the group is gone
                         self._foreground.leave_group()
             processes.append(await self._start(self._stages[-1], stdin, stdout))
 
@@ -227,7 +227,7 @@ async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:
 
 
 async def run_pipeline(
-    starting: FlowStart,
+    starting: PipelineStart,
     words: Sequence[Program],
     *,
     input: Buffer | None,
@@ -259,11 +259,11 @@ async def run_pipeline(
 class _Execution:
     """What is known of a pipeline that is being run."""
 
-    def __init__(self, starting: FlowStart, input: Buffer | None, timer: asyncio.Timeout) -> None:
+    def __init__(self, starting: PipelineStart, input: Buffer | None, timer: asyncio.Timeout) -> None:
         self._starting = starting
         self._input = input
         self._timer = timer
-        self._flow: Flow | None = None
+        self._flow: PipelineProcess | None = None
         self._duration = 0.0
 
     async def run(self, drain: float) -> None:

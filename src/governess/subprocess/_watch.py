@@ -43,7 +43,7 @@ async def watch(pid: int, *, reap: bool = False, reap_timeout: float = 1.0) -> E
     if type(pid) is not int or not 0 < pid < 1 << 31:
         raise ValueError(f"a process has a positive pid, not {pid!r}")
     if (child := _registry.get(pid)) is not None:
-        return await _told(child.subscribe, child.unsubscribe)
+        return await _wait_for_callback(child.subscribe, child.unsubscribe)
     if reap:
         return await _taken_over(pid)
     pidfd = _open(pid)
@@ -83,10 +83,12 @@ def _no_such(pid: int) -> ProcessLookupError:
     return ProcessLookupError(f"there is no process {pid}")
 
 
-_Teller = Callable[[object, int], None]
+_Callback = Callable[[object, int], None]
 
 
-async def _told(subscribe: Callable[[_Teller], object], unsubscribe: Callable[[_Teller], object]) -> Exit:
+async def _wait_for_callback(
+    subscribe: Callable[[_Callback], object], unsubscribe: Callable[[_Callback], object]
+) -> Exit:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Exit] = loop.create_future()
 
@@ -104,7 +106,7 @@ async def _told(subscribe: Callable[[_Teller], object], unsubscribe: Callable[[_
 async def _taken_over(pid: int) -> Exit:
     _check_exists(pid)
     watcher = watcher_of(asyncio.get_running_loop())
-    return await _told(
+    return await _wait_for_callback(
         lambda tell: watcher.add_child_handler(pid, tell),
         lambda tell: watcher.remove_child_handler(pid),
     )

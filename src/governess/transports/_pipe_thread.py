@@ -76,7 +76,7 @@ class PipeThread:
             self.wake()
             self._turns.release()
         else:  # in a forked child there is no such thread
-            self._let_go()
+            self._close()
 
     def wake(self) -> None:
         """Let the thread that waits in the pipe return at once."""
@@ -108,10 +108,10 @@ class PipeThread:
         except OSError as reason:
             error = reason
         finally:
-            self._let_go()
+            self._close()
         self.tell(self._ended, error)
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         if self._process != os.getpid():
             self._lock = threading.Lock()
         with self._lock:

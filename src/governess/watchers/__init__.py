@@ -10,7 +10,6 @@ if TYPE_CHECKING:
         WatcherChoice,
         available_watchers,
         choose_watcher,
-        get_watcher_class,
     )
     from governess.watchers._fast import FastChildWatcher
     from governess.watchers._kqueue import KqueueChildWatcher
@@ -30,14 +29,13 @@ __all__ = [
     "WatcherChoice",
     "available_watchers",
     "choose_watcher",
-    "get_watcher_class",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "_base": ("ChildWatcher",),
-        "_choice": ("WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher", "get_watcher_class"),
+        "_choice": ("WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher"),
         "_fast": ("FastChildWatcher",),
         "_kqueue": ("KqueueChildWatcher",),
         "_pidfd": ("PidfdChildWatcher",),

@@ -1,4 +1,4 @@
-"""The choice of the best watcher that works here. Each is tried; no version is compared."""
+"""The watcher that a name refers to; ``auto`` is the best that works here. Each is tried; no version is compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from governess.children._pidfd import unavailable
 from governess.watchers._base import ChildWatcher
 
-__all__ = ["WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher", "get_watcher_class"]
+__all__ = ["WATCHERS", "WatcherChoice", "available_watchers", "choose_watcher"]
 
 # The module and the class of each; a program imports that of the watcher which it uses.
 _CLASSES = {
@@ -27,12 +27,12 @@ WATCHERS = tuple(_CLASSES)
 
 
 class WatcherChoice(NamedTuple):
-    """The default watcher of this process, and the reason.
+    """A watcher class, and why it was chosen.
 
     Attributes:
         name: the short name of the watcher.
         factory: a callable without arguments that makes the watcher.
-        reason: the reason for the choice, in one sentence.
+        reason: why it was chosen, as text for the user.
     """
 
     name: str
@@ -40,23 +40,16 @@ class WatcherChoice(NamedTuple):
     reason: str
 
 
-def choose_watcher() -> WatcherChoice:
-    """Return the default watcher of this process: pidfd where it works, else kqueue, else one thread for each child."""
-    if (obstacle := unavailable()) is None:
-        return WatcherChoice("pidfd", _class_of("pidfd"), "pidfd_open works in this process")
-    if hasattr(select, "kqueue"):
-        return WatcherChoice("kqueue", _class_of("kqueue"), f"{obstacle}, but a kqueue")
-    return WatcherChoice("threaded", _class_of("threaded"), f"{obstacle}, and no kqueue: a thread waits for each child")
-
-
-def get_watcher_class(name: str) -> type[ChildWatcher]:
-    """Return the watcher class with a short name.
+def choose_watcher(name: str = "auto") -> WatcherChoice:
+    """Return the watcher class of a short name; `auto` is pidfd, where that fails kqueue, else a thread for each child.
 
     Raises:
         ValueError: no watcher has this name, or the watcher does not work here; the text lists those that work.
     """
+    if name == "auto":
+        return _best()
     if name in available_watchers():
-        return _class_of(name)
+        return WatcherChoice(name, _class_of(name), "asked for")
     why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
     raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(available_watchers())}")
 
@@ -64,6 +57,14 @@ def get_watcher_class(name: str) -> type[ChildWatcher]:
 def available_watchers() -> tuple[str, ...]:
     """Return the short names of the watchers that work in this process."""
     return tuple(name for name in WATCHERS if _obstacle(name) is None)
+
+
+def _best() -> WatcherChoice:
+    if (obstacle := unavailable()) is None:
+        return WatcherChoice("pidfd", _class_of("pidfd"), "pidfd_open works in this process")
+    if hasattr(select, "kqueue"):
+        return WatcherChoice("kqueue", _class_of("kqueue"), f"{obstacle}, but a kqueue")
+    return WatcherChoice("threaded", _class_of("threaded"), f"{obstacle}, and no kqueue: a thread waits for each child")
 
 
 def _class_of(name: str) -> type[ChildWatcher]:

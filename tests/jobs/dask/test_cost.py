@@ -33,7 +33,7 @@ JOBS = """if True:
         jobs = [Job(("true",)) for _ in range(int(sys.argv[2]))]
         async with run_jobs(jobs, engine=DaskEngine(sys.argv[1])) as run:
             summary = await run.wait()
-        print(summary.wall)
+        print(summary.duration)
         assert summary.succeeded == len(jobs)
 
     asyncio.run(main())

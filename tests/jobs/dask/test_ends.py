@@ -239,10 +239,10 @@ def test_a_job_without_its_mark(cluster: Cluster, tmp_path: Path, nobody_left: N
     assert not (tmp_path / "overlaps").exists()
 
 
-def test_patience(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
-    """A scheduler that does not come back ends the run when the patience is over, with everything in the journal."""
+def test_timeout(cluster: Cluster, tmp_path: Path, nobody_left: None) -> None:
+    """A scheduler that does not come back ends the run when the timeout is over, with everything in the journal."""
     cluster.start_worker("0")
-    process = start(tmp_path, cluster.address, "--patience", "2")
+    process = start(tmp_path, cluster.address, "--cluster-timeout", "2")
     wait_for(lambda: begun(tmp_path) and states(tmp_path)["done"])
     cluster.scheduler.kill()
     cluster.scheduler.wait()

@@ -13,7 +13,7 @@ def test_wrong_options(run: Run) -> None:
 
 
 def test_no_scheduler(run: Run) -> None:
-    """A scheduler that is not there is told when the patience is over."""
-    done = run("--on", "tcp://127.0.0.1:9", "--patience", "1", "true", ":::", "x")
+    """A scheduler that is not there is told when the timeout is over."""
+    done = run("--on", "tcp://127.0.0.1:9", "--cluster-timeout", "1", "true", ":::", "x")
     assert done.returncode == 255
     assert "there is no scheduler at tcp://127.0.0.1:9" in done.stderr

@@ -76,18 +76,18 @@ class Guard:
         key: names it in messages to the guardian.
         scope: what is ended: the PROCESS, the GROUP or the SESSION that the child leads.
         connection: the socket to the guardian that is there when the child is started; None if none can be had.
-        tellings: how often a guardian had been told of everybody by then: what the child has told before the next time
-            is forgotten with that.
+        generation: how often a guardian had been told of all children by then; the next time, what this child has told
+            before is forgotten.
     """
 
-    __slots__ = ("_child", "_client", "connection", "key", "scope", "tellings")
+    __slots__ = ("_child", "_client", "connection", "generation", "key", "scope")
 
     def __init__(self, client: Client, key: int, scope: int) -> None:
         self._client = client
         self._child: Child | None = None
         self.key = key
         self.scope = scope
-        self.connection, self.tellings = client.state()
+        self.connection, self.generation = client.state()
 
     @property
     def is_settled(self) -> bool:
@@ -97,23 +97,23 @@ class Guard:
     async def settled(self) -> None:
         """Wait until a guardian process reads what it is told, or it is known that there can be none."""
         await self._client.settled()
-        self.connection, self.tellings = self._client.state()
+        self.connection, self.generation = self._client.state()
 
-    def hold(self, child: Child, *, is_told: bool, has_death_signal: bool) -> None:
+    def hold(self, child: Child, *, is_registered: bool, has_death_signal: bool) -> None:
         """Have the child, which was started, ended when this process is gone.
 
         If there is no descriptor for it, nobody but the kernel ends it.
 
         Args:
             child: the child.
-            is_told: whether it has told the guardian of itself, by `connection`.
+            is_registered: whether it has told the guardian of itself, by `connection`.
             has_death_signal: whether the kernel sends it a TERM then.
         """
         self._child = child  # first: interrupted at whichever point after this, `release` gives the descriptor back
         pidfd = child.keep_pidfd(id(self))
         if pidfd is not None:
             record = Record(self, child.pid, has_death_signal, pidfd)
-            self._client.guard(record, self.tellings if is_told else None)
+            self._client.guard(record, self.generation if is_registered else None)
 
     def release(self, *_: object) -> None:
         """Let the child, or what it leads, outlive this process. Finalizers may call this."""

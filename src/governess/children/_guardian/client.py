@@ -32,10 +32,10 @@ logger = logging.getLogger("governess")
 # Seconds between TERM and KILL; and how long a guardian without anybody to guard waits for the next child.
 _GRACE, _LINGER = 5.0, 1.0
 
-# A guardian that was killed gets a successor at once, but not more than one in so many seconds.
+# A guardian that was killed gets a successor at once, but not more than one in this time, in seconds.
 _SHORTEST_LIFE = 1.0
 
-# Below SCM_MAX_FD of net/scm.h: so many children are told of in one message at most.
+# Below SCM_MAX_FD of net/scm.h: the most children that one message tells of.
 _AT_ONCE = 250
 
 _pack_words = struct.Struct(f"{WORDS}q").pack
@@ -81,7 +81,7 @@ class Client:
         self._records: dict[int, Record] = {}
         self._connection: socket.socket | None = None  # there is one while the thread runs
         self._is_behind = False
-        self._tellings = 0
+        self._generation = 0
         self._has_warned = False
         self._is_settled = False  # whether a process has the other end, or none can be had
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -124,7 +124,7 @@ class Client:
     def state(self) -> tuple[socket.socket | None, int]:
         """Return our end of the socket, None without a guardian, and how often one was told of everybody."""
         with self._lock:
-            return self._connection, self._tellings
+            return self._connection, self._generation
 
     def guard(self, record: Record, told_at: int | None = None) -> None:
         """Tell the guardian of a child, unless the child has told it since it was told of everybody.
@@ -137,7 +137,7 @@ class Client:
             self._records[record.guard.key] = record
             if self._connection is None:  # the one that was prepared has waited for too long
                 self._start()
-            elif self._tellings != told_at:
+            elif self._generation != told_at:
                 self._send(record.words, _pack_descriptor(record.pidfd))
 
     def forget(self, key: int) -> None:
@@ -234,7 +234,7 @@ class Client:
             )
 
     def _tell_all(self) -> None:
-        self._tellings += 1
+        self._generation += 1
         self._send(_pack_words(0, FORGET_ALL, 0, False))
         records = list(self._records.values())
         for start in range(0, len(records), _AT_ONCE):

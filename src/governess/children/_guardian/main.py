@@ -22,10 +22,10 @@ WORDS = 4
 FORGET_ALL, FORGET, PROCESS, GROUP, SESSION = range(5)
 
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # include/uapi/linux/pidfd.h, since Linux 6.9
-_SCM_MAX_FD = 253  # net/scm.h: so many descriptors come with a message at most
+_SCM_MAX_FD = 253  # net/scm.h: the most descriptors in one message
 
-# After a message it sleeps for so many seconds: what comes meanwhile costs no further wake-up. The socket holds the
-# messages of some 130 children.
+# After a message it sleeps for this time, in seconds: what comes meanwhile costs no further wake-up. The socket holds
+# the messages of some 130 children.
 _NAP = 0.05
 
 # How long a KILL is repeated for processes that start others meanwhile, in seconds.

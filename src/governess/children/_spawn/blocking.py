@@ -58,7 +58,7 @@ def start(command: Command) -> Spawned:
         spawned = Spawned(child, pipes.keep_ours())
         spawned.keep_group(command)
         if guard is not None:
-            end_with_parent(spawned, guard, is_told=False, has_death_signal=False)
+            end_with_parent(spawned, guard, is_registered=False, has_death_signal=False)
     tell_of_spawn(child)
     return spawned
 

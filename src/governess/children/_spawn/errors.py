@@ -11,7 +11,7 @@ __all__ = ["error_of_start"]
 
 
 def error_of_start(command: Command, error: int, step: str) -> OSError:
-    """Return the error of the step that has failed; as Popen's, it names the file of the program or of `cwd`.
+    """Return the error of the step that has failed; as Popen's, it names the program, `cwd` or a stream's file.
 
     Args:
         command: what was to be started.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["NativeSpawner"]
 
 # How long starts in progress can delay the exit of the process, in seconds. Their children are killed, so it is brief.
-_PATIENCE = 1.0
+_JOIN_TIMEOUT = 1.0
 
 
 class NativeSpawner:
@@ -99,7 +99,7 @@ class _SpawnQueue:
     def submit(self, key: int, command: Command, outcome: Outcome, guard: Guard | None) -> None:
         """Start the child; the outcome becomes the result of the future."""
         self._waiting[key] = outcome, command, guard
-        guarding = () if guard is None else (guard.connection, guard.tellings, guard.key, guard.scope)
+        guarding = () if guard is None else (guard.connection, guard.generation, guard.key, guard.scope)
         self._channel.submit(key, *arguments_of(command, guard is not None, **command.options), *guarding)
 
     def leave(self, key: int) -> None:
@@ -122,7 +122,7 @@ class _SpawnQueue:
         """Set the outcome of a start. If its caller has gone, dropping `started` ends the child."""
         outcome = None
         try:
-            key, pid, pidfd, *ends, is_told, error, step = started.outcome()
+            key, pid, pidfd, *ends, is_registered, error, step = started.outcome()
             outcome, command, guard = self._waiting.pop(key, _NOBODY)
             if outcome is None or command is None or outcome.done():
                 return
@@ -133,7 +133,7 @@ class _SpawnQueue:
             try:
                 spawned = _spawned(command, started, pid, pidfd, ends)
                 if guard is not None:
-                    _keep(guard, spawned, is_told=bool(is_told))
+                    _keep(guard, spawned, is_registered=bool(is_registered))
             except BaseException:  # KeyboardInterrupt
                 if guard is not None:
                     guard.release()
@@ -194,7 +194,7 @@ def _queues() -> list[_SpawnQueue]:
 @functools.cache
 def _prepare() -> None:
     run_after_fork(_forget_parents_queues)
-    atexit.register(_native.finish, _PATIENCE)
+    atexit.register(_native.finish, _JOIN_TIMEOUT)
 
 
 def _forget_parents_queues() -> None:
@@ -227,10 +227,10 @@ def _spawned(command: Command, started: _native.Started, pid: int, pidfd: int, e
     return spawned
 
 
-def _keep(guard: Guard, spawned: Spawned, *, is_told: bool) -> None:
+def _keep(guard: Guard, spawned: Spawned, *, is_registered: bool) -> None:
     """Keep the promise that the child ends with this process; interrupted (KeyboardInterrupt), end the child."""
     try:
-        end_with_parent(spawned, guard, is_told=is_told, has_death_signal=True)
+        end_with_parent(spawned, guard, is_registered=is_registered, has_death_signal=True)
     except BaseException:
         spawned.discard()
         raise

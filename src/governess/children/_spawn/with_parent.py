@@ -47,7 +47,7 @@ def promise(options: Mapping[str, Any]) -> Guard:
     return guard
 
 
-def end_with_parent(spawned: Spawned, guard: Guard, *, is_told: bool, has_death_signal: bool) -> None:
+def end_with_parent(spawned: Spawned, guard: Guard, *, is_registered: bool, has_death_signal: bool) -> None:
     """Have the guardian end the child, with what it leads, when this process is gone.
 
     That holds for as long as the group is kept; where it is not, until the child has exited.
@@ -55,12 +55,12 @@ def end_with_parent(spawned: Spawned, guard: Guard, *, is_told: bool, has_death_
     Args:
         spawned: the child.
         guard: the promise.
-        is_told: whether the child has told the guardian of itself.
+        is_registered: whether the child has told the guardian of itself.
         has_death_signal: whether the kernel sends the child itself a TERM then.
     """
     if spawned.group is not None:
         spawned.group.guard = guard
-    guard.hold(spawned.child, is_told=is_told, has_death_signal=has_death_signal)
+    guard.hold(spawned.child, is_registered=is_registered, has_death_signal=has_death_signal)
     if spawned.group is None:
         spawned.child.subscribe(guard.release)
 

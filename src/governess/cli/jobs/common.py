@@ -11,7 +11,7 @@ from governess.jobs._journal.reader import JournalReader
 from governess.jobs._result import signal_name
 from governess.jobs._states import State
 
-__all__ = ["exit_text", "opened", "table", "told_counts"]
+__all__ = ["counts_text", "exit_text", "opened", "table"]
 
 _ORDER = ("done", "failed", "timeout", "memory", "skipped", "cancelled", "interrupted", "running", "waiting")
 _GAP = "  "
@@ -27,7 +27,7 @@ def opened(folder: str) -> Iterator[JournalReader]:
         raise click.UsageError(str(error)) from None
 
 
-def told_counts(counts: dict[State, int]) -> str:
+def counts_text(counts: dict[State, int]) -> str:
     """Return how many jobs there are, and how many in each state."""
     total = sum(counts.values())
     parts = [f"{counts[State(name)]} {name}" for name in _ORDER if State(name) in counts]

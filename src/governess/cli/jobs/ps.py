@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from governess.cli.jobs.common import exit_text, opened, table, told_counts
+from governess.cli.jobs.common import counts_text, exit_text, opened, table
 from governess.cli.run.outcome import duration, printable, shown
 from governess.jobs._journal.reader import JobRecord, JournalReader, TryRecord
 from governess.jobs._report import as_dict
@@ -60,7 +60,7 @@ def _job(job: JobRecord, last: TryRecord | None) -> dict[str, Any]:
 def _write_table(reader: JournalReader, jobs: list[JobRecord], tries: dict[int, TryRecord]) -> None:
     runner = reader.runner()
     who = "not running" if runner is None else f"run by process {runner}"
-    click.echo(f"{told_counts(reader.counts())}; {who}")
+    click.echo(f"{counts_text(reader.counts())}; {who}")
     if jobs:
         now = time.time()
         rows = [_row(job, tries.get(job.number), now) for job in jobs]

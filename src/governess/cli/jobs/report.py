@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from governess.cli.jobs.common import exit_text, opened, table, told_counts
+from governess.cli.jobs.common import counts_text, exit_text, opened, table
 from governess.cli.run.outcome import duration, memory, printable, shown
 from governess.jobs._journal.reader import JobRecord, TryRecord
 from governess.jobs._report import Report, read_report, trace_events
@@ -52,9 +52,9 @@ def _text(report: Report, ends: Callable[[TryRecord], str]) -> str:
     runs = len(report.runs)
     cpu = "" if report.cpu is None else f", {duration(report.cpu)} of CPU"
     lines = [
-        told_counts(report.counts),
+        counts_text(report.counts),
         f"{runs} run{'' if runs == 1 else 's'}, {len(report.tries)} starts, at most {report.at_once} at once",
-        f"{duration(report.wall)} by the clock, {duration(report.busy)} of jobs{cpu}",
+        f"{duration(report.duration)} by the clock, {duration(report.busy)} of jobs{cpu}",
     ]
     text = "\n".join(lines) + "\n"
     failed = [job for job in report.jobs if job.state.is_failure]

@@ -27,7 +27,7 @@ _OPTIONS = (
         help="A folder that this machine and the workers share: outputs are written into it, and not sent.",
     ),
     click.option(
-        "--patience",
+        "--cluster-timeout",
         type=Parsed(parse_seconds, "time"),
         metavar="T",
         default=60.0,
@@ -72,7 +72,7 @@ def engine_of(values: dict[str, Any], *, tty: bool) -> ClusterEngine | None:
         raise click.UsageError(f"--shared {shared}: there is no such folder")
     if match is not None:
         return LocalClusterEngine(int(match[1]), shared=shared)
-    return DaskEngine(where, shared=shared, patience=values["patience"])
+    return DaskEngine(where, shared=shared, timeout=values["cluster_timeout"])
 
 
 _LOCAL = re.compile(r"local-cluster:([1-9][0-9]{0,3})")

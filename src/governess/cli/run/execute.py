@@ -123,7 +123,7 @@ class _Execution(Observer):
                     ticker.cancel()
             self._display.close()
             await self._until_written()
-            if self._status != BROKEN_PIPE and (report := self._display.report(found.wall)):
+            if self._status != BROKEN_PIPE and (report := self._display.report(found.duration)):
                 if self._stdout_is_pipe:
                     self._waiting_for_pager = self._loop.create_task(until_pager_has_ended())
                     await asyncio.wait((self._waiting_for_pager,))
@@ -260,11 +260,11 @@ class _Execution(Observer):
         """Wait for the reader of our output; but not for long once a signal has come."""
         written = self._writer.mark()
         written.wait(0.02)
-        patience = 2.0
-        while not written.is_set() and patience > 0:
+        left = 2.0
+        while not written.is_set() and left > 0:
             await asyncio.sleep(0.02)
             if self._status is not None:
-                patience -= 0.02
+                left -= 0.02
         await asyncio.sleep(0)  # lets _stdout_broke() run
 
 

@@ -34,7 +34,7 @@ class JobLog:
         was_ended = result.timed_out or result.state is State.MEMORY
         code = -1 if was_ended else max(result.code, 0)
         command = full_text(result.command).replace("\n", "\0")
-        fields = (result.number, ":", f"{result.started:.3f}", f"{result.wall:10.3f}", 0, _received(attempt), code)
+        fields = (result.number, ":", f"{result.started:.3f}", f"{result.duration:10.3f}", 0, _received(attempt), code)
         line = "\t".join(map(str, (*fields, max(-result.code, 0), command)))
         self._file.write(os.fsencode(f"{line}\n"))
 

@@ -87,7 +87,7 @@ class Failures(Silence):
     def _tell(self, outcome: Outcome, now: Snapshot) -> None:
         command = shown(outcome.command, self.WIDTH)
         status = outcome.status if not outcome.status[0].isdigit() else f"exit {outcome.status}"
-        self._writer.say(f"[{now.finished}/{_total(now)}] {status}, {duration(outcome.wall)}: {command}\n")
+        self._writer.say(f"[{now.finished}/{_total(now)}] {status}, {duration(outcome.duration)}: {command}\n")
 
 
 class Lines(Failures):

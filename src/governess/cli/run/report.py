@@ -124,7 +124,7 @@ def _rows(tally: Tally, width: int, gap: int) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_HEAD]
     for outcome in outcomes:
         peak = memory(outcome.peak, at_most=outcome.peak_is_bound)
-        rows.append(("", outcome.status, duration(outcome.wall), duration(outcome.cpu), peak))
+        rows.append(("", outcome.status, duration(outcome.duration), duration(outcome.cpu), peak))
     widths = [max(map(len, column)) + gap for column in list(zip(*rows, strict=True))[1:]]
     longest = max((len(shown(outcome.command, 2 * width)) for outcome in outcomes), default=0)
     columns = len(_HEAD)

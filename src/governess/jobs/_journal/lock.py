@@ -71,7 +71,7 @@ def holder_of(folder: Path) -> int | None:
 
 def _take(descriptor: int) -> None:
     """Take the lock; a reader that looks for its holder holds it for a moment, which is waited for."""
-    for pause in pauses(0.005, 0.05, _PATIENCE):
+    for pause in pauses(0.005, 0.05, _LOCK_TIMEOUT):
         try:
             _lock(descriptor)
             return
@@ -104,5 +104,5 @@ def _read(descriptor: int) -> list[str]:
     return os.read(descriptor, 1000).decode(errors="replace").split()
 
 
-_PATIENCE = 0.3  # seconds
+_LOCK_TIMEOUT = 0.3  # seconds
 _BEHIND_THE_END = 1 << 30

@@ -156,7 +156,7 @@ class JournalReader:
 
         Args:
             states: only those in these states; None for all.
-            limit: at most so many; None for all.
+            limit: the greatest number of records to return; None for all.
         """
         chosen, values = _choice(states, limit)
         for row in self._rows(f"{_JOB} {chosen}", values):

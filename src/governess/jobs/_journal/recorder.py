@@ -55,7 +55,7 @@ class JournalRecorder:
         """Record how a try has ended; `then` as `Recorder.ended` says."""
         entry = attempt.entry
         if result.state is State.DONE:
-            entry.duration = result.wall
+            entry.duration = result.duration
         state = result.state if not_before is None else State.WAITING
         job = JobRow(state, entry.progress.tries, entry.starts, not_before, entry.duration, result.reason, entry.row)
         self._writer.put(Change(job, partial(self._finished, attempt, entry.starts, result, time.time()), then))

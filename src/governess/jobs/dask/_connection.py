@@ -21,17 +21,17 @@ class Connection:
     Args:
         address: where the scheduler listens.
         security: how the connection is secured; None as Dask's configuration says.
-        patience: for how many seconds to try to connect.
+        timeout: for how many seconds to try to connect.
         on_change: called when a worker has come or gone.
 
     Attributes:
         client: Dask's client, which belongs to the running loop.
     """
 
-    def __init__(self, address: str, security: Any, patience: float, on_change: Callable[[], None]) -> None:
+    def __init__(self, address: str, security: Any, timeout: float, on_change: Callable[[], None]) -> None:
         self.address = address
         self._security = security
-        self._patience = patience
+        self._timeout = timeout
         self._on_change = on_change
         self.client: Any = None
 
@@ -41,16 +41,16 @@ class Connection:
         return self.client is not None and self.client.status == "running"
 
     async def open(self) -> None:
-        """Connect, and try that until the patience is over.
+        """Connect, and try that until the timeout is over.
 
         Raises:
-            EngineError: the patience is over.
+            EngineError: the timeout is over.
         """
         from distributed import Client
 
         make_client: Any = Client
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._patience
+        until = loop.time() + self._timeout
         while True:
             client: Any = make_client(
                 self.address, security=self._security, asynchronous=True, set_as_default=False, timeout=_ATTEMPT

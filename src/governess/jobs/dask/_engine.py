@@ -39,16 +39,16 @@ class DaskEngine:
             address and the security of the client.
         shared: a folder that this machine and the workers share, into which the jobs write their output; None to send
             the output over the network.
-        patience: for how many seconds the engine waits for a scheduler that does not answer, or for the first worker.
+        timeout: for how many seconds the engine waits for a scheduler that does not answer, or for the first worker.
     """
 
-    def __init__(self, client: Any, *, shared: str | os.PathLike[str] | None = None, patience: float = 60.0) -> None:
+    def __init__(self, client: Any, *, shared: str | os.PathLike[str] | None = None, timeout: float = 60.0) -> None:
         is_address = isinstance(client, str)
         self._address: str = client if is_address else client.scheduler.address
         security = None if is_address else client.security
         self._shared = None if shared is None else SharedFolder(shared, secrets.token_hex(8))
-        self._patience = patience
-        self._connection = Connection(self._address, security, patience, self._look_soon)
+        self._timeout = timeout
+        self._connection = Connection(self._address, security, timeout, self._look_soon)
         self._members = Members(self._connection, self._make_worker, self._lost)
         self._waiting = Waiting()
         self._pace = Pace()
@@ -88,13 +88,13 @@ class DaskEngine:
 
     async def _until_worker(self) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._patience
+        until = loop.time() + self._timeout
         while not self._members.workers:
             self._changed.clear()
             if problems := await self._members.look():
                 raise EngineError("; ".join(problems))
             if loop.time() > until:
-                raise EngineError(f"the scheduler at {self._address} has had no worker for {self._patience:g} s")
+                raise EngineError(f"the scheduler at {self._address} has had no worker for {self._timeout:g} s")
             if not self._members.workers:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), _TICK)
@@ -198,7 +198,7 @@ class DaskEngine:
             await self._connect()
         except EngineError as error:
             raise EngineError(
-                f"the scheduler at {self._address} has been gone for {self._patience:g} s ({error}); with a journal, "
+                f"the scheduler at {self._address} has been gone for {self._timeout:g} s ({error}); with a journal, "
                 "--resume goes on where it was"
             ) from None
 

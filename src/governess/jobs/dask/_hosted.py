@@ -93,7 +93,7 @@ class HostedJob:
             self._attempt.running.pause_output()
 
     def received(self, size: int) -> None:
-        """Note that so many bytes of its output have arrived and are dealt with."""
+        """Note that this number of bytes of its output has arrived and was handled."""
         self._under_way -= size
         if self._under_way <= _WINDOW // 2 and self._attempt.running is not None:
             self._attempt.running.resume_output()

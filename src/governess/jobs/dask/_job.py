@@ -73,7 +73,7 @@ class DaskJob:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it has lost so many workers in a row that it may be to blame."""
+        """Whether it has lost enough workers in a row to be the likely cause."""
         return self.attempt.entry.losses > 1
 
     async def wait(self) -> int | None:
@@ -130,10 +130,10 @@ class DaskJob:
     def finished(self, event: Ended) -> None:
         """Note how it has ended."""
         if not self.is_noted:
-            self._set_begin(event.wall)
+            self._set_begin(event.duration)
         attempt = self.attempt
         attempt.entry.losses, attempt.entry.is_careful = 0, False
-        self.ended = attempt.started + event.wall
+        self.ended = attempt.started + event.duration
         attempt.usage = event.usage
         attempt.over_memory = attempt.over_memory or event.over_memory
         self._settle(event.exit)

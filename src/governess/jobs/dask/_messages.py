@@ -105,14 +105,14 @@ class Ended(NamedTuple):
         key: the key of its task.
         exit: how, as an `Exit`; None if it could not be ended.
         usage: what `usage_of_exit` tells over there.
-        wall: how many seconds it took.
+        duration: how many seconds it took.
         over_memory: whether it was ended since it used too much memory.
     """
 
     key: str
     exit: int | None
     usage: Mapping[str, Any]
-    wall: float
+    duration: float
     over_memory: bool
 
 

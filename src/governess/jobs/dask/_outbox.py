@@ -67,7 +67,7 @@ class Outbox:
         return self._number, self._sent
 
     async def emptied(self, timeout: float) -> None:
-        """Wait until everything was asked for, for at most so many seconds."""
+        """Wait until everything was asked for, or `timeout` seconds have passed."""
         until = time.monotonic() + timeout
         while self._events and time.monotonic() < until:
             await asyncio.sleep(0.01)

@@ -29,9 +29,9 @@ class Pace:
     def __init__(self) -> None:
         self._mean: float | None = None
 
-    def add(self, wall: float) -> None:
+    def add(self, duration: float) -> None:
         """Note how many seconds a job took."""
-        self._mean = wall if self._mean is None else self._mean + _WEIGHT * (wall - self._mean)
+        self._mean = duration if self._mean is None else self._mean + _WEIGHT * (duration - self._mean)
 
     @property
     def ahead(self) -> int:

@@ -14,7 +14,7 @@ __all__ = ["RemoteWorker"]
 
 # Seconds after which the answer to a question is empty.
 _ASK = 10.0
-# Seconds in which a worker gathers what it answers; more where so many jobs for a thread wait that it has enough to do.
+# Seconds in which a worker gathers what it answers; more where enough jobs wait for each of its threads.
 _GATHER, _GATHER_MANY, _MANY = 0.01, 0.05, 8
 # Seconds until a question that could not be answered is asked again.
 _PAUSE = 0.2
@@ -164,7 +164,7 @@ class RemoteWorker:
                 job.wrote(event)
             case Ended():
                 job.finished(event)
-                self._on_ended(event.wall)
+                self._on_ended(event.duration)
                 self.remove(job)
             case Refused():
                 job.refused(event)

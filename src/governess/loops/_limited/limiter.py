@@ -22,7 +22,7 @@ import operator
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from governess.loops._limited.line import Line
+from governess.loops._limited.wait_queue import WaitQueue
 
 __all__ = ["Slot", "SlotLimiter"]
 
@@ -50,7 +50,7 @@ class Slot:
     _patron: Slot | None = None  # in whose `_caused` it is
     _lender: Slot | None = None
     _borrowers: dict[Slot, None] | None = None
-    _caused: Line[Slot] | None = None  # those of the queued tasks that it has caused
+    _caused: WaitQueue[Slot] | None = None  # those of the queued tasks that it has caused
 
     def __init__(self, limiter: SlotLimiter, cause: Slot | None = None) -> None:
         self.limiter = limiter
@@ -79,7 +79,7 @@ class SlotLimiter:
         """
         self._is_awaited = is_awaited
         self.current: Slot | None = None
-        self.queue: Line[Slot] = Line()
+        self.queue: WaitQueue[Slot] = WaitQueue()
         self.admitted = 0
         self.next_is_exempt = False
         self._free = number
@@ -258,9 +258,9 @@ def _living(slot: Slot | None) -> Slot | None:
     return slot
 
 
-def _caused_by(slot: Slot) -> Line[Slot]:
+def _caused_by(slot: Slot) -> WaitQueue[Slot]:
     if slot._caused is None:
-        slot._caused = Line()
+        slot._caused = WaitQueue()
     return slot._caused
 
 

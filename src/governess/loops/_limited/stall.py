@@ -14,11 +14,11 @@ __all__ = ["watch_for_stall"]
 logger = logging.getLogger("governess")
 
 # Seconds that a task must have been queued, with all slots taken by tasks that wait.
-PATIENCE = 1.0
+STALL_TIMEOUT = 1.0
 
 
 def watch_for_stall(loop: asyncio.AbstractEventLoop, limiter: SlotLimiter) -> None:
-    """Warn, once, if no task starts for `PATIENCE` seconds while all tasks that have slots wait."""
+    """Warn, once, if no task starts for `STALL_TIMEOUT` seconds while all tasks that have slots wait."""
     if limiter not in _watched:
         _watched.add(limiter)
         _look_later(loop, limiter)
@@ -28,7 +28,7 @@ _watched: weakref.WeakSet[SlotLimiter] = weakref.WeakSet()
 
 
 def _look_later(loop: asyncio.AbstractEventLoop, limiter: SlotLimiter) -> None:
-    loop.call_later(PATIENCE, _look, loop, limiter, limiter.admitted)
+    loop.call_later(STALL_TIMEOUT, _look, loop, limiter, limiter.admitted)
 
 
 def _look(loop: asyncio.AbstractEventLoop, limiter: SlotLimiter, admitted: int) -> None:
@@ -41,7 +41,7 @@ def _look(loop: asyncio.AbstractEventLoop, limiter: SlotLimiter, admitted: int) 
             "nothing can go on in %r: all its slots are taken by tasks that wait, and no task has started for %g s; "
             "queued are %d tasks, the first one is %r",
             loop,
-            PATIENCE,
+            STALL_TIMEOUT,
             len(limiter.queue),
             first,
         )

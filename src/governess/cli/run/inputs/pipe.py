@@ -112,7 +112,7 @@ def _take_line(chunks: Iterator[bytes], buffer: bytearray) -> bytes:
 
 
 def _end_of_line(buffer: bytearray, number: int) -> int:
-    """Return the position after the line with this number, from 1; 0 if there are not so many."""
+    """Return the position after the line with this number, from 1; 0 if there is no such line."""
     at = 0
     for _ in range(number):
         at = buffer.find(b"\n", at) + 1

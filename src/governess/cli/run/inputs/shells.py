@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 SH = "/bin/sh"
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 _SPECIAL = re.compile(r"""[\s|&;<>()$`\\"']""" if sys.platform != "win32" else r"""[\s|&<>()"%^]""")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
@@ -155,7 +155,7 @@ def _syntax_error(shell: str, line: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return ""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["AGING_STEP", "Line"]
+__all__ = ["AGING_STEP", "WaitQueue"]
 
 # A waiting task becomes more urgent by one level after this many tasks have started.
 AGING_STEP = 100
@@ -20,8 +20,8 @@ class _Waiting(Protocol):
 W = TypeVar("W", bound=_Waiting)
 
 
-class Line(Generic[W]):
-    """The waiting, by the time when they came and by their level, as in the ready queue of a prioritized loop."""
+class WaitQueue(Generic[W]):
+    """Queued items by their level and the time of their arrival, as in the ready queue of a prioritized loop."""
 
     __slots__ = ("_levels",)
 
