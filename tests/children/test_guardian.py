@@ -56,7 +56,7 @@ asyncio.run(main())
 def another_guard(process: Any) -> _guardian.Guard:
     """Return one more promise to end the group of a process."""
     guard = _guardian.promise(_guardian.GROUP)
-    guard.hold(process._child, is_told=False, has_death_signal=True)
+    guard.hold(process._child, is_registered=False, has_death_signal=True)
     return guard
 
 
@@ -425,7 +425,7 @@ class TestHere:
                 guardian = my_guardian()
                 guard = _guardian.promise(_guardian.GROUP)
                 _guardian._client._tell_all()
-                guard.hold(process._child, is_told=True, has_death_signal=True)
+                guard.hold(process._child, is_registered=True, has_death_signal=True)
                 until(lambda: guarded_by(guardian) == 2)
                 guard.release()
                 until(lambda: guarded_by(guardian) == 1)

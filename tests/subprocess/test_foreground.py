@@ -138,23 +138,25 @@ print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
 
 
 @everywhere
-def test_pipeline_whose_first_program_has_left_another(where: str) -> None:
+def test_pipeline_whose_first_program_has_left_another(where: str, tmp_path: Path) -> None:
     """What the first program has left reads from the terminal as well, if that program is gone before the second."""
-    code = """
+    os.mkfifo(tmp_path / "go")
+    first, second = f"(read y <{tmp_path}/go; {ASK}) & exit", f"echo >{tmp_path}/go; exec cat"
+    code = f"""
 from governess.subprocess import _pipeline_run
 
 create = _pipeline_run.create
 
 async def create_late(*arguments):
     process = await create(*arguments)
-    if process.argv[0] == "sh":
+    if process.argv[-1] == {first!r}:
         await process.wait()
     return process
 
 _pipeline_run.create = create_late
-done = complete((cmd("sh", "-c", "(ASK) & exit") | cmd("cat")).run(foreground=True, encoding="utf-8"))
+done = complete((cmd("sh", "-c", {first!r}) | cmd("sh", "-c", {second!r})).run(foreground=True, encoding="utf-8"))
 print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
-""".replace("ASK", ASK)
+"""
     with OnTerminal(*python(code, where)) as terminal:
         terminal.wait_for("password: ")
         terminal.type("secret\n")

@@ -165,10 +165,13 @@ class Foreground:
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._our_modes)
 
     def _continue(self) -> None:
-        """Continue what has been stopped because it did not have the terminal."""
-        for process in self._processes:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                process.signal_tree(signal.SIGCONT)
+        """Continue what has been stopped because it did not have the terminal, grandchildren included."""
+        for process in list(self._processes):
+            with process._child.held():  # else its group could be gone, and the number another's
+                if process.exit is None:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(self._group, signal.SIGCONT)
+                    return
 
     def _is_ours(self) -> bool:
         return os.tcgetpgrp(self._descriptor) == os.getpgrp()
