@@ -39,7 +39,7 @@ test-all: $(VENV)/.test ## all tests
 	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 cluster: $(VENV)/.test ## jobs on a real scheduler and real workers of Dask, and the examples of docs/dask.md
-	$(BIN)/python -m pytest -m slow -k "not ten and not cost" -n 3 --dist loadgroup docs/dask.md tests/jobs/dask $(ARGS)
+	$(BIN)/python -m pytest -k "not ten and not cost" -n 3 --dist loadgroup docs/dask.md tests/jobs/dask $(ARGS)
 
 bench: $(VENV)/bench/.done ## every benchmark, on a quiet machine: about 12 minutes (ARGS=rate asks one question)
 	$(VENV)/bench/bin/python -m benchmarks $(ARGS)

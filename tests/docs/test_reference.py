@@ -1,7 +1,6 @@
 """The reference has a page for each module, with every public name."""
 
 import importlib
-import runpy
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,3 @@ def test_package() -> None:
 def _has(text: str, name: str, module: str) -> bool:
     lines = text.replace("()\n", "\n")
     return any(f":: {owner}{name}\n" in lines for owner in ("governess.", f"governess.{module}.", ""))
-
-
-def test_layers() -> None:
-    """The picture of the layers is that of pyproject.toml: `python docs/layers/draw.py` draws it anew."""
-    folder = DOCS.parent / "layers"
-    assert runpy.run_path(str(folder / "draw.py"))["draw"]() == (folder / "layers.svg").read_text()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from governess._programs.usage import usages_of_trees
+from governess.children._per_loop import set_unless_done
 from governess.services._copy import Copy
 from governess.services._events import EventLog, ServiceEvent
 from governess.services._fleet import Fleet, all_of
@@ -132,8 +133,8 @@ class Supervisor:
 
     def end(self, status: int = 0) -> None:
         """Make `wait` return a status, and end the iterations over events."""
-        if self._over is not None and not self._over.done():
-            self._over.set_result(status)
+        if self._over is not None:
+            set_unless_done(self._over, status)
         self.events.close()
 
     def kill(self) -> None:

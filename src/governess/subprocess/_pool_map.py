@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from governess.children._per_loop import set_unless_done
 from governess.children._spawn.command import Program
 from governess.subprocess._pipeline import Cmd
 from governess.subprocess._results import Completed
@@ -112,8 +113,7 @@ class PoolMap(Generic[CommandT, ResultT]):
         elif task in self._tasks and task is not next(iter(self._tasks)):  # no caller waits for this one yet
             return
         for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            set_unless_done(waiter, None)
 
 
 def _parts(command: Any) -> tuple[tuple[Program, ...], Mapping[str, Any]]:

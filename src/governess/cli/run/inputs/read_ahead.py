@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from governess.children._per_loop import set_unless_done
+
 __all__ = ["ReadAhead"]
 
 Value = TypeVar("Value")
@@ -65,7 +67,7 @@ class ReadAhead(Generic[Value]):
         """Wait until `take` has an answer."""
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        self._when_ready(lambda: loop.call_soon_threadsafe(_set, waiter))
+        self._when_ready(lambda: loop.call_soon_threadsafe(set_unless_done, waiter, None))
         await waiter
 
     def block(self) -> None:
@@ -107,8 +109,3 @@ class ReadAhead(Generic[Value]):
         for tell in waiters:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 tell()
-
-
-def _set(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)

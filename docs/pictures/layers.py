@@ -1,4 +1,4 @@
-"""Draw the layers of the package, as pyproject.toml has them for import-linter: `python docs/layers/draw.py`."""
+"""Draw the layers of the package, as pyproject.toml has them for import-linter: `python docs/pictures/layers.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1] / "pyproject.toml"
 # In pixels: the whole is as wide as a phone.
 WIDTH, ROW, GAP = 356, 46, 4
-# The hues of the four groups, and where each begins.
+# The hue of each group of layers, by its highest module.
 COLORS = {"cli": "#c08a3e", "jobs": "#2f9e77", "subprocess": "#5b7fc7", "_runner": "#8a6fc0", "transports": "#8793b5"}
 WHAT = {
     "cli": "the command line",
