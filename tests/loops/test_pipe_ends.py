@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import os
+import select
 import sys
+import threading
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 
 from governess.children._spawn import describe
 from governess.subprocess import create_subprocess_exec
+from governess.transports._child_pipe import ChildPipe
 from governess.transports._pipe_reader import _PipePoller
+from governess.transports._pipe_thread import PipeThread
+from governess.transports._threaded_pipes import ThreadedReadTransport
 from settings import run_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -57,6 +62,51 @@ def test_another_protocol_reads(loop_factory: Callable[[], asyncio.AbstractEvent
         assert await process.wait() == 0
 
     run_in(loop_factory, main)
+
+
+def test_order_before_connection_made(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes before the protocol's connection_made is passed on before what comes right after it."""
+    reading, writing = os.pipe()
+    told = threading.Event()
+    connect, tell = ChildPipe.connect_by_loop, PipeThread.tell
+
+    async def connect_late(pipe: Any, loop: asyncio.AbstractEventLoop, end: Any) -> None:
+        await connect(pipe, loop, end)
+        if pipe._fd == 2:
+            owner = pipe._owner
+            while not owner._pending:
+                await asyncio.sleep(0)
+            os.write(writing, b"\n")
+            if isinstance(owner.get_pipe_transport(1), ThreadedReadTransport):
+                assert told.wait(20)
+            else:
+                assert select.select([owner._ends[1].fileno()], [], [], 20)[0]
+
+    def tell_and_say_so(thread: PipeThread, callback: Any, *args: Any) -> bool:
+        is_told = tell(thread, callback, *args)
+        if args == (b"two",):
+            told.set()
+        return is_told
+
+    monkeypatch.setattr(ChildPipe, "connect_here", lambda pipe, *args: pipe._fd == 1 and connect_here(pipe, *args))
+    monkeypatch.setattr(ChildPipe, "connect_by_loop", connect_late)
+    monkeypatch.setattr(PipeThread, "tell", tell_and_say_so)
+
+    async def main() -> None:
+        command = ["sh", "-c", "printf one; read line; printf two"]
+        process = await asyncio.create_subprocess_exec(*command, stdin=reading, stdout=PIPE, stderr=PIPE)
+        assert await asyncio.wait_for(process.communicate(), 20) == (b"onetwo", b"")
+
+    try:
+        run_in(loop_factory, main)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+connect_here = ChildPipe.connect_here
 
 
 def test_pause_and_resume(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:

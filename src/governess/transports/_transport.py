@@ -133,9 +133,10 @@ class ChildTransport(EndsChild):
         except Exception as error:
             self._tell_of_failure("connection_made", error)
         finally:
-            pending, self._pending = self._pending or (), None
-            for callback, args in pending:
-                self._loop.call_soon(callback, *args)
+            if self._pending:
+                self._loop.call_soon(self._call_pending)
+            else:
+                self._pending = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what is known by that name, as the class says."""
@@ -243,6 +244,21 @@ class ChildTransport(EndsChild):
             self._pending.append((callback, args))
         else:
             self._loop.call_soon(callback, *args)
+
+    def _call_pending(self) -> None:
+        """Make the calls that have waited for connection_made, in their order; those that come meanwhile are last."""
+        assert self._pending is not None
+        try:
+            while self._pending:
+                callback, args = self._pending.pop(0)
+                try:
+                    callback(*args)
+                except Exception as error:
+                    self._tell_of_failure(getattr(callback, "__name__", repr(callback)), error)
+            self._pending = None
+        except BaseException:  # such as KeyboardInterrupt: the others are still to be made
+            self._loop.call_soon(self._call_pending)
+            raise
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Pass on data that was read from a pipe."""
