@@ -22,7 +22,7 @@ extensions = [
     "readable_signatures",
     "stacked_tables",
 ]
-exclude_patterns = ["_build", "performance", "terminal", "layers"]  # what other pages include
+exclude_patterns = ["_build", "performance", "terminal", "pictures"]  # what other pages include
 html_theme = "furo"
 html_title = f"governess {release}"
 html_static_path = ["_static"]

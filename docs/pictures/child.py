@@ -27,17 +27,17 @@ START = (
     Step("policies/_default", "DefaultEventLoopPolicy.get_child_watcher", "returns the policy's watcher"),
     Step("children/_spawn/native", "NativeSpawner.spawn", "starts the program in a new thread"),
     Step("children/_child", "Child.__init__", "stores the pid and the pidfd"),
-    Step("transports/_transport", "ChildTransport.__init__", "connects the child and the protocol"),
+    Step("transports/_transport", "ChildTransport.__init__", "gets the child and its pipes"),
     Step("watchers/_base", "ChildWatcher._add_handler", "stores the handler for the exit"),
     Step("watchers/_pidfd", "PollerChildWatcher._watch", "adds the pidfd to the loop's epoll"),
-    Step("transports/_child_pipe", "ChildPipe.__init__", "connects the pipes"),
+    Step("transports/_transport", "ChildTransport.connect", "connects the pipes, and then the protocol"),
     Step("subprocess/_process", "Process.__init__", "is what the caller gets"),
 )
 EXIT = (
     Step("watchers/_pidfd", "_LoopPoller._handle_exits", "sees which pidfds are readable"),
     Step("children/_child", "Child.reap", "reaps under the lock, and stores the Exit"),
     Step("watchers/_base", "_Handler.__call__", "calls the handler"),
-    Step("transports/_transport", "ChildTransport._end", "informs the protocol and all waiting callers"),
+    Step("transports/_transport", "ChildTransport.process_exited", "informs the protocol and all waiting callers"),
     Step("subprocess/_process", "Process.wait", "returns the Exit"),
 )
 

@@ -378,8 +378,8 @@ signal_by_pidfd(Request *request, unsigned flags)
 #endif
 }
 
-/* In a fork of this process: closes the pidfd of a child that was being made, if the kernel has installed it already. Until the
-   child runs, nothing but the kernel knows whether it does. */
+/* In a fork of this process: closes the pidfd of a child that was being made, if the kernel has installed it already.
+   Until the child runs, nothing but the kernel knows whether it does. */
 void
 forget_parents_pidfd(Request *request)
 {

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from governess.children._spawn import describe
+
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 # Writes which functions of governess are called, while a child starts and while it ends.
 TRACE = """
@@ -47,7 +49,7 @@ def test_drawn(name: str) -> None:
     assert _program(name)["draw"]() == (FOLDER / f"{name}.svg").read_text()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the picture shows the watcher by pidfds")
+@pytest.mark.skipif(describe()[0] != "native", reason="the picture shows the native spawner")
 def test_way_of_a_child() -> None:
     """A child takes the steps of the picture, in their order."""
     done = subprocess.run([sys.executable, "-c", TRACE], capture_output=True, text=True, check=True)

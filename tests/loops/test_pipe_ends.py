@@ -67,7 +67,10 @@ def test_another_protocol_reads(loop_factory: Callable[[], asyncio.AbstractEvent
 def test_order_before_connection_made(
     loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes before the protocol's connection_made is passed on before what comes right after it."""
+    """What comes before the protocol's connection_made is passed on before what comes right after it.
+
+    In asyncio's loops that is so by their order of callbacks and descriptors; the others need care.
+    """
     reading, writing = os.pipe()
     told = threading.Event()
     connect, tell = ChildPipe.connect_by_loop, PipeThread.tell

@@ -64,7 +64,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def watcher_factory(name: str) -> "Callable[[], AbstractChildWatcher] | None":
-    """Return the watcher class with this name; None for `auto`, the default.
+    """Return what makes the watcher with this name; None for `auto`, the default.
 
     Raises:
         ValueError: no watcher has this name, or it cannot be used here; the text says why.

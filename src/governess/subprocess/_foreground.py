@@ -46,6 +46,7 @@ class Foreground:
         self._modes: list[Any] | None = None  # of the child, while that is stopped
         self._our_modes: list[Any] = []
         self._is_suspended = False
+        self._was_just_given = False
         self._processes: list[Process] = []
         self._lock = threading.RLock()  # an exit is told of by any thread
         self._timer: asyncio.TimerHandle | None = None
@@ -54,6 +55,10 @@ class Foreground:
     def group(self) -> int:
         """The number of the process group, which is the pid of its first process; 0 before that."""
         return self._group
+
+    def has_group(self) -> bool:
+        """Return whether the group exists."""
+        return bool(self._group) and _exists(self._group)
 
     def leave_group(self) -> None:
         """Give the terminal to the group of the next process: the group so far is gone."""
@@ -114,7 +119,7 @@ class Foreground:
             self._is_suspended = False
             if is_ours:
                 self._give(stop)
-            elif stop:
+            elif stop or self._left_one_stopped():
                 self._continue()
         elif stop in BY_TERMINAL and (is_ours or self._is_theirs()):
             self._give(stop)
@@ -135,9 +140,9 @@ class Foreground:
             os.killpg(os.getpgrp(), stop)
 
     def _give(self, stop: int) -> None:
-        """Give the terminal to the group, and continue it if `stop` or a look at its processes says that it is stopped.
+        """Give the terminal to the group, and continue it if `stop` says that a process of it is stopped.
 
-        Running processes get no SIGCONT: the kernel would discard a pending SIGTSTP, which is a Ctrl-Z.
+        A running group gets no SIGCONT: the kernel would discard a pending SIGTSTP, which is a Ctrl-Z.
         """
         self._our_modes = termios.tcgetattr(self._descriptor)
         with _without_ttou():
@@ -146,16 +151,22 @@ class Foreground:
                 self._modes = None
             with contextlib.suppress(OSError):  # all of the group have ended
                 os.tcsetpgrp(self._descriptor, self._group)
-        if stop or self._is_stopped_by_terminal():
+        if stop:
             self._continue()
+        self._was_just_given = True
 
-    def _is_stopped_by_terminal(self) -> bool:
-        """Return whether a process of the group, perhaps a grandchild, is stopped, but not by a Ctrl-Z just now."""
+    def _left_one_stopped(self) -> bool:
+        """Return whether the group has a stopped grandchild since it got the terminal; look only once.
+
+        A Ctrl-Z has stopped the children of this process as well. True if it cannot be determined.
+        """
+        was_just_given, self._was_just_given = self._was_just_given, False
+        if not was_just_given or not self._is_theirs():
+            return False
         with contextlib.suppress(OSError):  # there is no /proc
             members = (read_stat(pid) for pid in process_numbers() if leaders_of(pid)[:1] == (self._group,))
-            if not any(stat is not None and stat.is_stopped for stat in members):
-                return False
-        return self._stop() in {0, *BY_TERMINAL}
+            return any(stat is not None and stat.is_stopped for stat in members)
+        return True
 
     def _take(self, *, restore: bool) -> None:
         """Take the terminal back; `restore` its modes, as shells do unless the job has exited by itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from governess.children._descriptors import close_all, close_last, open_pair_into
 from governess.children._exit import Exit, MaybeNone
-from governess.children._spawn.command import Program, Stdio
+from governess.children._spawn.command import Command, Program, Stdio
 from governess.subprocess._end import EndBounds, output_ended, terminate
 from governess.subprocess._foreground import Foreground
 from governess.subprocess._process import Process, create
@@ -210,13 +211,27 @@ class PipelineStart:
         own = {"stderr": self._stderr, "session": False, **options}
         command = group_command(argv, stdin, stdout, own.pop("stderr"), own.pop("session"), own)
         terminal = self._foreground
-        if terminal is not None and terminal.group:
-            command.options = {**command.options, "process_group": terminal.group}
-            command.keep_group = False
-        process = await create(command, self._make_protocol)
-        if terminal is not None:
-            terminal.add(process)
+        if terminal is None:
+            return await create(command, self._make_protocol)
+        try:
+            process = await create(_in_group(command, terminal.group), self._make_protocol)
+        except PermissionError:
+            if not terminal.group or terminal.has_group():
+                raise
+            terminal.leave_group()  # its last process has ended meanwhile
+            process = await create(command, self._make_protocol)
+        terminal.add(process)
         return process
+
+
+def _in_group(command: Command, group: int) -> Command:
+    """Return the command of a child that joins the group; 0 is a group of its own."""
+    if not group:
+        return command
+    joining = copy.copy(command)
+    joining.options = {**command.options, "process_group": group}
+    joining.keep_group = False
+    return joining
 
 
 async def _end_all(processes: Iterable[Process], bounds: EndBounds) -> None:

@@ -254,7 +254,8 @@ class ChildTransport(EndsChild):
                 try:
                     callback(*args)
                 except Exception as error:
-                    self._tell_of_failure(getattr(callback, "__name__", repr(callback)), error)
+                    message = f"Exception in {callback!r}"
+                    self._loop.call_exception_handler({"message": message, "exception": error, "transport": self})
             self._pending = None
         except BaseException:  # such as KeyboardInterrupt: the others are still to be made
             self._loop.call_soon(self._call_pending)

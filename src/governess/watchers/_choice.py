@@ -41,7 +41,7 @@ class WatcherChoice(NamedTuple):
 
 
 def choose_watcher(name: str = "auto") -> WatcherChoice:
-    """Return the watcher class of a short name; `auto` is pidfd, where that fails kqueue, else a thread for each child.
+    """Return the watcher with a short name; `auto` is pidfd, where that fails kqueue, else a thread for each child.
 
     Raises:
         ValueError: no watcher has this name, or the watcher does not work here; the text lists those that work.
@@ -51,7 +51,7 @@ def choose_watcher(name: str = "auto") -> WatcherChoice:
     if name in available_watchers():
         return WatcherChoice(name, _class_of(name), "asked for")
     why = f"cannot work here: {_obstacle(name)}" if name in _CLASSES else "does not exist"
-    raise ValueError(f"the watcher {name!r} {why}; there are {', '.join(available_watchers())}")
+    raise ValueError(f"the watcher {name!r} {why}; there are auto, {', '.join(available_watchers())}")
 
 
 def available_watchers() -> tuple[str, ...]:

@@ -126,18 +126,19 @@ class Client:
         with self._lock:
             return self._connection, self._generation
 
-    def guard(self, record: Record, told_at: int | None = None) -> None:
+    def guard(self, record: Record, generation: int | None = None) -> None:
         """Tell the guardian of a child, unless the child has told it since it was told of everybody.
 
         Args:
             record: the child.
-            told_at: how often a guardian had been told of everybody when the child told of itself; None if it did not.
+            generation: how often a guardian had been told of all children when the child told of itself; None if it did
+                not.
         """
         with self._lock:
             self._records[record.guard.key] = record
             if self._connection is None:  # the one that was prepared has waited for too long
                 self._start()
-            elif self._generation != told_at:
+            elif self._generation != generation:
                 self._send(record.words, _pack_descriptor(record.pidfd))
 
     def forget(self, key: int) -> None:
