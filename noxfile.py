@@ -46,15 +46,18 @@ FREE_THREADED = ("children", "loops", "policies", "subprocess", "watchers")
 @nox.session(python="3.14")
 def coverage(session: nox.Session) -> None:
     """Measure lines and branches, those of the tests' child processes too, with the extensions and without."""
-    session.install("-e", f".[{EXTRAS},uvloop]", *TEST, "coverage>=7.10")
+    session.install("-e", f".[{EXTRAS},dask,uvloop]", *TEST, "coverage>=7.10")
     with tempfile.TemporaryDirectory() as temporary:
         # sys.monitoring costs little, so that the tests' times still hold; with branches it works from 3.14 on.
         env = {"COVERAGE_CORE": "sysmon", "COVERAGE_FILE": f"{temporary}/data"}
-        workers = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
-        run = ["coverage", "run", "-m", "pytest", "-m", "not slow", *workers, *UNMEASURABLE]
-        session.run(*run, env=env)
-        folders = ["tests/children", "tests/loops", "tests/pains", "tests/subprocess"]
-        session.run(*run, *folders, "--ignore=tests/children/spawners", env={**env, "GOVERNESS_PURE": "1"})
+        source = str(Path("src/governess").resolve())  # absolute: processes in other folders are measured as well
+        run = ["coverage", "run", "--source", source, "-m", "pytest", "-n", "3"]
+        quick = ["-m", "not slow", "--dist", "loadscope", "--no-loadscope-reorder", *UNMEASURABLE]
+        session.run(*run, *quick, env=env)
+        folders = [f"tests/{name}" for name in ("children", "loops", "pains", "policies", "subprocess", "watchers")]
+        session.run(*run, *quick, *folders, "--ignore=tests/children/spawners", env={**env, "GOVERNESS_PURE": "1"})
+        cluster = ["--dist", "loadgroup", "-m", "slow", "-k", "not ten and not cost", "tests/jobs/dask"]
+        session.run(*run, *cluster, env=env)
         session.run("coverage", "combine", "--quiet", env=env)
         session.run("coverage", "report", env=env)
 
