@@ -56,8 +56,8 @@ def coverage(session: nox.Session) -> None:
         session.run(*run, *quick, env=env)
         folders = [f"tests/{name}" for name in ("children", "loops", "pains", "policies", "subprocess", "watchers")]
         session.run(*run, *quick, *folders, "--ignore=tests/children/spawners", env={**env, "GOVERNESS_PURE": "1"})
-        cluster = ["--dist", "loadgroup", "-m", "slow", "-k", "not ten and not cost", "tests/jobs/dask"]
-        session.run(*run, *cluster, env=env)
+        slow = ["--dist", "loadgroup", "-m", "slow", "-k", "not ten and not cost"]
+        session.run(*run, *slow, "tests/jobs/dask", "tests/jobs/test_crash.py", env=env)
         session.run("coverage", "combine", "--quiet", env=env)
         session.run("coverage", "report", env=env)
 

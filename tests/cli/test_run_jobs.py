@@ -11,6 +11,8 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("needs sh", allow_module_level=True)
 
+from governess.cli.run.execution import parse_cpus
+
 from .conftest import Run
 
 
@@ -95,6 +97,25 @@ def test_nice(governess: Run) -> None:
     """The commands have a higher niceness."""
     nice = os.nice(0)
     assert governess("run", "--nice", "3", "nice; : {}", ":::", "x").stdout == f"{min(nice + 3, 19)}\n"
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1e7", ""])
+def test_wrong_cpus(wrong: str) -> None:
+    """What is no number of processors is told."""
+    assert parse_cpus("0.5") == 0.5
+    with pytest.raises(ValueError, match="is no number of processors above 0"):
+        parse_cpus(wrong)
+
+
+def test_joblog_of_a_journal(governess: Run, tmp_path: Path) -> None:
+    """With a journal, which has the outputs, the log counts what was written as well; a failure has its status."""
+    done = governess("run", "-j1", "--journal", "journal", "--joblog", "log", "printf {}; exit {}", ":::", "7", "0")
+    assert done.returncode == 1
+    lines = [line.split("\t") for line in (tmp_path / "log").read_text().splitlines()[1:]]
+    assert [(line[5], line[6], line[8]) for line in lines] == [
+        ("1", "7", "printf 7; exit 7"),
+        ("1", "0", "printf 0; exit 0"),
+    ]
 
 
 def test_joblog(governess: Run, tmp_path: Path) -> None:

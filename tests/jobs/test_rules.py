@@ -1,11 +1,14 @@
 """The rules of a run, without any job: when it halts, what is tried again, what is free."""
 
+import os
 import random
+import sys
+from typing import NoReturn
 
 import pytest
 
 from governess._programs.units import format_size, parse_seconds, parse_size
-from governess.jobs import Backoff, Delay, FreeMemory, Halt, JobOptions, Load, PoolError, RetryOn, State
+from governess.jobs import Backoff, Delay, FreeMemory, Halt, JobOptions, Load, PoolError, RetryOn, State, _gates
 from governess.jobs._durations import Median
 from governess.jobs._gates import parse_load
 from governess.jobs._pools import Pools, parse_pool, parse_token
@@ -215,6 +218,25 @@ def test_median() -> None:
         seen.append(value)
         assert median.value == sorted(seen)[(len(seen) - 1) // 2]
     assert len(median) == 101
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs and how much memory there is comes from /proc; without it, from what POSIX has."""
+    total = _gates.total_memory()
+    assert total is not None
+    assert 0 < (_gates.free_memory() or 0) < total
+    assert _gates.running_processes() >= 0
+
+    def no_proc(path: str, mode: str) -> NoReturn:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(_gates, "open", no_proc, raising=False)
+    assert _gates.free_memory() is None
+    assert _gates.running_processes() >= 0
+    assert total == pytest.approx(_gates.total_memory(), rel=0.01)
+    monkeypatch.setattr(os, "sysconf", int)  # which takes no name
+    assert _gates.total_memory() is None
 
 
 def test_gates() -> None:
