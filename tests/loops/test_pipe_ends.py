@@ -1,6 +1,7 @@
 """The transports of a child's pipes and of its terminal have the methods of asyncio's, whoever reads and writes."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import select
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from governess import DefaultEventLoopPolicy
 from governess.children._spawn import describe
 from governess.subprocess import create_subprocess_exec
 from governess.transports._child_pipe import ChildPipe
@@ -110,6 +112,47 @@ def test_order_before_connection_made(
 
 
 connect_here = ChildPipe.connect_here
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_error_before_connection_made(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the protocol raises for what came before connection_made, it is told as ever, and the rest follows."""
+    connect = ChildPipe.connect_by_loop
+
+    async def connect_late(pipe: Any, loop: asyncio.AbstractEventLoop, end: Any) -> None:
+        await connect(pipe, loop, end)
+        while pipe._fd == 2 and not pipe._owner._pending:
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(ChildPipe, "connect_here", lambda pipe, *args: pipe._fd == 1 and connect_here(pipe, *args))
+    monkeypatch.setattr(ChildPipe, "connect_by_loop", connect_late)
+    calls: list[object] = []
+    told: list[dict[str, Any]] = []
+
+    class Raises(asyncio.SubprocessProtocol):
+        def pipe_data_received(self, fd: int, data: bytes) -> None:
+            calls.append((fd, data))
+            raise error("for a test")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            calls.append("lost")
+            asyncio.get_running_loop().stop()
+
+    with DefaultEventLoopPolicy(loop_factory) as policy, asyncio.Runner(loop_factory=policy.new_event_loop) as runner:
+        loop = runner.get_loop()
+        loop.set_exception_handler(lambda loop, context: told.append(context))
+        start = loop.create_task(loop.subprocess_exec(Raises, "sh", "-c", "printf one", stdin=None))
+        with pytest.raises(error) if error is KeyboardInterrupt else contextlib.nullcontext():
+            loop.run_forever()
+        if error is KeyboardInterrupt:
+            loop.run_forever()
+        assert calls == [(1, b"one"), "lost"]
+        assert [(type(each["exception"]), "pipe_data_received" in each["message"]) for each in told] == [
+            (error, True) for error in [error] if error is not KeyboardInterrupt
+        ]
+        start.result()[0].close()
 
 
 def test_pause_and_resume(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
