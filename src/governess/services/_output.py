@@ -58,14 +58,20 @@ class RecentOutput:
     def __init__(self) -> None:
         """Start with nothing."""
         self._lines: dict[str, deque[bytes]] = {}
+        self._sizes: dict[str, int] = {}
 
     def add(self, name: str, lines: bytes) -> None:
         """Keep lines that a copy has written, and forget older ones."""
+        self._sizes[name] = self.size(name) + len(lines)
         kept = self._lines.setdefault(name, deque())
         kept.append(lines[-self._KEPT :])
         size = sum(map(len, kept))
         while size - len(kept[0]) >= self._KEPT:
             size -= len(kept.popleft())
+
+    def size(self, name: str) -> int:
+        """Return how many bytes a copy has written, those that are forgotten included."""
+        return self._sizes.get(name, 0)
 
     def of(self, name: str) -> bytes:
         """Return the last lines, about 64 KB of them, that a copy has written."""

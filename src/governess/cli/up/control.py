@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from governess.services import ServiceError, Supervisor
 
@@ -33,7 +33,8 @@ class ControlServer:
         self._reload = reload
         self._path = path
         self._server: asyncio.Server | None = None
-        self._followers: set[asyncio.StreamWriter] = set()
+        self._followers: dict[asyncio.StreamWriter, _Follower] = {}
+        self._shown: dict[str, int] = {}  # how many bytes of each copy were given to `show`
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -58,13 +59,25 @@ class ControlServer:
             await asyncio.wait(self._tasks)
 
     def show(self, name: str, lines: bytes) -> None:
-        """Pass lines on to those who follow the logs; it is called in the loop."""
-        if not self._followers:
+        """Pass lines of a copy on to the clients that follow its log; it is called in the loop, with all lines."""
+        before = self._shown.get(name, 0)
+        self._shown[name] = before + len(lines)
+        wanted = [writer for writer, follower in self._followers.items() if self._wants(follower, name, before)]
+        if not wanted:
             return
         answer = _encode({"name": name, "lines": lines.decode(errors="replace")})
-        for writer in self._followers:
+        for writer in wanted:
             if writer.transport.get_write_buffer_size() < _BEHIND:
                 writer.write(answer)
+
+    def _wants(self, follower: _Follower, name: str, position: int) -> bool:
+        """Return whether a client gets the lines of a copy that begin at this position of all that it has written."""
+        if position < follower.has.get(name, 0):
+            return False
+        try:
+            return not follower.names or name in self._supervisor.names(follower.names)
+        except ServiceError:  # the service was removed
+            return False
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -83,7 +96,7 @@ class ControlServer:
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            self._followers.discard(writer)
+            self._followers.pop(writer, None)
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 writer.close()
                 await writer.wait_closed()
@@ -127,12 +140,27 @@ class ControlServer:
     async def _tell_logs(
         self, names: list[str], follow: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        has: dict[str, int] = {}
+        output = self._supervisor.writer
         for name in self._supervisor.names(names):
             lines = self._supervisor.recent_output(name)
+            has[name] = 0 if output is None else output.recent.size(name)
             writer.write(_encode({"name": name, "lines": lines.decode(errors="replace")}))
         if follow:
-            self._followers.add(writer)
+            self._followers[writer] = _Follower(names, has)
             await reader.read()  # until the client goes
+
+
+class _Follower(NamedTuple):
+    """A client that follows logs.
+
+    Attributes:
+        names: names and patterns of services and copies; all if there is none.
+        has: how many bytes each copy had written when the client got its last lines. `show` comes later for some.
+    """
+
+    names: list[str]
+    has: dict[str, int]
 
 
 class _Refusal(Exception):

@@ -102,9 +102,11 @@ class _Execution:
 
     def _show(self, name: str, lines: bytes) -> None:
         """Write lines; the thread of the output calls this."""
-        self._console.write(name, lines)
-        if name != SYSTEM:
-            self._call(self._pass_on, name, lines)
+        try:
+            self._console.write(name, lines)
+        finally:
+            if name != SYSTEM:
+                self._call(self._pass_on, name, lines)
 
     def _pass_on(self, name: str, lines: bytes) -> None:
         if self._control is not None:
