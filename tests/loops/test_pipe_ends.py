@@ -24,6 +24,7 @@ from governess.transports._threaded_pipes import ThreadedReadTransport
 from settings import run_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+connect_here = ChildPipe.connect_here
 
 
 class Keeper(asyncio.Protocol):
@@ -109,9 +110,6 @@ def test_order_before_connection_made(
     finally:
         os.close(reading)
         os.close(writing)
-
-
-connect_here = ChildPipe.connect_here
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

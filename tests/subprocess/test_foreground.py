@@ -16,7 +16,7 @@ from tests.terminals import OnTerminal
 from governess.subprocess import cmd, start
 
 ASK = "printf 'password: ' >/dev/tty; read x </dev/tty; echo got $x"
-PRELUDE = """
+PRELUDE = '''
 import asyncio, os, signal, sys
 if PURE:
     os.environ["GOVERNESS_PURE"] = "1"
@@ -25,13 +25,27 @@ from governess.subprocess import PIPE, ProcessTimeout, TerminalRequired, cmd, ru
 def has_terminal():
     return os.tcgetpgrp(0) == os.getpgrp()
 
+def start_after_the_end(word):
+    """Have a pipeline start what follows the program with this last word only when that program is reaped."""
+    from governess.subprocess import _pipeline_run
+
+    create = _pipeline_run.create
+
+    async def create_late(*arguments):
+        process = await create(*arguments)
+        if process.argv[-1] == word:
+            await process.wait()
+        return process
+
+    _pipeline_run.create = create_late
+
 def complete(main):
     if UVLOOP:
         import uvloop
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if UVLOOP else None) as runner:
         return runner.run(main)
 
-"""
+'''
 needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 everywhere = pytest.mark.parametrize(
     "where",
@@ -116,17 +130,7 @@ print(complete(flow.run(foreground=True)).stdout, has_terminal())
 def test_pipeline_whose_first_program_is_gone(where: str) -> None:
     """If the first program is reaped before the second one starts, the second one has the terminal all the same."""
     code = """
-from governess.subprocess import _pipeline_run
-
-create = _pipeline_run.create
-
-async def create_late(*arguments):
-    process = await create(*arguments)
-    if process.argv[0] == "true":
-        await process.wait()
-    return process
-
-_pipeline_run.create = create_late
+start_after_the_end("true")
 done = complete((cmd("true") | cmd("sh", "-c", ASK) | cmd("cat")).run(foreground=True, encoding="utf-8"))
 print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
 """.replace("ASK", repr(ASK))
@@ -143,17 +147,7 @@ def test_pipeline_whose_first_program_has_left_another(where: str, tmp_path: Pat
     os.mkfifo(tmp_path / "go")
     first, second = f"(read y <{tmp_path}/go; {ASK}) & exit", f"echo >{tmp_path}/go; exec cat"
     code = f"""
-from governess.subprocess import _pipeline_run
-
-create = _pipeline_run.create
-
-async def create_late(*arguments):
-    process = await create(*arguments)
-    if process.argv[-1] == {first!r}:
-        await process.wait()
-    return process
-
-_pipeline_run.create = create_late
+start_after_the_end({first!r})
 done = complete((cmd("sh", "-c", {first!r}) | cmd("sh", "-c", {second!r})).run(foreground=True, encoding="utf-8"))
 print(list(map(int, done.exits)), done.stdout.strip(), has_terminal())
 """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from governess.children._child import Child
 from governess.children._exit import CAN_PEEK
 from governess.children._pauses import pauses
-from governess.children._procfs import leaders_of, process_numbers, read_stat
+from governess.children._procfs import members_by_group, read_stat
 
 if TYPE_CHECKING:
     from governess.children._guardian import Guard
@@ -224,7 +224,7 @@ class _Snapshot:
 
     def _read_again(self) -> dict[int, list[int]]:
         now = time.monotonic()
-        members = _members_by_group()
+        members = members_by_group()
         self._members, self._taken = members, now
         return members
 
@@ -232,14 +232,6 @@ class _Snapshot:
 def _lives(group: int, members: dict[int, list[int]]) -> bool:
     stats = map(read_stat, members.get(group, ()))
     return any(stat.is_alive and stat.group == group for stat in stats if stat is not None)
-
-
-def _members_by_group() -> dict[int, list[int]]:
-    members: dict[int, list[int]] = {}
-    for number in process_numbers():
-        for group in leaders_of(number)[:1]:
-            members.setdefault(group, []).append(number)
-    return members
 
 
 _snapshot = _Snapshot()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["ProcessStat", "leaders_of", "process_numbers", "read_stat"]
+__all__ = ["ProcessStat", "leaders_of", "members_by_group", "process_numbers", "read_stat"]
 
 
 class ProcessStat(NamedTuple):
@@ -77,3 +77,12 @@ def process_numbers() -> Iterator[int]:
         OSError: there is no /proc.
     """
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def members_by_group() -> dict[int, list[int]]:
+    """Return the processes of each process group, dead ones included; errors as `process_numbers`."""
+    members: dict[int, list[int]] = {}
+    for number in process_numbers():
+        for group in leaders_of(number)[:1]:
+            members.setdefault(group, []).append(number)
+    return members

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from governess.children._procfs import leaders_of, process_numbers, read_stat
+from governess.children._procfs import members_by_group, read_stat
 from governess.subprocess._protocol import ignore_stop
 from governess.transports._stops import BY_TERMINAL, stop_signal
 
@@ -164,8 +164,8 @@ class Foreground:
         if not was_just_given or not self._is_theirs():
             return False
         with contextlib.suppress(OSError):  # there is no /proc
-            members = (read_stat(pid) for pid in process_numbers() if leaders_of(pid)[:1] == (self._group,))
-            return any(stat is not None and stat.is_stopped for stat in members)
+            stats = map(read_stat, members_by_group().get(self._group, ()))
+            return any(stat is not None and stat.is_stopped for stat in stats)
         return True
 
     def _take(self, *, restore: bool) -> None:
