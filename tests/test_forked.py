@@ -36,7 +36,7 @@ def test_streams_and_surroundings(starts: Starts, tmp_path: Path) -> None:
 def test_exit_statuses(starts: Starts) -> None:
     """The status of an exit and the signal of a death are those of a child of this process."""
     assert starts.run("run", "exit {}", ":::", "1", "2").returncode == 2
-    with starts.popen("run", "echo; exec sleep 60", ":::", "x", stdout=subprocess.PIPE) as process:
+    with starts.popen("run", "echo {}; exec sleep 60", ":::", "x", stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
